@@ -1,0 +1,48 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let package = Package(
+  name: "facet",
+  products: [
+    .library(name: "Facet", targets: ["Facet"]),
+    .library(name: "Torch", targets: ["Torch"]),
+    .library(name: "Photo", targets: ["Photo"]),
+    .executable(name: "facet", targets: ["FacetCLI"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.5.0"),
+  ],
+  targets: [
+    // Libraries of the system, found by pkg-config.
+    .systemLibrary(name: "LibTorch", path: "Sources/System/LibTorch", pkgConfig: "facet-libtorch"),
+    .systemLibrary(name: "Vips", path: "Sources/System/Vips", pkgConfig: "vips", providers: [.apt(["libvips-dev"])]),
+
+    // C interfaces to them: the only files that see their headers.
+    .target(name: "CLibTorch", dependencies: ["LibTorch"]),
+    .target(name: "CVips", dependencies: ["Vips"]),
+    // dlib's own pkg-config file names whole paths, which SwiftPM refuses.
+    .target(
+      name: "CDlib",
+      linkerSettings: [.linkedLibrary("dlib"), .linkedLibrary("blas"), .linkedLibrary("lapack")]),
+
+    .target(name: "Files"),
+    .target(name: "Torch", dependencies: ["CLibTorch", "Files"]),
+    .target(name: "Photo", dependencies: ["CVips", "Files"]),
+    .target(
+      name: "Facet",
+      dependencies: ["Torch", "Photo", "CDlib", "Files", .product(name: "Logging", package: "swift-log")],
+      resources: [.copy("Resources/default.facet")]),
+    .executableTarget(
+      name: "FacetCLI",
+      dependencies: ["Facet", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+
+    .testTarget(name: "FilesTests", dependencies: ["Files"]),
+    .testTarget(name: "TorchTests", dependencies: ["Torch", "Files"], resources: [.copy("Fixtures")]),
+    .testTarget(name: "PhotoTests", dependencies: ["Photo"]),
+    .testTarget(name: "FacetTests", dependencies: ["Facet"], resources: [.copy("Fixtures")]),
+  ],
+  swiftLanguageModes: [.v6],
+  cxxLanguageStandard: .cxx20
+)
