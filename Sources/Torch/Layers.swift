@@ -1,5 +1,7 @@
-/// Weights drawn from U(−a, a) with a = √(6 / (fanIn + fanOut)) (Glorot & Bengio 2010), Keras's default.
-private func glorotUniform(_ shape: [Int], fanIn: Int, fanOut: Int, generator: Generator) throws(TorchError) -> Parameter {
+/// Weights drawn from U(−a, a) with a = √(6 / (fanIn + fanOut)) (Glorot & Bengio 2010), Keras's default;
+/// zeros without a generator, for weights that are loaded next.
+private func glorotUniform(_ shape: [Int], fanIn: Int, fanOut: Int, generator: Generator?) throws(TorchError) -> Parameter {
+  guard let generator else { return Parameter(try .zeros(shape)) }
   let limit = (6 / Double(fanIn + fanOut)).squareRoot()
   return Parameter(try (Tensor.rand(shape, generator: generator) * 2 - 1) * limit)
 }
@@ -14,7 +16,7 @@ public final class Conv2d: Module {
   /// - Parameter padding: pixels of zeros on each side; `nil` keeps H and W at stride 1.
   public init(
     _ inputs: Int, _ outputs: Int, kernel: Int = 3, stride: Int = 1, padding: Int? = nil, bias: Bool = true,
-    generator: Generator
+    generator: Generator?
   ) throws(TorchError) {
     weight = try glorotUniform(
       [outputs, inputs, kernel, kernel], fanIn: inputs * kernel * kernel, fanOut: outputs * kernel * kernel,
@@ -38,7 +40,7 @@ public final class ConvTranspose2d: Module {
   public let cropsToSame: Bool
 
   public init(
-    _ inputs: Int, _ outputs: Int, kernel: Int = 3, stride: Int = 2, cropsToSame: Bool = true, generator: Generator
+    _ inputs: Int, _ outputs: Int, kernel: Int = 3, stride: Int = 2, cropsToSame: Bool = true, generator: Generator?
   ) throws(TorchError) {
     // Keras counts the fans of a transposed convolution the other way round; their sum is the same.
     weight = try glorotUniform(
@@ -71,8 +73,9 @@ public final class BatchNorm: Module {
   /// Whether the batch's own statistics are used, and the running ones updated.
   public internal(set) var isTraining = false
 
-  public init(_ channels: Int, momentum: Double = 0.1, eps: Double = 1e-5) throws(TorchError) {
-    weight = Parameter(try .ones([channels]))
+  /// - Parameter scale: the weights' initial value.
+  public init(_ channels: Int, momentum: Double = 0.1, eps: Double = 1e-5, scale: Double = 1) throws(TorchError) {
+    weight = Parameter(try .full([channels], scale))
     bias = Parameter(try .zeros([channels]))
     runningMean = Buffer(try .zeros([channels]))
     runningVar = Buffer(try .ones([channels]))
@@ -92,10 +95,16 @@ public final class Linear: Module {
   public let weight: Parameter  // out × in
   public let bias: Parameter
 
-  public init(_ inputs: Int, _ outputs: Int, generator: Generator) throws(TorchError) {
+  public init(_ inputs: Int, _ outputs: Int, generator: Generator?) throws(TorchError) {
     weight = try glorotUniform([outputs, inputs], fanIn: inputs, fanOut: outputs, generator: generator)
     bias = Parameter(try .zeros([outputs]))
   }
+
+  /// Multiplies the weights; for starting closer to zero.
+  public func scaleWeights(by factor: Double) throws(TorchError) { weight.tensor = try weight.tensor * factor }
+
+  /// Sets every bias.
+  public func fillBias(_ value: Double) throws(TorchError) { bias.tensor = try .full(bias.tensor.shape, value) }
 
   public func callAsFunction(_ x: Tensor) throws(TorchError) -> Tensor {
     try x.linear(weight.tensor, bias: bias.tensor)
