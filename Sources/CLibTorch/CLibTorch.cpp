@@ -168,6 +168,8 @@ int ct_tensor_copy_out(const CTTensor *t, void *bytes, int64_t byte_count) {
   });
 }
 
+const void *ct_tensor_data(const CTTensor *t) { return t->value.const_data_ptr(); }
+
 void ct_tensor_free(CTTensor *t) {
   if (!t) return;
   delete t;

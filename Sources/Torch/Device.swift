@@ -2,7 +2,7 @@ import CLibTorch
 
 
 /// The type of a tensor's elements.
-public enum DType: Int32, Sendable, Hashable {
+public enum DType: Int32, Sendable, Hashable, CaseIterable {
   // Raw values are torch's c10::ScalarType.
   case uint8 = 0
   case int8 = 1

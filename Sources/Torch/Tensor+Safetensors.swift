@@ -1,3 +1,4 @@
+import CLibTorch
 import Foundation
 
 extension Tensor {
@@ -6,17 +7,25 @@ extension Tensor {
   public static func load(from url: URL) throws -> (tensors: [String: Tensor], metadata: [String: String]) {
     let file = try SafetensorsFile(url)
     let tensors = try file.tensors.mapValues { entry in
-      try Tensor(borrowing: entry.bytes, owner: entry.owner, dtype: DType(entry.dtype), shape: entry.shape)
+      try Tensor(borrowing: entry.bytes, owner: entry.file, dtype: entry.dtype, shape: entry.shape)
     }
     return (tensors, file.metadata)
   }
 
   /// Writes tensors to a safetensors file, whole or not at all.
   public static func save(_ tensors: [String: Tensor], metadata: [String: String] = [:], to url: URL) throws {
-    let entries = try tensors.sorted { $0.key < $1.key }.map { name, tensor in
-      (name: name, dtype: SafetensorsFile.DType(tensor.dtype), shape: tensor.shape, bytes: try tensor.bytes())
+    let stored = try tensors.mapValues { try $0.detach().to(.cpu).contiguous() }
+    let entries = stored.map { name, tensor in
+      (name: name, dtype: tensor.dtype, shape: tensor.shape, bytes: tensor.borrowedBytes)
     }
-    try SafetensorsFile.write(entries, metadata: metadata, to: url)
+    try withExtendedLifetime(stored) { try SafetensorsFile.write(entries, metadata: metadata, to: url) }
+  }
+}
+
+extension Tensor {
+  /// The bytes of a contiguous tensor on the CPU, valid as long as it lives.
+  fileprivate var borrowedBytes: UnsafeRawBufferPointer {
+    UnsafeRawBufferPointer(start: ct_tensor_data(handle.pointer), count: count * dtype.size)
   }
 }
 

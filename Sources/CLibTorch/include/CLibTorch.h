@@ -62,6 +62,8 @@ int ct_tensor_borrow(void *bytes, const int64_t *shape, int64_t dimensions, int3
                      void (*release)(void *), void *context, CTTensor **result);
 // Copies the elements out in row-major order; byte_count must be exact.
 int ct_tensor_copy_out(const CTTensor *tensor, void *bytes, int64_t byte_count);
+// The address of the first element.
+const void *ct_tensor_data(const CTTensor *tensor);
 void ct_tensor_free(CTTensor *tensor);
 
 int64_t ct_tensor_dimensions(const CTTensor *tensor);

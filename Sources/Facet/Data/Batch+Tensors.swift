@@ -27,3 +27,19 @@ extension Batch {
     ).to(.float32)
   }
 }
+
+extension DatasetConfiguration {
+  /// Photos and masks at a model's size.
+  public static func measuring(_ model: ModelConfiguration) -> DatasetConfiguration {
+    var result = DatasetConfiguration()
+    result.size = model.imageSize
+    return result
+  }
+
+  /// Photos at a model's size; no masks are needed to encode.
+  public static func encoding(_ model: ModelConfiguration) -> DatasetConfiguration {
+    var result = measuring(model)
+    result.requiresMasks = false
+    return result
+  }
+}

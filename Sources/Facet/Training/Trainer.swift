@@ -55,6 +55,7 @@ public final class Trainer {
     try model.setRequiresGrad(true)
     objective = try Objective(imageSize: configuration.model.imageSize, weights: configuration.objective, device: device)
     optimizer = try Adam(model, configuration: configuration.adam, clipping: configuration.clipping)
+    let model = model
     ema = try configuration.emaDecay.map { try ExponentialMovingAverage(model, decay: $0) }
     evaluator = try Evaluator(configuration.model.makeModel(seed: nil), objective: configuration.objective, device: device)
     loader = BatchLoader(
@@ -64,8 +65,13 @@ public final class Trainer {
     if resume, FileManager.default.fileExists(atPath: lastCheckpoint.path) { try restore() }
   }
 
-  public var lastCheckpoint: URL { output.appendingPathComponent("checkpoints/last.safetensors") }
-  public var bestCheckpoint: URL { output.appendingPathComponent("checkpoints/best.safetensors") }
+  /// The checkpoint that a run in the folder `output` goes on from.
+  public static func lastCheckpoint(in output: URL) -> URL {
+    output.appendingPathComponent("checkpoints/last.safetensors")
+  }
+
+  private var lastCheckpoint: URL { Self.lastCheckpoint(in: output) }
+  private var bestCheckpoint: URL { output.appendingPathComponent("checkpoints/best.safetensors") }
 
   /// Trains until the budget is spent, validation stops improving or `shouldStop` says so.
   @discardableResult
@@ -111,7 +117,9 @@ public final class Trainer {
   private func step(_ batch: Batch, learningRate: Double) throws -> [(name: String, value: Double)] {
     let images = try batch.imageTensor(on: device)
     let masks = try batch.maskTensor(on: device)
-    let generator = try Generator(seed: SplitMix64.mix(configuration.seed, UInt64(progress.step)), device: device)
+    // A seed for each step, so that a resumed run draws the noise that it would have drawn.
+    var seeds = SplitMix64(seed: configuration.seed ^ UInt64(progress.step) << 20)
+    let generator = try Generator(seed: seeds.next(), device: device)
     let noise = try Tensor.randn([batch.count, configuration.model.latentSize], generator: generator, device: device)
 
     model.setTraining(true)
