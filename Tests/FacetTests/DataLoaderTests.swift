@@ -25,7 +25,9 @@ struct DataLoaderTests {
 
   /// The order is part of what a checkpoint means: a change would break exact resume across versions.
   @Test func orderStaysAsItIs() {
-    #expect(EpochOrder(count: 8, seed: 42, epoch: 3).positions == [0, 4, 5, 6, 1, 2, 3, 7])
+    let order = EpochOrder(count: 8, seed: 42, epoch: 3)
+    #expect(order.positions == [0, 4, 5, 6, 1, 2, 3, 7])
+    #expect((0..<8).map(order.isFlipped) == [false, false, true, true, true, true, false, false])
   }
 
   @Test func orderIsUniform() {
@@ -189,6 +191,19 @@ struct DataLoaderTests {
       return contents(BatchLoader(cache, options: training), epoch: 0).count
     }
     #expect(counts == [1, 1, 1, 1])
+  }
+
+  @Test func flipsCanBeTurnedOff() throws {
+    let fixture = try DatasetFixture(count: 40)
+    var configuration = fixture.configuration()
+    configuration.flips = false
+    let cache = try fixture.cache(of: try CelebA(directory: fixture.folder, configuration: configuration))
+    for batch in contents(BatchLoader(cache, options: .training(batchSize: 30, seed: 8)), epoch: 0) {
+      for (row, sample) in batch.sampleIndices.enumerated() {
+        let position = try #require(cache.sampleIndices.firstIndex(of: sample))
+        #expect(Array(batch.images[row * 768..<(row + 1) * 768]) == cache.pixels(position).image)
+      }
+    }
   }
 
   @Test func samplesWithoutMasks() throws {

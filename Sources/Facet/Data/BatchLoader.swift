@@ -58,7 +58,7 @@ public final class Batch: @unchecked Sendable {
 
 /// Serves the batches of one epoch after another, prepared ahead on background threads.
 ///
-///     let loader = BatchLoader(cache, options: .init(batchSize: 32, seed: 7))
+///     let loader = BatchLoader(cache, options: .training(batchSize: 32, seed: 7))
 ///     for epoch in 0..<epochs {
 ///       loader.start(epoch: epoch)
 ///       while let batch = loader.next() { … }
@@ -74,7 +74,7 @@ public final class BatchLoader {
     public var seed: UInt64
     /// Whether each epoch has an order of its own, or that of the list.
     public var shuffles: Bool
-    /// Whether half of the samples are mirrored.
+    /// Whether half of the samples are mirrored, where ``DatasetConfiguration/flips`` has it too.
     public var flips: Bool
     /// Whether an incomplete last batch is left out.
     public var dropsLast: Bool
@@ -94,9 +94,9 @@ public final class BatchLoader {
       self.dropsLast = dropsLast
     }
 
-    /// Shuffled, mirrored where `flips`, whole batches only.
-    public static func training(batchSize: Int, seed: UInt64, flips: Bool = true) -> Options {
-      Options(batchSize: batchSize, seed: seed, shuffles: true, flips: flips, dropsLast: true)
+    /// Shuffled, mirrored, whole batches only.
+    public static func training(batchSize: Int, seed: UInt64) -> Options {
+      Options(batchSize: batchSize, seed: seed, shuffles: true, flips: true, dropsLast: true)
     }
 
     /// Each sample once, as it is, in the list's order; the last batch may be smaller.
@@ -225,7 +225,8 @@ private final class Pipeline: @unchecked Sendable {
       let first = index * options.batchSize
       let positions = order.positions[first..<min(first + options.batchSize, order.positions.count)]
       let batch = Batch(cache, epoch: epoch, index: index, positions: positions, pool: pool)
-      batch.fill(from: cache, positions: positions) { options.flips && order.isFlipped($0) }
+      let flips = options.flips && cache.dataset.configuration.flips
+      batch.fill(from: cache, positions: positions) { flips && order.isFlipped($0) }
 
       condition.withLock {
         if generation == self.generation, !isStopped { ready[index] = batch }
