@@ -48,8 +48,8 @@ public struct CelebA: Sendable {
     var samples: [Sample] = []
     samples.reserveCapacity(attributes.rows.count)
     var seen = Set<String>(minimumCapacity: attributes.rows.count)
+    let path = directory.appendingPathComponent(Self.attributeList).path
     for row in attributes.rows {
-      let path = directory.appendingPathComponent(Self.attributeList).path
       guard seen.insert(row.name).inserted else {
         throw DatasetError(.malformedList, path: path, line: row.line, reason: "\(row.name) comes a second time")
       }
@@ -193,20 +193,13 @@ private struct TextList {
       guard position < bytes.count else { return false }
       number += 1
       fields.removeAll(keepingCapacity: true)
-      var start: Int?
-      while position < bytes.count {
-        let byte = bytes[position]
-        let isBlank = byte == UInt8(ascii: " ") || (9...13).contains(byte)
-        if isBlank, let begin = start {
-          fields.append(begin..<position)
-          start = nil
-        } else if !isBlank, start == nil {
-          start = position
-        }
-        position += 1
-        if byte == UInt8(ascii: "\n") { return true }
+      let end = bytes[position...].firstIndex(of: UInt8(ascii: "\n")) ?? bytes.count
+      var start = position
+      for i in position...end where i == end || bytes[i] == UInt8(ascii: " ") || (9...13).contains(bytes[i]) {
+        if start < i { fields.append(start..<i) }
+        start = i + 1
       }
-      if let start { fields.append(start..<position) }
+      position = end + 1
       return true
     }
 
@@ -226,7 +219,7 @@ private struct TextList {
     /// The first column, a file name that stays inside its folder.
     func fileName() throws(DatasetError) -> String {
       let name = text(0)
-      guard !name.contains("/"), !name.hasPrefix("."), !name.contains("\0") else {
+      guard !name.utf8.contains(UInt8(ascii: "/")), name.utf8.first != UInt8(ascii: "."), !name.utf8.contains(0) else {
         throw list.error(line: number, "\(name) is not a plain file name")
       }
       return name

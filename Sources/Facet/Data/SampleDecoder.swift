@@ -96,40 +96,44 @@ struct SampleDecoder: Sendable {
   private func resample(_ picture: DecodedPicture, columns: AreaFilter, rows: AreaFilter) -> [Float] {
     let channels = picture.channels
     let stride = columns.count * channels
-    // First along the rows, for the source rows of the window only.
     let source = rows.source
-    var narrow = [Float](repeating: 0, count: source.count * stride)
-    var result = [Float](repeating: 0, count: rows.count * stride)
-    picture.bytes.withUnsafeBufferPointer { bytes in
-      narrow.withUnsafeMutableBufferPointer { narrow in
-        for y in source {
-          let row = y * picture.width
-          for x in 0..<columns.count {
-            let first = columns.first[x]
-            for channel in 0..<channels {
-              var sum: Float = 0
-              for tap in 0..<columns.taps {
-                sum += columns.weights[x * columns.taps + tap] * Float(bytes[(row + first + tap) * channels + channel])
+    // First along the rows, for the source rows of the window only; then along the columns.
+    let narrow = [Float](unsafeUninitializedCapacity: source.count * stride) { narrow, count in
+      picture.bytes.withUnsafeBufferPointer { bytes in
+        columns.withWeights { weights in
+          var i = 0
+          for y in source {
+            for x in 0..<columns.count {
+              let first = (y * picture.width + columns.first[x]) * channels
+              for channel in 0..<channels {
+                var sum: Float = 0
+                for tap in 0..<columns.taps {
+                  sum += weights[x * columns.taps + tap] * Float(bytes[first + tap * channels + channel])
+                }
+                narrow[i] = sum
+                i += 1
               }
-              narrow[(y - source.lowerBound) * stride + x * channels + channel] = sum
             }
           }
         }
       }
+      count = source.count * stride
     }
-    narrow.withUnsafeBufferPointer { narrow in
-      result.withUnsafeMutableBufferPointer { result in
-        for y in 0..<rows.count {
-          for tap in 0..<rows.taps {
-            let weight = rows.weights[y * rows.taps + tap]
-            if weight == 0 { continue }
-            let row = (rows.first[y] + tap - source.lowerBound) * stride
-            for i in 0..<stride { result[y * stride + i] += weight * narrow[row + i] }
+    return [Float](unsafeUninitializedCapacity: rows.count * stride) { result, count in
+      narrow.withUnsafeBufferPointer { narrow in
+        rows.withWeights { weights in
+          for y in 0..<rows.count {
+            let first = (rows.first[y] - source.lowerBound) * stride
+            for i in 0..<stride {
+              var sum: Float = 0
+              for tap in 0..<rows.taps { sum += weights[y * rows.taps + tap] * narrow[first + tap * stride + i] }
+              result[y * stride + i] = sum
+            }
           }
         }
       }
+      count = rows.count * stride
     }
-    return result
   }
 }
 
@@ -143,7 +147,9 @@ private struct AreaFilter {
   /// The first source pixel of each target pixel; all `taps` of them lie in `source`.
   let first: [Int]
   /// count × taps.
-  let weights: [Float]
+  private let weights: [Float]
+
+  func withWeights(_ body: (UnsafeBufferPointer<Float>) -> Void) { weights.withUnsafeBufferPointer(body) }
 
   init(source: Range<Int>, count: Int) {
     let scale = Double(source.count) / Double(count)
