@@ -142,7 +142,7 @@ extension BatchNorm {
 
 extension ModelConfiguration {
   /// Side of the innermost feature map.
-  var innerSize: Int { imageSize / stem >> (encoderChannels.count - 1) }
+  var innerSize: Int { (imageSize / stem) >> (encoderChannels.count - 1) }
 
   /// Bounds that keep a hostile configuration from asking for more memory than a model needs.
   func validate() throws(ModelError) {
