@@ -11,36 +11,12 @@ import Foundation
 ///     let file = try SafetensorsFile(URL(filePath: "model.safetensors"))
 ///     file.tensors["encoder.conv1.weight"]?.shape  // [32, 3, 3, 3]
 public struct SafetensorsFile: Sendable {
-  /// The type of a tensor's elements, little-endian; the raw value is its name in the file.
-  public enum DType: String, Sendable, CaseIterable {
-    case float64 = "F64"
-    case float32 = "F32"
-    case float16 = "F16"
-    case bfloat16 = "BF16"
-    case int64 = "I64"
-    case int32 = "I32"
-    case int16 = "I16"
-    case int8 = "I8"
-    case uint8 = "U8"
-    case bool = "BOOL"
-
-    /// Bytes of one element.
-    public var size: Int {
-      switch self {
-      case .float64, .int64: 8
-      case .float32, .int32: 4
-      case .float16, .bfloat16, .int16: 2
-      case .int8, .uint8, .bool: 1
-      }
-    }
-  }
-
   /// One tensor in the file. It keeps the file mapped as long as it lives.
   public struct Entry: Sendable, ContiguousBytes {
     public let dtype: DType
     /// The size of each dimension; empty for a scalar.
     public let shape: [Int]
-    private let file: MappedFile
+    let file: MappedFile
     private let range: Range<Int>
 
     fileprivate init(_ tensor: SafetensorsHeader.Tensor, in file: MappedFile) {
@@ -154,4 +130,27 @@ public struct SafetensorsError: Error, Equatable, CustomStringConvertible {
   public let fault: Fault
 
   public var description: String { "\(path): not a valid safetensors file: \(fault)" }
+}
+
+extension DType {
+  /// The type's name in a safetensors file; elements are little-endian.
+  var safetensorsName: String {
+    switch self {
+    case .float64: "F64"
+    case .float32: "F32"
+    case .float16: "F16"
+    case .bfloat16: "BF16"
+    case .int64: "I64"
+    case .int32: "I32"
+    case .int16: "I16"
+    case .int8: "I8"
+    case .uint8: "U8"
+    case .bool: "BOOL"
+    }
+  }
+
+  init?(safetensorsName name: String) {
+    guard let dtype = DType.allCases.first(where: { $0.safetensorsName == name }) else { return nil }
+    self = dtype
+  }
 }

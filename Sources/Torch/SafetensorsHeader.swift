@@ -5,7 +5,6 @@
 /// padded with spaces, then the tensors' bytes, to which the offsets refer.
 struct SafetensorsHeader {
   typealias Fault = SafetensorsError.Fault
-  typealias DType = SafetensorsFile.DType
 
   struct Tensor: Equatable {
     var dtype: DType
@@ -102,7 +101,7 @@ struct SafetensorsHeader {
       guard byteCount(dtype, shape) == count else { throw .sizeMismatch(tensor: name) }
       let dimensions = shape.map(String.init).joined(separator: ",")
       members.append(
-        #"\#(quoted(name)):{"dtype":"\#(dtype.rawValue)","shape":[\#(dimensions)],"#
+        #"\#(quoted(name)):{"dtype":"\#(dtype.safetensorsName)","shape":[\#(dimensions)],"#
           + #""data_offsets":[\#(offset),\#(offset + count)]}"#)
       offset += count
     }
@@ -279,7 +278,7 @@ private struct HeaderScanner {
   /// A tensor's description, checked by itself: its range lies in `data`, the file's bytes behind the header, and
   /// holds exactly its elements.
   mutating func tensor(named name: String, in data: Range<Int>) throws(Fault) -> SafetensorsHeader.Tensor {
-    var dtype: SafetensorsFile.DType?
+    var dtype: DType?
     var shape: [Int]?
     var offsets: [Int]?
     try object { (scanner, key) throws(Fault) in
@@ -287,7 +286,7 @@ private struct HeaderScanner {
       switch key {
       case "dtype" where dtype == nil:
         let text = try scanner.string()
-        dtype = SafetensorsFile.DType(rawValue: text)
+        dtype = DType(safetensorsName: text)
         if dtype == nil { throw .unsupportedDType(tensor: name, dtype: text) }
       case "shape" where shape == nil:
         shape = try scanner.naturals(limit: SafetensorsHeader.maximumRank)

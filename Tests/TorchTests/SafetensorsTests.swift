@@ -338,7 +338,7 @@ struct SafetensorsTests {
       """, url.path)
     let expected =
       Sample.all.sorted { $0.name < $1.name }.map {
-        "\($0.name) \($0.dtype.rawValue) \($0.shape) \($0.bytes.map { String(format: "%02x", $0) }.joined())"
+        "\($0.name) \($0.dtype.safetensorsName) \($0.shape) \($0.bytes.map { String(format: "%02x", $0) }.joined())"
       } + [#"{"format": "pt", "note": "\u00e9 \"\\\n\u001f\ud83d\ude00"}"#]
     #expect(output == expected)
   }
@@ -347,7 +347,7 @@ struct SafetensorsTests {
   func writtenByPython() throws {
     defer { try? FileManager.default.removeItem(at: folder) }
     let url = folder.appending(path: "python.safetensors")
-    let names: [SafetensorsFile.DType: String] = [
+    let names: [DType: String] = [
       .float64: "float64", .float32: "float32", .float16: "float16", .bfloat16: "bfloat16", .int64: "int64",
       .int32: "int32", .int16: "int16", .int8: "int8", .uint8: "uint8", .bool: "bool",
     ]
@@ -380,11 +380,11 @@ private typealias Fault = SafetensorsError.Fault
 /// A tensor to write; its bytes count up where none are given.
 struct Sample: Sendable {
   let name: String
-  let dtype: SafetensorsFile.DType
+  let dtype: DType
   let shape: [Int]
   let bytes: [UInt8]
 
-  init(_ name: String, _ dtype: SafetensorsFile.DType, _ shape: [Int], bytes: [UInt8]? = nil) {
+  init(_ name: String, _ dtype: DType, _ shape: [Int], bytes: [UInt8]? = nil) {
     self.name = name
     self.dtype = dtype
     self.shape = shape

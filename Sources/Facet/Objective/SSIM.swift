@@ -1,0 +1,71 @@
+import Foundation
+import Torch
+
+/// The structural similarity index (Wang, Bovik, Sheikh & Simoncelli 2004) for images in [0, 1]:
+/// a Gaussian window, K1 = 0.01, K2 = 0.03, borders left out, as `tf.image.ssim` computes it.
+public struct SSIM: Sendable {
+  // Blurring is a product with banded matrices from both sides: it runs at matrix speed, and all
+  // maps of a batch go through one call.
+  private let rows: Tensor  // (H − window + 1) × H
+  private let columns: Tensor  // W × (W − window + 1)
+
+  /// - Parameters:
+  ///   - size: side of the square images in pixels, at least `window`.
+  ///   - window: side of the Gaussian window, 9 in the article.
+  ///   - sigma: its standard deviation in pixels.
+  public init(size: Int, window: Int = 9, sigma: Double = 1.5, device: Device = .cpu) throws {
+    try self.init(height: size, width: size, window: window, sigma: sigma, device: device)
+  }
+
+  init(height: Int, width: Int, window: Int = 9, sigma: Double = 1.5, device: Device = .cpu) throws {
+    guard window >= 1, height >= window, width >= window else {
+      throw ModelError("an image of \(height)x\(width) is smaller than the SSIM window of \(window)")
+    }
+    rows = try Self.bandedBlur(height, window: window, sigma: sigma).to(device)
+    columns = try Self.bandedBlur(width, window: window, sigma: sigma).transpose(0, 1).contiguous().to(device)
+  }
+
+  /// The index of each image, averaged over its pixels and channels.
+  /// - Parameters:
+  ///   - x: the reference, N × C × H × W in [0, 1]; no gradient flows to it.
+  ///   - y: the image that is judged, of the same shape.
+  /// - Returns: N values in [-1, 1].
+  public func callAsFunction(_ x: Tensor, _ y: Tensor) throws -> Tensor {
+    let c1 = 0.01 * 0.01
+    let c2 = 0.03 * 0.03
+    let x = try x.detach().contiguous()
+    let y = try y.contiguous()
+    let channels = x.size(1)
+    let meanX = try withoutGradients { () throws(TorchError) in try blur(x) }
+    let moments = try blur(Tensor.cat([y, x * y, x.square() + y.square()], dim: 1))
+      .split([channels, channels, channels], dim: 1)
+    let (meanY, meanXY, meanSquares) = (moments[0], moments[1], moments[2])
+    let product = try meanX * meanY * 2
+    let squares = try meanX.square() + meanY.square()
+    let luminance = try (product + c1) / (squares + c1)
+    let contrastStructure = try (meanXY * 2 - product + c2) / (meanSquares - squares + c2)
+    return try (luminance * contrastStructure).mean(dims: [1, 2, 3])
+  }
+
+  private func blur(_ x: Tensor) throws(TorchError) -> Tensor { try rows.matmul(x.matmul(columns)) }
+
+  private static func bandedBlur(_ size: Int, window: Int, sigma: Double) throws -> Tensor {
+    let taps = gaussian(window, sigma: sigma)
+    let outputs = size - window + 1
+    var matrix = [Float](repeating: 0, count: outputs * size)
+    for row in 0..<outputs {
+      for (offset, tap) in taps.enumerated() { matrix[row * size + row + offset] = Float(tap) }
+    }
+    return try Tensor(matrix, shape: [outputs, size])
+  }
+
+  private static func gaussian(_ window: Int, sigma: Double) -> [Double] {
+    let center = Double(window - 1) / 2
+    let values = (0..<window).map { offset in
+      let distance = Double(offset) - center
+      return exp(-distance * distance / (2 * sigma * sigma))
+    }
+    let sum = values.reduce(0, +)
+    return values.map { $0 / sum }
+  }
+}

@@ -1,0 +1,85 @@
+import Foundation
+import Torch
+
+/// Everything that decides how a model is trained; stored in each checkpoint.
+public struct TrainingConfiguration: Codable, Sendable, Equatable {
+  public var model: ModelConfiguration
+  public var dataset: DatasetConfiguration
+  public var objective = ObjectiveWeights()
+  /// Images in a step.
+  public var batchSize = 32
+  /// Seed of the weights, the order of the photos and the noise.
+  public var seed: UInt64 = 1
+  /// The highest learning rate.
+  public var learningRate = 1e-4
+  public var schedule = Schedule.constant
+  public var adam = Adam.Configuration()
+  public var clipping = Adam.Clipping.none
+  /// The decay of the averaged weights, which are the ones validated and shipped; `nil` for none.
+  public var emaDecay: Double?
+  /// Convolutions in bfloat16, losses and statistics in float32.
+  public var usesBFloat16 = false
+  public var budget = Budget()
+  /// Images between two validations; `nil` validates at the end of each epoch.
+  public var validationInterval: Int?
+  /// Minutes between two checkpoints.
+  public var checkpointMinutes = 5.0
+  /// Validations without a better loss after which training stops.
+  public var patience = 50
+
+  /// How much is trained; with neither limit, until ``patience`` runs out.
+  public struct Budget: Codable, Sendable, Equatable {
+    public var images: Int?
+    /// Time spent training, validation included, over all resumed runs.
+    public var minutes: Double?
+    public init(images: Int? = nil, minutes: Double? = nil) {
+      self.images = images
+      self.minutes = minutes
+    }
+
+    /// The part that is spent, 0 ... 1; 0 without a limit.
+    public func progress(images: Int, minutes: Double) -> Double {
+      let byImages = self.images.map { Double(images) / Double(max(1, $0)) } ?? 0
+      let byTime = self.minutes.map { minutes / max(1e-9, $0) } ?? 0
+      return min(1, max(byImages, byTime))
+    }
+  }
+
+  /// The learning rate's course over the budget.
+  public enum Schedule: String, Codable, Sendable, CaseIterable {
+    case constant
+    /// Up linearly over the first 2 %, then down to 0 along half a cosine (Loshchilov & Hutter 2017).
+    case cosine
+
+    /// The factor on the learning rate at `progress` 0 ... 1 of the budget.
+    public func factor(_ progress: Double) -> Double {
+      switch self {
+      case .constant: 1
+      case .cosine:
+        progress < Self.warmup
+          ? max(0.01, progress / Self.warmup)
+          : 0.5 * (1 + cos(.pi * (progress - Self.warmup) / (1 - Self.warmup)))
+      }
+    }
+
+    private static let warmup = 0.02
+  }
+
+  /// The recipe of a preset.
+  public init(preset: ModelConfiguration.Architecture) {
+    switch preset {
+    case .article:
+      model = .article
+      clipping = .perVariable(1e-3)
+    case .compact:
+      model = .compact
+      learningRate = 1e-3
+      schedule = .cosine
+      emaDecay = 0.999
+      usesBFloat16 = true
+      clipping = .global(1)
+    }
+    dataset = DatasetConfiguration()
+    dataset.size = model.imageSize
+  }
+}

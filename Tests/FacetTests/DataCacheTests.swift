@@ -1,0 +1,193 @@
+import Foundation
+import Testing
+
+@testable import Facet
+
+struct DataCacheTests {
+  @Test func samplesAreResizedByArea() throws {
+    // A checkerboard of single pixels at half the size: every sample pixel is the mean of four.
+    let fixture = try DatasetFixture(count: 4, size: (32, 32))
+    let bytes = (0..<32 * 32).flatMap { i -> [UInt8] in
+      let value: UInt8 = (i % 32 + i / 32) % 2 == 0 ? 255 : 0
+      return [value, value, 100]
+    }
+    try fixture.write(DecodedPicture(width: 32, height: 32, channels: 3, bytes: bytes), to: fixture.imageURL(0))
+    let cache = try fixture.cache(of: try fixture.dataset(size: 16))
+    let (image, mask) = cache.pixels(0)
+    #expect((0..<256).allSatisfy { image[$0 * 3] == 128 && image[$0 * 3 + 1] == 128 && image[$0 * 3 + 2] == 100 })
+    // Thirds of 32 end at 10⅔ and 21⅓; skin and hair are face up to column 21 (with 22 pixels of 32).
+    for y in 0..<16 {
+      #expect(mask[y * 16..<(y + 1) * 16].elementsEqual((0..<16).map { $0 < 11 ? 1 : 0 }))
+    }
+  }
+
+  @Test func enlargingInterpolates() throws {
+    let fixture = try DatasetFixture(count: 4, size: (9, 9))
+    let cache = try fixture.cache(of: try fixture.dataset(size: 32))
+    let (image, _) = cache.pixels(0)
+    let reds = (0..<32).map { image[$0 * 3] }
+    #expect(reds.first == 0 && reds.last == 255)
+    #expect(zip(reds, reds.dropFirst()).allSatisfy { $0 <= $1 && Int($1) - Int($0) <= 10 })
+  }
+
+  @Test func windowIsCutOut() throws {
+    let fixture = try DatasetFixture(count: 4, size: (178, 218))
+    var configuration = fixture.configuration(size: 34)
+    for crop in [DatasetConfiguration.Crop.automatic, .celebAWindow] {
+      configuration.crop = crop
+      let cache = try fixture.cache(of: try CelebA(directory: fixture.folder, configuration: configuration))
+      let image = cache.pixels(0).image
+      // Each sample pixel covers 5 × 5; the first is centred at column 6, row 41 of the frame.
+      #expect(abs(Int(image[0]) - 6 * 255 / 177) <= 1)
+      #expect(abs(Int(image[1]) - 41 * 255 / 217) <= 1)
+      #expect(abs(Int(image[34 * 34 * 3 - 3]) - 171 * 255 / 177) <= 1)
+      #expect(abs(Int(image[34 * 34 * 3 - 2]) - 206 * 255 / 217) <= 1)
+    }
+  }
+
+  @Test func flippingMirrorsImageAndMask() throws {
+    for size in [16, 19] {
+      let fixture = try DatasetFixture(count: 4)
+      let cache = try fixture.cache(of: try fixture.dataset(size: size))
+      let (image, mask) = cache.pixels(1)
+      let flipped = cache.pixels(1, isFlipped: true)
+      for y in 0..<size {
+        for x in 0..<size {
+          let (a, b) = (y * size + x, y * size + size - 1 - x)
+          #expect(mask[a] == flipped.mask[b])
+          #expect(image[a * 3..<a * 3 + 3] == flipped.image[b * 3..<b * 3 + 3])
+        }
+      }
+      #expect(mask != flipped.mask)
+      #expect(Set(mask) == [0, 1])
+    }
+  }
+
+  @Test func secondOpeningDecodesNothing() throws {
+    let fixture = try DatasetFixture(count: 8)
+    let dataset = try fixture.dataset()
+    let first = try fixture.cache(of: dataset)
+    #expect(first.decodedCount == 6)
+    let pixels = first.pixels(5).image
+    struct Forbidden: Error {}
+    let decoder = SampleDecoder(
+      configuration: dataset.configuration, photo: { _ in throw Forbidden() }, labelMap: { _ in throw Forbidden() })
+    let second = try DecodedCache.open(
+      dataset, partition: .train, in: fixture.folder.appendingPathComponent("cache"), decoder: decoder)
+    #expect(second.decodedCount == 0)
+    #expect(second.url == first.url)
+    #expect(second.sampleIndices == [0, 1, 2, 4, 5, 6])
+    #expect(second.pixels(5).image == pixels)
+  }
+
+  @Test func changedConfigurationOrPhotoIsDecodedAgain() throws {
+    let fixture = try DatasetFixture(count: 8)
+    let first = try fixture.cache(of: try fixture.dataset())
+    #expect(try fixture.cache(of: try fixture.dataset(size: 17)).decodedCount == 6)
+    #expect(try fixture.cache(.validation, of: try fixture.dataset()).decodedCount == 2)
+    try fixture.write(fixture.photo(20), to: fixture.imageURL(0))
+    let changed = try fixture.cache(of: try fixture.dataset())
+    #expect(changed.decodedCount == 6)
+    #expect(changed.url != first.url)
+    #expect(changed.pixels(0).image[2] == 200)
+    var configuration = fixture.configuration()
+    configuration.backgroundClasses = [0]
+    let classes = try fixture.cache(of: try CelebA(directory: fixture.folder, configuration: configuration))
+    #expect(classes.decodedCount == 6)
+    configuration.backgroundClasses = [0]
+    configuration.flips = false
+    let flips = try fixture.cache(of: try CelebA(directory: fixture.folder, configuration: configuration))
+    #expect(flips.decodedCount == 0)
+  }
+
+  @Test func damagedCacheIsBuiltAnew() throws {
+    let fixture = try DatasetFixture(count: 4)
+    let dataset = try fixture.dataset()
+    let url = try fixture.cache(of: dataset).url
+    let whole = try Data(contentsOf: url)
+    var giant = whole
+    giant.replaceSubrange(giant.count - 16..<giant.count - 8, with: [UInt8](repeating: 255, count: 8))
+    for damaged in [Data(), whole.dropLast(1), whole.dropFirst(1), giant, Data(repeating: 7, count: 100)] {
+      try FileManager.default.removeItem(at: url)
+      try damaged.write(to: url)
+      let cache = try fixture.cache(of: dataset)
+      #expect(cache.decodedCount == 3)
+      #expect(try Data(contentsOf: url) == whole)
+    }
+  }
+
+  @Test func oneFaultyPhotoIsLeftOutAndTold() throws {
+    let fixture = try DatasetFixture(count: 8)
+    try Data("no picture".utf8).write(to: fixture.imageURL(1))
+    let dataset = try fixture.dataset()
+    let cache = try fixture.cache(of: dataset)
+    #expect(cache.sampleIndices == [0, 2, 4, 5, 6])
+    #expect(cache.skipped.map(\.kind) == [.unreadableImage])
+    #expect(cache.skipped.first?.path == fixture.imageURL(1).path)
+    #expect(cache.pixels(1).image[2] == 20)
+    let again = try fixture.cache(of: dataset)
+    #expect(again.decodedCount == 0)
+    #expect(again.skipped == cache.skipped)
+  }
+
+  @Test func faultsAreNamed() throws {
+    func fault(_ change: (DatasetFixture) throws -> Void) throws -> DatasetError {
+      let fixture = try DatasetFixture(count: 4)
+      try change(fixture)
+      return try #require(try fixture.cache(of: try fixture.dataset()).skipped.first)
+    }
+    let mask = try fault {
+      try $0.write(DecodedPicture(width: 3, height: 2, channels: 1, bytes: [0, 1, 2, 3, 4, 5]), to: $0.maskURL(1))
+    }
+    #expect(mask.kind == .maskSizeMismatch)
+    #expect(mask.description.contains("000002.png: the label map is 3×2, but its photo 000002.jpg is 24×24"))
+    let missing = try fault { try FileManager.default.removeItem(at: $0.imageURL(2)) }
+    #expect(missing.kind == .missingFile)
+    #expect(missing.description.contains("000003.jpg: the file is missing; list_attr_celeba.txt line 5 names it"))
+    let noMask = try fault { try FileManager.default.removeItem(at: $0.maskURL(0)) }
+    #expect(noMask.kind == .missingFile)
+    #expect(noMask.path.hasSuffix("000001.png"))
+    let gray = try fault {
+      try $0.write($0.labelMap(0), to: $0.imageURL(0))
+    }
+    #expect(gray.kind == .unreadableImage)
+    let lying = try fault {
+      try $0.write(DecodedPicture(width: 24, height: 24, channels: 3, bytes: [1, 2, 3]), to: $0.imageURL(0))
+    }
+    #expect(lying.kind == .unreadableImage)
+  }
+
+  @Test func tooManyFaultsAreAnError() throws {
+    let fixture = try DatasetFixture(count: 8)
+    for i in [0, 1] { try Data("no picture".utf8).write(to: fixture.imageURL(i)) }
+    let dataset = try fixture.dataset()
+    let error = #expect(throws: DatasetError.self) { try fixture.cache(of: dataset) }
+    #expect(error?.kind == .tooManyFaults)
+    #expect(error?.description.contains("000001.jpg") == true)
+    let left = try FileManager.default.contentsOfDirectory(atPath: fixture.folder.appendingPathComponent("cache").path)
+    #expect(left.isEmpty)
+    #expect(throws: DatasetError.self) { try fixture.cache(.test, of: dataset) }
+  }
+
+  @Test func partitionWithoutAGoodPhotoIsAnError() throws {
+    let fixture = try DatasetFixture(count: 8)
+    var configuration = fixture.configuration()
+    configuration.crop = .window(x: 0, y: 0, width: 100, height: 100)
+    configuration.toleratedFaults = 1
+    let small = try CelebA(directory: fixture.folder, configuration: configuration)
+    let all = #expect(throws: DatasetError.self) { try fixture.cache(of: small) }
+    #expect(all?.description.contains("does not contain the crop window") == true)
+  }
+
+  @Test func progressIsTold() throws {
+    let fixture = try DatasetFixture(count: 8)
+    let dataset = try fixture.dataset()
+    var calls: [[Int]] = []
+    _ = try DecodedCache.open(
+      dataset, partition: .train, in: fixture.folder.appendingPathComponent("cache"),
+      decoder: DatasetFixture.decoder(dataset.configuration)
+    ) { calls.append([$0, $1]) }
+    #expect(calls.first == [0, 6])
+    #expect(calls.last == [6, 6])
+  }
+}
