@@ -33,7 +33,9 @@ let package = Package(
     .target(
       name: "Facet",
       dependencies: ["Torch", "Photo", "CDlib", "Files", .product(name: "Logging", package: "swift-log")],
-      resources: [.copy("Resources/default.facet")]),
+      resources: [
+        .copy("Resources/default.facet"), .copy("Resources/astronaut.jpg"), .copy("Resources/frontal_faces.dat"),
+      ]),
     .executableTarget(
       name: "FacetCLI",
       dependencies: ["Facet", .product(name: "ArgumentParser", package: "swift-argument-parser")]),

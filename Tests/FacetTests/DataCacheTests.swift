@@ -1,4 +1,5 @@
 import Foundation
+import Photo
 import Testing
 
 @testable import Facet
@@ -11,7 +12,7 @@ struct DataCacheTests {
       let value: UInt8 = (i % 32 + i / 32) % 2 == 0 ? 255 : 0
       return [value, value, 100]
     }
-    try fixture.write(DecodedPicture(width: 32, height: 32, channels: 3, bytes: bytes), to: fixture.imageURL(0))
+    try fixture.write(Picture(width: 32, height: 32, channels: 3, pixels: bytes), to: fixture.imageURL(0))
     let cache = try fixture.cache(of: try fixture.dataset(size: 16))
     let (image, mask) = cache.pixels(0)
     #expect((0..<256).allSatisfy { image[$0 * 3] == 128 && image[$0 * 3 + 1] == 128 && image[$0 * 3 + 2] == 100 })
@@ -26,8 +27,11 @@ struct DataCacheTests {
     let cache = try fixture.cache(of: try fixture.dataset(size: 32))
     let (image, _) = cache.pixels(0)
     let reds = (0..<32).map { image[$0 * 3] }
-    #expect(reds.first == 0 && reds.last == 255)
-    #expect(zip(reds, reds.dropFirst()).allSatisfy { $0 <= $1 && Int($1) - Int($0) <= 10 })
+    // Columns 0 ... 8 hold 0 ... 255; sample column x lies at (x + ½) · 9/32 − ½.
+    for (x, red) in reds.enumerated() {
+      let column = (Double(x) + 0.5) * 9 / 32 - 0.5
+      #expect(abs(Double(red) - min(max(column, 0), 8) * 255 / 8) < 6, "column \(x)")
+    }
   }
 
   @Test func windowIsCutOut() throws {
@@ -66,14 +70,18 @@ struct DataCacheTests {
   @Test func secondOpeningDecodesNothing() throws {
     let fixture = try DatasetFixture(count: 8)
     let dataset = try fixture.dataset()
+    let date = Date(timeIntervalSince1970: 1_000_000_000)
+    try FileManager.default.setAttributes([.modificationDate: date], ofItemAtPath: fixture.imageURL(6).path)
     let first = try fixture.cache(of: dataset)
     #expect(first.decodedCount == 6)
     let pixels = first.pixels(5).image
-    struct Forbidden: Error {}
-    let decoder = SampleDecoder(
-      configuration: dataset.configuration, photo: { _ in throw Forbidden() }, labelMap: { _ in throw Forbidden() })
-    let second = try DecodedCache.open(
-      dataset, partition: .train, in: fixture.folder.appendingPathComponent("cache"), decoder: decoder)
+    // Not even a photo with another content is read, where its size and time are the same.
+    let bytes = try Data(contentsOf: fixture.imageURL(6)).count
+    let handle = try FileHandle(forWritingTo: fixture.imageURL(6))
+    try handle.write(contentsOf: Data(repeating: 0, count: bytes))
+    try handle.close()
+    try FileManager.default.setAttributes([.modificationDate: date], ofItemAtPath: fixture.imageURL(6).path)
+    let second = try fixture.cache(of: dataset)
     #expect(second.decodedCount == 0)
     #expect(second.url == first.url)
     #expect(second.sampleIndices == [0, 1, 2, 4, 5, 6])
@@ -137,24 +145,38 @@ struct DataCacheTests {
       return try #require(try fixture.cache(of: try fixture.dataset()).skipped.first)
     }
     let mask = try fault {
-      try $0.write(DecodedPicture(width: 3, height: 2, channels: 1, bytes: [0, 1, 2, 3, 4, 5]), to: $0.maskURL(1))
+      try $0.write(Picture(width: 3, height: 2, channels: 1, pixels: [0, 1, 2, 3, 4, 5]), to: $0.maskURL(1))
     }
     #expect(mask.kind == .maskSizeMismatch)
     #expect(mask.description.contains("000002.png: the label map is 3×2, but its photo 000002.jpg is 24×24"))
     let missing = try fault { try FileManager.default.removeItem(at: $0.imageURL(2)) }
     #expect(missing.kind == .missingFile)
-    #expect(missing.description.contains("000003.jpg: the file is missing; list_attr_celeba.txt line 5 names it"))
+    #expect(missing.description.contains("000003.jpg: the file is missing; list_attr_celeba.txt line 5 names its photo"))
     let noMask = try fault { try FileManager.default.removeItem(at: $0.maskURL(0)) }
     #expect(noMask.kind == .missingFile)
     #expect(noMask.path.hasSuffix("000001.png"))
-    let gray = try fault {
-      try $0.write($0.labelMap(0), to: $0.imageURL(0))
+    let color = try fault { try $0.write($0.photo(0), to: $0.maskURL(0)) }
+    #expect(color.kind == .unreadableImage)
+    #expect(color.path.hasSuffix("000001.png"))
+    let truncated = try fault { fixture in
+      let url = fixture.imageURL(0)
+      try Data(contentsOf: url).prefix(100).write(to: url)
     }
-    #expect(gray.kind == .unreadableImage)
-    let lying = try fault {
-      try $0.write(DecodedPicture(width: 24, height: 24, channels: 3, bytes: [1, 2, 3]), to: $0.imageURL(0))
-    }
-    #expect(lying.kind == .unreadableImage)
+    #expect(truncated.kind == .unreadableImage)
+    #expect(truncated.description.components(separatedBy: "000001.jpg").count == 2)
+  }
+
+  @Test func photosInJPEGAndGrey() throws {
+    let fixture = try DatasetFixture(count: 8)
+    try fixture.photo(0).write(to: fixture.imageURL(0), quality: 100)
+    #expect(try Data(contentsOf: fixture.imageURL(0)).starts(with: [0xFF, 0xD8, 0xFF]))
+    try fixture.write(fixture.labelMap(1), to: fixture.imageURL(1))
+    let cache = try fixture.cache(of: try fixture.dataset(size: 24))
+    #expect(cache.skipped.isEmpty)
+    #expect(zip(cache.pixels(0).image, fixture.photo(0).pixels).allSatisfy { abs(Int($0) - Int($1)) <= 6 })
+    #expect(cache.pixels(1).image == fixture.labelMap(1).rgb().pixels)
+    #expect(cache.pixels(2).image == fixture.photo(2).pixels)
+    #expect(cache.pixels(2).mask == fixture.labelMap(2).pixels.map { $0 == 1 || $0 == 17 ? 1 : 0 })
   }
 
   @Test func tooManyFaultsAreAnError() throws {
@@ -183,11 +205,42 @@ struct DataCacheTests {
     let fixture = try DatasetFixture(count: 8)
     let dataset = try fixture.dataset()
     var calls: [[Int]] = []
-    _ = try DecodedCache.open(
-      dataset, partition: .train, in: fixture.folder.appendingPathComponent("cache"),
-      decoder: DatasetFixture.decoder(dataset.configuration)
-    ) { calls.append([$0, $1]) }
+    _ = try DecodedCache.open(dataset, partition: .train, in: fixture.folder.appendingPathComponent("cache")) { calls.append([$0, $1]) }
     #expect(calls.first == [0, 6])
     #expect(calls.last == [6, 6])
+  }
+
+  @Test(.enabled(if: realData != nil, "FACET_DATA is not set")) func realPhotosAreDecodedOnce() throws {
+    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("facet-real-\(UUID().uuidString)")
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let data = try #require(realData)
+    let crops = try CelebA(directory: data.appendingPathComponent("celeba"))
+    let cache = try DecodedCache.open(crops, partition: .validation, in: folder)
+    #expect(cache.count == 1_129)
+    #expect(cache.skipped.isEmpty)
+    #expect(cache.decodedCount == 1_129)
+    #expect(try DecodedCache.open(crops, partition: .validation, in: folder).decodedCount == 0)
+
+    // The crops were made of the whole frames by the window that the configuration cuts out of them.
+    var configuration = DatasetConfiguration()
+    configuration.requiresMasks = false
+    let frames = try CelebA(directory: data.appendingPathComponent("celeba-original"), configuration: configuration)
+    let whole = try DecodedCache.open(frames, partition: .validation, in: folder)
+    #expect(whole.count == 1_200)
+    let positions = Dictionary(
+      uniqueKeysWithValues: whole.sampleIndices.enumerated().map { (frames.samples[$1].fileName, $0) })
+    for position in stride(from: 0, to: cache.count, by: 100) {
+      let (image, mask) = cache.pixels(position)
+      let name = crops.samples[cache.sampleIndices[position]].fileName
+      let other = whole.pixels(try #require(positions[name])).image
+      let difference = zip(image, other).reduce(0) { $0 + abs(Int($1.0) - Int($1.1)) }
+      #expect(difference < image.count * 5, "\(name)")
+      let mean = image.reduce(0) { $0 + Int($1) } / image.count
+      #expect((20...235).contains(mean), "\(name)")
+      // A face with its hair fills most of the crop, with its middle always inside.
+      let face = mask.count { $0 == 1 }
+      #expect((mask.count / 5...mask.count * 19 / 20).contains(face), "\(name)")
+      #expect(mask[64 * 128 + 64] == 1, "\(name)")
+    }
   }
 }

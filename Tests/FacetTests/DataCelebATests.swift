@@ -1,4 +1,5 @@
 import Foundation
+import Photo
 import Testing
 
 @testable import Facet
@@ -140,8 +141,8 @@ struct DataCelebATests {
 
   @Test func automaticCropKnowsCelebAsFrame() throws {
     let crop = DatasetConfiguration.Crop.automatic
-    #expect(try #require(crop.window(inWidth: 178, height: 218)) == (4, 39, 170, 170))
-    #expect(try #require(crop.window(inWidth: 144, height: 144)) == (0, 0, 144, 144))
+    #expect(try #require(crop.window(inWidth: 178, height: 218)) == Window(x: 4, y: 39, width: 170, height: 170))
+    #expect(try #require(crop.window(inWidth: 144, height: 144)) == Window(x: 0, y: 0, width: 144, height: 144))
     #expect(DatasetConfiguration.Crop.celebAWindow.window(inWidth: 144, height: 144) == nil)
   }
 

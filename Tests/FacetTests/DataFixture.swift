@@ -1,4 +1,5 @@
 import Foundation
+import Photo
 
 @testable import Facet
 
@@ -49,47 +50,33 @@ final class DatasetFixture {
   }
 
   /// Red rises from left to right, green from top to bottom, blue tells the photo.
-  func photo(_ i: Int) -> DecodedPicture {
-    var picture = DecodedPicture(width: size.width, height: size.height, channels: 3, bytes: [])
+  func photo(_ i: Int) -> Picture {
+    var pixels: [UInt8] = []
     for y in 0..<size.height {
       for x in 0..<size.width {
-        let red = UInt8(x * 255 / (size.width - 1))
-        let green = UInt8(y * 255 / (size.height - 1))
-        picture.bytes += [red, green, UInt8(i * 10 % 256)]
+        pixels += [UInt8(x * 255 / (size.width - 1)), UInt8(y * 255 / (size.height - 1)), UInt8(i * 10 % 256)]
       }
     }
-    return picture
+    return Picture(width: size.width, height: size.height, channels: 3, pixels: pixels)
   }
 
   /// Skin (1) in the left third, hair (17) in the next, background (0) in the rest; cloth (16) in the last row.
-  func labelMap(_ i: Int) -> DecodedPicture {
-    var picture = DecodedPicture(width: size.width, height: size.height, channels: 1, bytes: [])
+  func labelMap(_ i: Int) -> Picture {
+    var pixels: [UInt8] = []
     for y in 0..<size.height {
       for x in 0..<size.width {
         let third = x * 3 / size.width
-        picture.bytes.append(y == size.height - 1 ? 16 : third == 0 ? 1 : third == 1 ? 17 : 0)
+        pixels.append(y == size.height - 1 ? 16 : third == 0 ? 1 : third == 1 ? 17 : 0)
       }
     }
-    return picture
+    return Picture(width: size.width, height: size.height, channels: 1, pixels: pixels)
   }
 
-  func write(_ picture: DecodedPicture, to url: URL) throws {
-    let header = "\(picture.width) \(picture.height) \(picture.channels)\n"
-    try (Data(header.utf8) + Data(picture.bytes)).write(to: url)
-  }
-
-  /// Reads what `write` wrote.
-  static func read(_ url: URL) throws -> DecodedPicture {
-    struct NoPicture: Error, CustomStringConvertible { var description: String { "not a picture" } }
-    let data = try Data(contentsOf: url)
-    guard let end = data.firstIndex(of: 10) else { throw NoPicture() }
-    let header = String(decoding: data[..<end], as: UTF8.self).split(separator: " ").compactMap { Int($0) }
-    guard header.count == 3 else { throw NoPicture() }
-    return DecodedPicture(width: header[0], height: header[1], channels: header[2], bytes: Array(data[(end + 1)...]))
-  }
-
-  static func decoder(_ configuration: DatasetConfiguration) -> SampleDecoder {
-    SampleDecoder(configuration: configuration, photo: read, labelMap: read)
+  /// Writes a photo or label map without loss, whatever the file's ending says.
+  func write(_ picture: Picture, to url: URL) throws {
+    let png = folder.appendingPathComponent("picture.png")
+    try picture.write(to: png)
+    try Data(contentsOf: png).write(to: url)
   }
 
   func configuration(size: Int = 16) -> DatasetConfiguration {
@@ -103,9 +90,7 @@ final class DatasetFixture {
   }
 
   func cache(_ partition: Partition = .train, of dataset: CelebA) throws -> DecodedCache {
-    try DecodedCache.open(
-      dataset, partition: partition, in: folder.appendingPathComponent("cache"),
-      decoder: Self.decoder(dataset.configuration))
+    try DecodedCache.open(dataset, partition: partition, in: folder.appendingPathComponent("cache"))
   }
 }
 

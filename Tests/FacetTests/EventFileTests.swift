@@ -24,7 +24,8 @@ struct EventFileTests {
     return (process.terminationStatus, String(decoding: data, as: UTF8.self))
   }
 
-  private let folder = FileManager.default.temporaryDirectory.appendingPathComponent("facet-events-\(UUID().uuidString)")
+  private let folder = FileManager.default.temporaryDirectory
+    .appendingPathComponent("facet-events-\(UUID().uuidString)")
 
   /// A PNG of one red pixel.
   private let png = Data(

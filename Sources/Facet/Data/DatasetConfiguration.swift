@@ -1,3 +1,5 @@
+import Photo
+
 /// How the photos and label maps of a data set become samples: what is cut out, at which size, and
 /// which classes of a label map are the face.
 ///
@@ -18,16 +20,16 @@ public struct DatasetConfiguration: Codable, Hashable, Sendable {
     public static let celebAWindow = Crop.window(x: 4, y: 39, width: 170, height: 170)
 
     /// The window in a photo of `width` × `height` pixels, or nil where the photo does not contain it.
-    func window(inWidth width: Int, height: Int) -> (x: Int, y: Int, width: Int, height: Int)? {
+    func window(inWidth width: Int, height: Int) -> Window? {
       switch self {
       case .automatic:
         let isFrame = (width, height) == Self.celebAFrame
         return (isFrame ? Self.celebAWindow : .whole).window(inWidth: width, height: height)
       case .whole:
-        return (0, 0, width, height)
+        return Window(x: 0, y: 0, width: width, height: height)
       case .window(let x, let y, let w, let h):
         guard x >= 0, y >= 0, w > 0, h > 0, w <= width, h <= height, x <= width - w, y <= height - h else { return nil }
-        return (x, y, w, h)
+        return Window(x: x, y: y, width: w, height: h)
       }
     }
   }

@@ -74,14 +74,6 @@ public final class DecodedCache: Sendable {
     _ dataset: CelebA, partition: Partition, in folder: URL? = nil,
     progress: ((_ done: Int, _ total: Int) -> Void)? = nil
   ) throws -> DecodedCache {
-    try open(
-      dataset, partition: partition, in: folder, decoder: SampleDecoder(dataset.configuration), progress: progress)
-  }
-
-  static func open(
-    _ dataset: CelebA, partition: Partition, in folder: URL? = nil, decoder: SampleDecoder,
-    progress: ((_ done: Int, _ total: Int) -> Void)? = nil
-  ) throws -> DecodedCache {
     let samples = dataset.indices(of: partition)
     guard !samples.isEmpty else {
       let path = dataset.directory.appendingPathComponent(CelebA.partitionList).path
@@ -90,7 +82,7 @@ public final class DecodedCache: Sendable {
     let key = Self.key(of: samples, in: dataset)
     let url = (folder ?? defaultFolder).appendingPathComponent(key)
     if let cache = try? DecodedCache(url, dataset, partition, samples, key: key, decodedCount: 0) { return cache }
-    let decoded = try build(url, dataset, samples, key: key, decoder: decoder, progress: progress)
+    let decoded = try build(url, dataset, samples, key: key, progress: progress)
     return try DecodedCache(url, dataset, partition, samples, key: key, decodedCount: decoded)
   }
 
@@ -99,7 +91,9 @@ public final class DecodedCache: Sendable {
   ) throws {
     file = try MappedFile(url)
     let bytes = file.bytes
-    func damaged(_ reason: String) -> FileError { FileError(path: url.path, operation: "use the cache", reason: reason) }
+    func damaged(_ reason: String) -> FileError {
+      FileError(path: url.path, operation: "use the cache", reason: reason)
+    }
     guard bytes.count >= 16, bytes.suffix(8).elementsEqual(Self.magic) else { throw damaged("not a cache") }
     let length = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: bytes.count - 16, as: UInt64.self))
     guard length <= UInt64(bytes.count - 16) else { throw damaged("its index is cut off") }
@@ -170,7 +164,7 @@ public final class DecodedCache: Sendable {
   /// Decodes every sample, a chunk at a time over all cores, and writes the file.
   /// - Returns: The number of samples decoded.
   private static func build(
-    _ url: URL, _ dataset: CelebA, _ samples: [Int], key: String, decoder: SampleDecoder,
+    _ url: URL, _ dataset: CelebA, _ samples: [Int], key: String,
     progress: ((_ done: Int, _ total: Int) -> Void)?
   ) throws -> Int {
     removeStaleTemporaries(in: url.deletingLastPathComponent())
@@ -181,6 +175,7 @@ public final class DecodedCache: Sendable {
     nonisolated(unsafe) let chunk = UnsafeMutableRawBufferPointer.allocate(
       byteCount: chunkSize * recordBytes, alignment: 64)
     defer { chunk.deallocate() }
+    let decoder = SampleDecoder(dataset)
     let tolerated = max(1, Int(Double(samples.count) * configuration.toleratedFaults))
     var skipped: [Index.Skipped] = []
 
@@ -192,7 +187,7 @@ public final class DecodedCache: Sendable {
       DispatchQueue.concurrentPerform(iterations: positions.count) { i in
         let record = UnsafeMutableRawBufferPointer(rebasing: chunk[i * recordBytes..<(i + 1) * recordBytes])
         do throws(DatasetError) {
-          try decoder.decode(samples[start + i], of: dataset, into: record)
+          try decoder.decode(samples[start + i], into: record)
         } catch {
           faults.withLock { $0[i] = error }
         }

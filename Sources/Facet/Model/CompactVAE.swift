@@ -3,8 +3,7 @@ import Torch
 /// A small VAE for real time without a GPU: stride-2 convolutions inwards from a space-to-depth stem, nearest-neighbour
 /// upsampling outwards to one pixel shuffle that gives image and mask together.
 ///
-/// Most of the work lies at low resolution, where a channel costs little; S must be a multiple of
-/// 2 · 2^(stages − 1).
+/// Most of the work lies at low resolution, where a channel costs little.
 public final class CompactVAE: FaceVAE {
   public let configuration: ModelConfiguration
   let encoder: Encoder
@@ -20,7 +19,7 @@ public final class CompactVAE: FaceVAE {
 
   public func decode(_ latents: Tensor) throws -> Reconstruction { try decoder(latents) }
 
-  /// Convolution 3 × 3 → batch norm → SiLU.
+  /// Convolution 3 × 3 → batch norm → leaky ReLU.
   final class ConvBlock: Module {
     let conv: Conv2d
     let norm: BatchNorm
@@ -30,7 +29,7 @@ public final class CompactVAE: FaceVAE {
       norm = try .compact(outputs)
     }
 
-    func callAsFunction(_ x: Tensor) throws -> Tensor { try norm(conv(x)).silu() }
+    func callAsFunction(_ x: Tensor) throws -> Tensor { try activation(norm(conv(x))) }
   }
 
   /// x + F(x) with F two convolutions, the second's batch norm starting at a fifth so that the block starts close to
@@ -46,7 +45,7 @@ public final class CompactVAE: FaceVAE {
       norm = try .compact(channels, scale: 0.2)
     }
 
-    func callAsFunction(_ x: Tensor) throws -> Tensor { try (x + norm(conv(first(x)))).silu() }
+    func callAsFunction(_ x: Tensor) throws -> Tensor { try activation(x + norm(conv(first(x)))) }
   }
 
   /// A change of resolution by 2, then residual blocks.
@@ -63,6 +62,7 @@ public final class CompactVAE: FaceVAE {
   }
 
   final class Encoder: Module {
+    let stem: Int
     let stages: [Stage]
     let mean: Linear
     let logDeviation: Linear
@@ -70,8 +70,9 @@ public final class CompactVAE: FaceVAE {
     private static let initialLogDeviation = -2.0
 
     init(_ configuration: ModelConfiguration, generator: Generator?) throws {
+      stem = configuration.stem
       var inputs = 3 * stem * stem
-      stages = try configuration.channels.enumerated().map { index, channels in
+      stages = try configuration.encoderChannels.enumerated().map { index, channels in
         defer { inputs = channels }
         return try Stage(
           inputs, channels, stride: index == 0 ? 1 : 2, residuals: configuration.encoderResiduals[index],
@@ -89,7 +90,9 @@ public final class CompactVAE: FaceVAE {
     func callAsFunction(_ x: Tensor) throws -> Posterior {
       let input = try x.pixelUnshuffle(stem).contiguous(.channelsLast)
       let features = try stages.reduce(input) { try $1($0) }.contiguous().reshape([x.size(0), -1])
-      return Posterior(mean: try mean(features), logDeviation: try logDeviation(features))
+      // exp(2 log σ) of a code far from all others must stay finite.
+      let bounded = try logDeviation(features).clamp(min: -8, max: 4)
+      return Posterior(mean: try mean(features), logDeviation: bounded)
     }
   }
 
@@ -103,7 +106,7 @@ public final class CompactVAE: FaceVAE {
     let innerSize: Int
 
     init(_ configuration: ModelConfiguration, generator: Generator?) throws {
-      let channels: [Int] = configuration.channels.reversed()
+      let channels = configuration.decoderChannels
       innerChannels = channels[0]
       innerSize = configuration.innerSize
       input = try Linear(configuration.latentSize, innerChannels * innerSize * innerSize, generator: generator)
@@ -113,23 +116,23 @@ public final class CompactVAE: FaceVAE {
         try Stage(
           pair.0, pair.1, stride: 1, residuals: configuration.decoderResiduals[index + 1], generator: generator)
       }
-      output = try Conv2d(channels.last!, 4 * stem * stem, generator: generator)
+      output = try Conv2d(channels.last!, 4 * shuffle * shuffle, generator: generator)
     }
 
     func callAsFunction(_ z: Tensor) throws -> Reconstruction {
       let code = try input(z).reshape([-1, innerChannels, innerSize, innerSize]).contiguous(.channelsLast)
-      var x = try blocks.reduce(norm(code).silu()) { try $1($0) }
+      var x = try blocks.reduce(activation(norm(code))) { try $1($0) }
       for stage in stages { x = try stage(x.upsampleNearest2d(scale: 2)) }
-      let parts = try output(x).pixelShuffle(stem).split([3, 1], dim: 1)
+      let parts = try output(x).pixelShuffle(shuffle).split([3, 1], dim: 1)
       return Reconstruction(image: try parts[0].to(.float32).sigmoid(), maskLogits: parts[1])
     }
   }
-
-  /// Pixels in a row that the stem folds into channels, and the output unfolds.
-  fileprivate static let stem = 2
 }
 
-private let stem = CompactVAE.stem
+/// Pixels in a row that the output unfolds from channels.
+private let shuffle = 2
+
+private func activation(_ x: Tensor) throws -> Tensor { try x.leakyRelu(0.1) }
 
 extension BatchNorm {
   fileprivate static func compact(_ channels: Int, scale: Double = 1) throws -> BatchNorm {
@@ -139,7 +142,7 @@ extension BatchNorm {
 
 extension ModelConfiguration {
   /// Side of the innermost feature map.
-  var innerSize: Int { imageSize / stem >> (channels.count - 1) }
+  var innerSize: Int { imageSize / stem >> (encoderChannels.count - 1) }
 
   /// Bounds that keep a hostile configuration from asking for more memory than a model needs.
   func validate() throws(ModelError) {
@@ -147,16 +150,25 @@ extension ModelConfiguration {
     case .article:
       guard self == .article else { throw ModelError("the article's architecture has no other sizes than its own") }
     case .compact:
-      guard (1...8).contains(channels.count), channels.allSatisfy({ (1...1024).contains($0) }) else {
-        throw ModelError("'channels' must be 1 to 8 numbers from 1 to 1024")
+      func check(_ name: String, _ values: [Int], _ range: ClosedRange<Int>, count: Int) throws(ModelError) {
+        guard values.count == count, values.allSatisfy(range.contains) else {
+          throw ModelError("'\(name)' must be \(count) numbers from \(range.lowerBound) to \(range.upperBound)")
+        }
       }
-      guard encoderResiduals.count == channels.count, decoderResiduals.count == channels.count,
-        (encoderResiduals + decoderResiduals).allSatisfy({ (0...8).contains($0) })
-      else { throw ModelError("'encoderResiduals' and 'decoderResiduals' must be \(channels.count) numbers from 0 to 8") }
+      guard stem == 2 || stem == 4 else { throw ModelError("'stem' must be 2 or 4") }
+      guard (1...8).contains(encoderChannels.count) else { throw ModelError("'encoderChannels' must be 1 to 8 numbers") }
+      guard (1...8).contains(decoderChannels.count) else { throw ModelError("'decoderChannels' must be 1 to 8 numbers") }
+      try check("encoderChannels", encoderChannels, 1...1024, count: encoderChannels.count)
+      try check("decoderChannels", decoderChannels, 1...1024, count: decoderChannels.count)
+      try check("encoderResiduals", encoderResiduals, 0...8, count: encoderChannels.count)
+      try check("decoderResiduals", decoderResiduals, 0...8, count: decoderChannels.count)
       guard (1...4096).contains(latentSize) else { throw ModelError("'latentSize' must be from 1 to 4096") }
-      let multiple = stem << (channels.count - 1)
+      let multiple = stem << (encoderChannels.count - 1)
       guard imageSize >= 16, imageSize <= 512, imageSize % multiple == 0 else {
         throw ModelError("'imageSize' must be a multiple of \(multiple) from 16 to 512, not \(imageSize)")
+      }
+      guard (innerSize << (decoderChannels.count - 1)) * shuffle == imageSize else {
+        throw ModelError("'decoderChannels' must lead from \(innerSize) pixels back to \(imageSize): one stage a doubling")
       }
     }
   }

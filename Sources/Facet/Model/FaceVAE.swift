@@ -67,12 +67,16 @@ public struct ModelConfiguration: Codable, Sendable, Equatable {
   public var imageSize: Int
   /// Numbers in a latent code.
   public var latentSize: Int
-  /// Channels of the stages from the image inwards, each at half the resolution of the one before; the decoder mirrors
-  /// them. Here and below: the compact architecture only.
-  public var channels: [Int]
-  /// Residual blocks in each stage of the encoder, from the image inwards.
+  /// Pixels in a row that the encoder folds into channels before its first convolution: 2 or 4. Here and below: the
+  /// compact architecture only.
+  public var stem: Int
+  /// Channels of the encoder's stages from the image inwards, each at half the resolution of the one before.
+  public var encoderChannels: [Int]
+  /// Channels of the decoder's stages from the code outwards, each at twice the resolution; a last doubling follows.
+  public var decoderChannels: [Int]
+  /// Residual blocks in each stage of the encoder.
   public var encoderResiduals: [Int]
-  /// Residual blocks in each stage of the decoder, from the code outwards.
+  /// Residual blocks in each stage of the decoder.
   public var decoderResiduals: [Int]
 
   /// The article's model.
@@ -80,19 +84,22 @@ public struct ModelConfiguration: Codable, Sendable, Equatable {
 
   /// The default model's.
   public static let compact = ModelConfiguration(
-    architecture: .compact, imageSize: 128, latentSize: 512, channels: [32, 64, 128, 256, 256],
-    encoderResiduals: [0, 0, 0, 0, 0], decoderResiduals: [0, 0, 0, 0, 0])
+    architecture: .compact, imageSize: 128, latentSize: 512, stem: 2, encoderChannels: [32, 64, 128, 256, 192],
+    decoderChannels: [192, 256, 192, 96, 48], encoderResiduals: [0, 0, 1, 1, 0], decoderResiduals: [0, 1, 0, 0, 0])
 
+  /// - Parameter encoderResiduals: none where left out, as in the decoder.
   public init(
-    architecture: Architecture, imageSize: Int, latentSize: Int, channels: [Int] = [], encoderResiduals: [Int] = [],
-    decoderResiduals: [Int] = []
+    architecture: Architecture, imageSize: Int, latentSize: Int, stem: Int = 2, encoderChannels: [Int] = [],
+    decoderChannels: [Int] = [], encoderResiduals: [Int]? = nil, decoderResiduals: [Int]? = nil
   ) {
     self.architecture = architecture
     self.imageSize = imageSize
     self.latentSize = latentSize
-    self.channels = channels
-    self.encoderResiduals = encoderResiduals
-    self.decoderResiduals = decoderResiduals
+    self.stem = stem
+    self.encoderChannels = encoderChannels
+    self.decoderChannels = decoderChannels
+    self.encoderResiduals = encoderResiduals ?? encoderChannels.map { _ in 0 }
+    self.decoderResiduals = decoderResiduals ?? decoderChannels.map { _ in 0 }
   }
 
   /// Builds the model with fresh weights.

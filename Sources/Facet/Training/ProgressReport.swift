@@ -122,7 +122,8 @@ public final class ProgressReport: Sendable {
       let filled = Int(share * 24)
       return String(repeating: "█", count: filled) + String(repeating: "░", count: 24 - filled)
     }
-    let line = ([[label, percent, bar].compactMap { $0 }.joined(separator: " "), counts] + parts).joined(separator: "  ")
+    let head = [label, percent, bar].compactMap { $0 }.joined(separator: " ")
+    let line = ([head, counts] + parts).joined(separator: "  ")
     // A line that wraps could not be drawn over.
     write("\r\u{1B}[K" + line.prefix(max(1, columns - 1)))
   }

@@ -61,7 +61,7 @@ public final class Trainer {
     loader = BatchLoader(
       training,
       options: .training(
-        batchSize: configuration.batchSize, seed: configuration.seed, flips: configuration.dataset.flips))
+        batchSize: configuration.batchSize, seed: configuration.seed))
     if resume, FileManager.default.fileExists(atPath: lastCheckpoint.path) { try restore() }
   }
 
