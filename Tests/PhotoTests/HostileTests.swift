@@ -105,11 +105,8 @@ import Testing
   @Test func writingToAFileInsideAFile() throws {
     let blocker = try scratch.write(Data("x".utf8), "file")
     let url = blocker.appendingPathComponent("photo.jpg")
-    do {
-      try Photo(Drawn.gradient(8, 8)).write(to: url)
-      Issue.record("written")
-    } catch PhotoError.unwritable {
-    }
+    let error = #expect(throws: PhotoError.self) { try Photo(Drawn.gradient(8, 8)).write(to: url) }
+    #expect(error?.description.hasPrefix("\(url.path): cannot be written") == true)
   }
 
   /// Signature, IHDR and an IDAT chunk with nothing behind it.
