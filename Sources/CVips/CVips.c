@@ -33,11 +33,6 @@ static void start(void) {
   if (VIPS_INIT("facet") != 0) return;
   // Each file is read once: libvips' cache of operations would only hold memory.
   vips_cache_set_max(0);
-  // The formats that people's photos have; no scripts, documents or converters.
-  static const char *const loaders[] = {"VipsForeignLoadJpeg", "VipsForeignLoadPng", "VipsForeignLoadWebp",
-                                        "VipsForeignLoadTiff", "VipsForeignLoadHeif"};
-  vips_operation_block_set("VipsForeignLoad", TRUE);
-  for (size_t i = 0; i < G_N_ELEMENTS(loaders); ++i) vips_operation_block_set(loaders[i], FALSE);
   started = true;
 }
 
@@ -75,11 +70,21 @@ static const char *format_of(VipsImage *image) {
   return strcmp(compression, "av1") == 0 ? "avif" : "heic";
 }
 
+// The formats that people's photos have; no scripts, documents or converters.
+static bool may_load(const char *loader) {
+  static const char *const loaders[] = {"VipsForeignLoadJpegSource", "VipsForeignLoadPngSource",
+                                        "VipsForeignLoadWebpSource", "VipsForeignLoadTiffSource",
+                                        "VipsForeignLoadHeifSource"};
+  for (size_t i = 0; loader && i < G_N_ELEMENTS(loaders); ++i)
+    if (strcmp(loader, loaders[i]) == 0) return true;
+  return false;
+}
+
 int cv_open(const char *path, const void *bytes, size_t count, CVImage **result, char **error) {
   if (!library()) return failed_with(error, "libvips does not start");
   VipsSource *source = path ? vips_source_new_from_file(path) : vips_source_new_from_memory(bytes, count);
   if (!source) return failed(error);
-  if (!vips_foreign_find_load_source(source)) {
+  if (!may_load(vips_foreign_find_load_source(source))) {
     g_object_unref(source);
     failed(error);
     return CV_NOT_AN_IMAGE;
@@ -114,9 +119,9 @@ const char *cv_format(const CVImage *image) { return image->format; }
 static void *copy_field(VipsImage *from, const char *name, GValue *value, void *to) {
   (void)from;
   bool kept = g_str_has_prefix(name, "exif-") || strcmp(name, VIPS_META_XMP_NAME) == 0 ||
-              strcmp(name, VIPS_META_IPTC_NAME) == 0 || strcmp(name, VIPS_META_RESOLUTION_UNIT) == 0;
-  // The pixels are turned already, and the thumbnail (IFD 1) shows the picture before the edit.
-  bool stale = strcmp(name, "exif-ifd0-Orientation") == 0 || g_str_has_prefix(name, "exif-ifd1-");
+              strcmp(name, VIPS_META_IPTC_NAME) == 0 || strcmp(name, VIPS_META_RESOLUTION_UNIT) == 0 || strcmp(name, VIPS_META_ORIENTATION) == 0;
+  // The thumbnail shows the picture before the edit.
+  bool stale = g_str_has_prefix(name, "exif-ifd1-");
   if (kept && !stale) vips_image_set(to, name, value);
   return NULL;
 }
@@ -131,6 +136,8 @@ CVMetadata *cv_metadata(const CVImage *image) {
   }
   g_object_unref(black);
   vips_image_map(image->image, copy_field, carrier);
+  // Overrides what the EXIF block says.
+  if (image->orientation != 1) vips_image_set_int(carrier, VIPS_META_ORIENTATION, 1);
   CVMetadata *metadata = g_new0(CVMetadata, 1);
   metadata->image = carrier;
   metadata->had_profile = vips_image_get_typeof(image->image, VIPS_META_ICC_NAME) != 0;

@@ -95,6 +95,7 @@ public struct Picture: Equatable, Sendable {
   public mutating func paste(_ other: Picture, x: Int, y: Int) {
     precondition(channels == other.channels, "pictures of different channels")
     let columns = max(0, -x)..<max(max(0, -x), min(other.width, width - x))
+    if columns.isEmpty { return }
     for row in max(0, -y)..<max(max(0, -y), min(other.height, height - y)) {
       let from = (row * other.width + columns.lowerBound) * channels
       let to = ((y + row) * width + x + columns.lowerBound) * channels

@@ -32,19 +32,24 @@ public struct Similarity: Equatable, Sendable {
   /// The similarity that brings `from` nearest to `to` in the least squares (Umeyama, "Least-squares
   /// estimation of transformation parameters between two point patterns", 1991; in two dimensions
   /// without reflection); exact for two points. Nil when the points of either list coincide.
-  public init?(from: [Point], to: [Point]) {
-    precondition(from.count == to.count && !from.isEmpty, "points come in pairs")
-    let n = Double(from.count)
+  /// - Parameter weights: how much each pair counts; all the same if nil.
+  public init?(from: [Point], to: [Point], weights: [Double]? = nil) {
+    let weights = weights ?? [Double](repeating: 1, count: from.count)
+    precondition(from.count == to.count && from.count == weights.count, "points come in pairs")
+    let total = weights.reduce(0, +)
     func mean(_ points: [Point]) -> Point {
-      Point(x: points.reduce(0) { $0 + $1.x } / n, y: points.reduce(0) { $0 + $1.y } / n)
+      zip(points, weights).reduce(into: Point(x: 0, y: 0)) { sum, next in
+        sum.x += next.0.x * next.1 / total
+        sum.y += next.0.y * next.1 / total
+      }
     }
     let (p, q) = (mean(from), mean(to))
     var (dot, cross, spread) = (0.0, 0.0, 0.0)
-    for (f, t) in zip(from, to) {
+    for ((f, t), w) in zip(zip(from, to), weights) {
       let (fx, fy, gx, gy) = (f.x - p.x, f.y - p.y, t.x - q.x, t.y - q.y)
-      dot += fx * gx + fy * gy
-      cross += fx * gy - fy * gx
-      spread += fx * fx + fy * fy
+      dot += w * (fx * gx + fy * gy)
+      cross += w * (fx * gy - fy * gx)
+      spread += w * (fx * fx + fy * fy)
     }
     let (a, b) = (dot / spread, cross / spread)
     guard a.isFinite, b.isFinite, a * a + b * b > 1e-12 else { return nil }

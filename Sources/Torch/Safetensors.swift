@@ -26,11 +26,11 @@ public struct SafetensorsFile: Sendable {
       range = tensor.range
     }
 
-    /// The elements in row-major order, not necessarily aligned to their size. The pointer is valid as long as this
-    /// entry, another of its file or the file itself lives; ``withUnsafeBytes(_:)`` sees to that by itself.
-    public var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: file.bytes[range]) }
+    /// The elements, valid as long as ``file`` lives.
+    var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: file.bytes[range]) }
 
-    /// Calls `body` with ``bytes`` and keeps the file mapped until it returns.
+    /// Calls `body` with the elements in row-major order, not necessarily aligned to their size. The pointer is valid
+    /// until it returns.
     public func withUnsafeBytes<R>(_ body: (UnsafeRawBufferPointer) throws -> R) rethrows -> R {
       try withExtendedLifetime(file) { try body(bytes) }
     }

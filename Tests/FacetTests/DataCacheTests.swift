@@ -201,11 +201,25 @@ struct DataCacheTests {
     #expect(all?.description.contains("does not contain the crop window") == true)
   }
 
+  @Test func whatAKilledBuildLeftIsRemoved() throws {
+    let fixture = try DatasetFixture(count: 4)
+    let folder = fixture.folder.appendingPathComponent("cache")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    let (old, new) = (folder.appendingPathComponent(".a.1.tmp"), folder.appendingPathComponent(".a.2.tmp"))
+    for url in [old, new] { try Data([1]).write(to: url) }
+    try FileManager.default.setAttributes(
+      [.modificationDate: Date(timeIntervalSinceNow: -7200)], ofItemAtPath: old.path)
+    _ = try fixture.cache(of: try fixture.dataset())
+    #expect(!FileManager.default.fileExists(atPath: old.path))
+    #expect(FileManager.default.fileExists(atPath: new.path))
+  }
+
   @Test func progressIsTold() throws {
     let fixture = try DatasetFixture(count: 8)
     let dataset = try fixture.dataset()
     var calls: [[Int]] = []
-    _ = try DecodedCache.open(dataset, partition: .train, in: fixture.folder.appendingPathComponent("cache")) { calls.append([$0, $1]) }
+    let folder = fixture.folder.appendingPathComponent("cache")
+    _ = try DecodedCache.open(dataset, partition: .train, in: folder) { calls.append([$0, $1]) }
     #expect(calls.first == [0, 6])
     #expect(calls.last == [6, 6])
   }

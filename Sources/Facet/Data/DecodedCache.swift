@@ -10,7 +10,7 @@ import Synchronization
 /// file; opening an existing one decodes nothing. Two processes may build the same file at once:
 /// each writes its own and the last one to finish takes the name.
 ///
-/// Layout: the records of ``SampleDecoder``, then a JSON ``Index``, its length (8 bytes, little
+/// Layout: the records of `SampleDecoder`, then a JSON `Index`, its length (8 bytes, little
 /// endian) and eight bytes that name the format.
 public final class DecodedCache: Sendable {
   /// The data set, whose ``CelebA/labels`` go with the samples.
