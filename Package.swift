@@ -38,12 +38,12 @@ let package = Package(
       ]),
     .executableTarget(
       name: "FacetCLI",
-      dependencies: ["Facet", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+      dependencies: ["Facet", "Photo", "Torch", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
 
     .testTarget(name: "FilesTests", dependencies: ["Files"]),
     .testTarget(name: "TorchTests", dependencies: ["Torch", "Files"], resources: [.copy("Fixtures")]),
     .testTarget(name: "PhotoTests", dependencies: ["Photo"]),
-    .testTarget(name: "FacetTests", dependencies: ["Facet"], resources: [.copy("Fixtures")]),
+    .testTarget(name: "FacetTests", dependencies: ["Facet", "Photo", "Torch"], resources: [.copy("Fixtures")]),
   ],
   swiftLanguageModes: [.v6],
   cxxLanguageStandard: .cxx20

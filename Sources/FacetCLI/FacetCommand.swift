@@ -13,6 +13,7 @@ struct FacetCommand: ParsableCommand {
       """,
     version: facetVersion,
     subcommands: [
-      TrainCommand.self, AttributesCommand.self, EvaluateCommand.self, InfoCommand.self,
+      EditCommand.self, SpectrumCommand.self, ReconstructCommand.self, TrainCommand.self, AttributesCommand.self,
+      EvaluateCommand.self, InfoCommand.self,
     ])
 }
