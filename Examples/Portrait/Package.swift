@@ -8,7 +8,10 @@ let package = Package(
     .package(name: "facet", path: "../..")
   ],
   targets: [
-    .executableTarget(name: "portrait", dependencies: [.product(name: "Facet", package: "facet")], path: "Sources")
+    .executableTarget(
+      name: "portrait",
+      dependencies: [.product(name: "Facet", package: "facet"), .product(name: "Photo", package: "facet")],
+      path: "Sources")
   ],
   swiftLanguageModes: [.v6]
 )

@@ -27,9 +27,10 @@ public struct ModelBundle {
     let weightsURL = url.appendingPathComponent(Self.weightsFile)
     let configuration: ModelConfiguration
     do {
-      let bytes = try MappedFile(configurationURL).bytes
-      guard bytes.count < 1 << 20 else { throw ModelError("longer than a configuration can be") }
-      configuration = try JSONDecoder().decode(ModelConfiguration.self, from: Data(bytes))
+      configuration = try MappedFile(configurationURL).withBytes { bytes in
+        guard bytes.count < 1 << 20 else { throw ModelError("longer than a configuration can be") }
+        return try JSONDecoder().decode(ModelConfiguration.self, from: Data(bytes))
+      }
     } catch let error as DecodingError {
       throw BundleError(path: configurationURL.path, reason: "not a model configuration: \(error.brief)")
     } catch {
@@ -81,12 +82,15 @@ public struct ModelBundle {
 
   /// FNV-1a over the file's 64-bit words: a check against mix-ups, not against forgery.
   private static func fingerprint(of url: URL) throws -> String {
-    let bytes = try MappedFile(url).bytes
-    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-    for offset in stride(from: 0, to: bytes.count & ~7, by: 8) {
-      hash = (hash ^ bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self)) &* 0x100_0000_01b3
+    let hash = try MappedFile(url).withBytes { bytes in
+      var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+      let words = bytes.count & ~7
+      for offset in stride(from: 0, to: words, by: 8) {
+        hash = (hash ^ bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self)) &* 0x100_0000_01b3
+      }
+      for byte in bytes[words...] { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+      return hash
     }
-    for byte in bytes[(bytes.count & ~7)...] { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
     return String(hash, radix: 16)
   }
 
