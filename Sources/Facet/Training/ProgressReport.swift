@@ -41,18 +41,21 @@ public final class ProgressReport: Sendable {
   ///   - total: The number of units, or nil where it is not known (no bar and no ETA then).
   ///   - unit: What is counted.
   ///   - completed: Units that an earlier run has done.
+  ///   - share: The share of the work that an earlier run has done, 0 ... 1, where it is not units that decide it.
   ///   - interval: The time between plain lines, 10 seconds by default.
   public convenience init(
-    _ label: String, total: Int?, unit: String = "images", completed: Int = 0, interval: Duration = .seconds(10)
+    _ label: String, total: Int?, unit: String = "images", completed: Int = 0, share: Double? = nil,
+    interval: Duration = .seconds(10)
   ) {
     self.init(
-      label, total: total, unit: unit, completed: completed, interval: interval, columns: Self.terminalColumns(),
+      label, total: total, unit: unit, completed: completed, share: share, interval: interval,
+      columns: Self.terminalColumns(),
       now: { .now }, write: { try? FileHandle.standardError.write(contentsOf: Data($0.utf8)) })
   }
 
   /// - Parameter columns: The terminal's width, or nil for plain lines.
   init(
-    _ label: String, total: Int?, unit: String, completed: Int, interval: Duration, columns: Int?,
+    _ label: String, total: Int?, unit: String, completed: Int, share: Double? = nil, interval: Duration, columns: Int?,
     now: @escaping @Sendable () -> ContinuousClock.Instant, write: @escaping @Sendable (String) -> Void
   ) {
     self.label = label
@@ -63,7 +66,7 @@ public final class ProgressReport: Sendable {
     self.now = now
     self.write = write
     let start = now()
-    let share = Self.share(completed, of: total)
+    let share = share ?? Self.share(completed, of: total)
     state = Mutex(
       State(
         start: start, initial: completed, completed: completed, share: share, recent: [(start, completed, share)]))
@@ -78,8 +81,6 @@ public final class ProgressReport: Sendable {
       state.completed = completed
       state.share = share ?? Self.share(completed, of: total)
       state.detail = detail
-      // An earlier run's share is not known before the first update.
-      if state.recent[0].share == nil { state.recent[0].share = state.share }
       if let last = state.recent.last, time - last.time >= .milliseconds(500) {
         state.recent.append((time, completed, state.share))
         if state.recent.count > 60 { state.recent.removeFirst() }

@@ -26,7 +26,8 @@ public final class TrainingLog {
     self.interval = max(1, interval)
     configuration = trainer.configuration
     report = ProgressReport(
-      "train", total: configuration.budget.images, completed: trainer.progress.images, interval: .seconds(30))
+      "train", total: configuration.budget.images, completed: trainer.progress.images,
+      share: configuration.budget.share(trainer.progress), interval: .seconds(30))
     events = try EventFileWriter(
       directory: trainer.output.appendingPathComponent("logs", isDirectory: true),
       startingAtStep: trainer.progress.images + 1)
@@ -51,8 +52,7 @@ public final class TrainingLog {
       let total = losses.first?.value ?? .nan
       report.update(
         progress.images,
-        share: configuration.budget.isLimited
-          ? configuration.budget.progress(images: progress.images, minutes: progress.minutes) : nil,
+        share: configuration.budget.share(progress),
         detail: String(
           format: "epoch %d  loss %.4f  lr %.1e  waiting %.1f%%", progress.epoch + 1, total, learningRate,
           100 * (waited / (.now - start))))
@@ -113,6 +113,12 @@ public final class TrainingLog {
         ("speed/waiting", Float((waited - self.waited) / time)),
       ]
     }
+  }
+}
+
+extension TrainingConfiguration.Budget {
+  fileprivate func share(_ progress: TrainingProgress) -> Double? {
+    isLimited ? self.progress(images: progress.images, minutes: progress.minutes) : nil
   }
 }
 
