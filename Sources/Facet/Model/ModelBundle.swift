@@ -51,16 +51,33 @@ public struct ModelBundle {
   }
 
   /// Writes configuration and weights into a folder; directions there belong to other weights and go.
+  ///
+  /// Each file is replaced whole. A process that is killed in between leaves the old bundle, the new one, or (where the
+  /// configuration changes) one without weights, never weights of another configuration.
   /// - Parameter dtype: the type of weight matrices on disk; vectors stay float32.
   public static func write(
     configuration: ModelConfiguration, weights: [String: Tensor], dtype: DType = .float16, to url: URL
   ) throws {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-    try? FileManager.default.removeItem(at: url.appendingPathComponent(AttributeDirections.file))
-    try AtomicFile.write(encoder.encode(configuration), to: url.appendingPathComponent(configurationFile))
+    let configurationURL = url.appendingPathComponent(configurationFile)
+    let json = try encoder.encode(configuration)
+    if (try? Data(contentsOf: configurationURL)) != json {
+      try remove(at: url)
+      try AtomicFile.write(json, to: configurationURL)
+    }
     let stored = try weights.mapValues { $0.dimensions >= 2 ? try $0.to(dtype) : $0 }
     try Tensor.save(stored, metadata: ["format": "facet-model-1"], to: url.appendingPathComponent(weightsFile))
+    // Until here a reader refused them by their fingerprint.
+    try? FileManager.default.removeItem(at: url.appendingPathComponent(AttributeDirections.file))
+  }
+
+  /// Removes a bundle's files, the weights first, except for its card.
+  static func remove(at url: URL) throws {
+    for file in [weightsFile, AttributeDirections.file, configurationFile].map(url.appendingPathComponent)
+    where FileManager.default.fileExists(atPath: file.path) {
+      try FileManager.default.removeItem(at: file)
+    }
   }
 
   /// FNV-1a over the file's 64-bit words: a check against mix-ups, not against forgery.
