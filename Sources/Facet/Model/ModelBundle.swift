@@ -25,11 +25,11 @@ public struct ModelBundle {
     self.url = url
     let configurationURL = url.appendingPathComponent(Self.configurationFile)
     let weightsURL = url.appendingPathComponent(Self.weightsFile)
-    let configuration: ModelConfiguration
     do {
-      let bytes = try MappedFile(configurationURL).bytes
-      guard bytes.count < 1 << 20 else { throw ModelError("longer than a configuration can be") }
-      configuration = try JSONDecoder().decode(ModelConfiguration.self, from: Data(bytes))
+      let file = try MappedFile(configurationURL)
+      guard file.bytes.count < 1 << 20 else { throw ModelError("longer than a configuration can be") }
+      let json = withExtendedLifetime(file) { Data(file.bytes) }
+      model = try JSONDecoder().decode(ModelConfiguration.self, from: json).makeModel(seed: nil)
     } catch let error as DecodingError {
       throw BundleError(path: configurationURL.path, reason: "not a model configuration: \(error.brief)")
     } catch {
@@ -37,7 +37,6 @@ public struct ModelBundle {
     }
     do {
       let (weights, _) = try Tensor.load(from: weightsURL)
-      model = try configuration.makeModel(seed: nil)
       try model.load(weights)
       try model.move(to: device)
       try model.useChannelsLast()
@@ -64,13 +63,16 @@ public struct ModelBundle {
 
   /// FNV-1a over the file's 64-bit words: a check against mix-ups, not against forgery.
   private static func fingerprint(of url: URL) throws -> String {
-    let bytes = try MappedFile(url).bytes
-    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-    for offset in stride(from: 0, to: bytes.count & ~7, by: 8) {
-      hash = (hash ^ bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self)) &* 0x100_0000_01b3
+    let file = try MappedFile(url)
+    return withExtendedLifetime(file) {
+      let bytes = file.bytes
+      var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+      for offset in stride(from: 0, to: bytes.count & ~7, by: 8) {
+        hash = (hash ^ bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self)) &* 0x100_0000_01b3
+      }
+      for byte in bytes[(bytes.count & ~7)...] { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+      return String(hash, radix: 16)
     }
-    for byte in bytes[(bytes.count & ~7)...] { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
-    return String(hash, radix: 16)
   }
 
   static let configurationFile = "config.json"
