@@ -15,9 +15,12 @@ public struct Objective: Sendable {
   public let weights: ObjectiveWeights
   private let ssim: SSIM
 
-  public init(imageSize: Int, weights: ObjectiveWeights = .init(), device: Device = .cpu) throws {
+  /// - Parameter dtype: of the images.
+  public init(
+    imageSize: Int, weights: ObjectiveWeights = .init(), dtype: DType = .float32, device: Device = .cpu
+  ) throws {
     self.weights = weights
-    ssim = try SSIM(size: imageSize, device: device)
+    ssim = try SSIM(size: imageSize, dtype: dtype, device: device)
   }
 
   /// The terms by themselves, unweighted scalars.

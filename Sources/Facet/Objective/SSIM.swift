@@ -13,16 +13,21 @@ public struct SSIM: Sendable {
   ///   - size: side of the square images in pixels, at least `window`.
   ///   - window: side of the Gaussian window, 9 in the article.
   ///   - sigma: its standard deviation in pixels.
-  public init(size: Int, window: Int = 9, sigma: Double = 1.5, device: Device = .cpu) throws {
-    try self.init(height: size, width: size, window: window, sigma: sigma, device: device)
+  ///   - dtype: of the images.
+  public init(
+    size: Int, window: Int = 9, sigma: Double = 1.5, dtype: DType = .float32, device: Device = .cpu
+  ) throws {
+    try self.init(height: size, width: size, window: window, sigma: sigma, dtype: dtype, device: device)
   }
 
-  init(height: Int, width: Int, window: Int = 9, sigma: Double = 1.5, device: Device = .cpu) throws {
+  init(
+    height: Int, width: Int, window: Int = 9, sigma: Double = 1.5, dtype: DType = .float32, device: Device = .cpu
+  ) throws {
     guard window >= 1, height >= window, width >= window else {
       throw ModelError("an image of \(height)x\(width) is smaller than the SSIM window of \(window)")
     }
-    rows = try Self.bandedBlur(height, window: window, sigma: sigma).to(device)
-    columns = try Self.bandedBlur(width, window: window, sigma: sigma).transpose(0, 1).contiguous().to(device)
+    rows = try Self.bandedBlur(height, window: window, sigma: sigma).to(dtype).to(device)
+    columns = try Self.bandedBlur(width, window: window, sigma: sigma).transpose(0, 1).contiguous().to(dtype).to(device)
   }
 
   /// The index of each image, averaged over its pixels and channels.
@@ -30,7 +35,11 @@ public struct SSIM: Sendable {
   ///   - x: the reference, N × C × H × W in [0, 1]; no gradient flows to it.
   ///   - y: the image that is judged, of the same shape.
   /// - Returns: N values in [-1, 1].
+  /// - Throws: `TorchError` when the shapes differ from each other or from the size at hand.
   public func callAsFunction(_ x: Tensor, _ y: Tensor) throws -> Tensor {
+    guard x.dimensions == 4, x.shape == y.shape else {
+      throw TorchError("SSIM compares pictures N × C × H × W of one shape, not \(x.shape) and \(y.shape)")
+    }
     let c1 = 0.01 * 0.01
     let c2 = 0.03 * 0.03
     let x = try x.detach().contiguous()
@@ -52,9 +61,9 @@ public struct SSIM: Sendable {
   private static func bandedBlur(_ size: Int, window: Int, sigma: Double) throws -> Tensor {
     let taps = gaussian(window, sigma: sigma)
     let outputs = size - window + 1
-    var matrix = [Float](repeating: 0, count: outputs * size)
+    var matrix = [Double](repeating: 0, count: outputs * size)
     for row in 0..<outputs {
-      for (offset, tap) in taps.enumerated() { matrix[row * size + row + offset] = Float(tap) }
+      for (offset, tap) in taps.enumerated() { matrix[row * size + row + offset] = tap }
     }
     return try Tensor(matrix, shape: [outputs, size])
   }
