@@ -46,11 +46,13 @@ public struct Objective: Sendable {
   /// - Parameters:
   ///   - images: N × 3 × S × S in [0, 1].
   ///   - masks: N × 1 × S × S in {0, 1}.
+  ///   - sampling: the part of SSIM's map that is looked at; all of it where left out.
   public func callAsFunction(
-    images: Tensor, masks: Tensor, reconstruction: Reconstruction, posterior: Posterior
+    images: Tensor, masks: Tensor, reconstruction: Reconstruction, posterior: Posterior,
+    sampling: SSIM.Sampling = .all
   ) throws -> Terms {
     let composed = try reconstruction.composed(over: images, trueMask: masks)
-    let ssimLoss = try 2 - ssim(images, composed).mean()
+    let ssimLoss = try 2 - ssim(images, composed, sampling: sampling).mean()
     let mae = try (images - composed).abs().mean()
     let bce = try reconstruction.maskLogits.binaryCrossEntropyWithLogits(masks)
     let dice = try Self.dice(masks, reconstruction.mask)
