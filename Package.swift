@@ -44,6 +44,8 @@ let package = Package(
     .testTarget(name: "TorchTests", dependencies: ["Torch", "Files"], resources: [.copy("Fixtures")]),
     .testTarget(name: "PhotoTests", dependencies: ["Photo"]),
     .testTarget(name: "FacetTests", dependencies: ["Facet", "Photo", "Torch"], resources: [.copy("Fixtures")]),
+    // Runs the built program as a user does.
+    .testTarget(name: "FacetCLITests", dependencies: ["FacetCLI", "Facet", "Photo", "Torch"]),
   ],
   swiftLanguageModes: [.v6],
   cxxLanguageStandard: .cxx20

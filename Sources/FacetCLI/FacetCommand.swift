@@ -10,6 +10,8 @@ struct FacetCommand: ParsableCommand {
     discussion: """
       Exit codes: 0 done; 1 something failed, one line on standard error says what; 64 wrong usage; \
       130 interrupted, training has written a checkpoint.
+
+      Shell completion: 'facet --generate-completion-script bash' (or zsh, fish) prints a script to source.
       """,
     version: facetVersion,
     subcommands: [

@@ -19,7 +19,8 @@ struct EngineOptions: ParsableArguments {
     }
     if case .cuda(let index) = device, index >= Device.cudaCount {
       throw CommandError(
-        "--device: \(device) is not here; this LibTorch sees \(Device.cudaCount) CUDA devices (LIBTORCH=/path at set-up takes a CUDA build)")
+        "--device: \(device) is not here; this LibTorch sees \(Device.cudaCount) CUDA devices "
+          + "(LIBTORCH=/path at set-up takes a CUDA build)")
     }
     if let threads {
       guard threads >= 1 else { throw CommandError("--threads must be above 0") }
@@ -31,7 +32,7 @@ struct EngineOptions: ParsableArguments {
 
 /// The bundle that a command uses.
 struct ModelOptions: ParsableArguments {
-  @Option(help: "Folder of a model bundle; default: the one inside the package.")
+  @Option(help: "Folder of a model bundle; default: the one inside the package.", completion: .directory)
   var model: String?
 
   var url: URL { model.map { URL(fileURLWithPath: $0, isDirectory: true) } ?? ModelBundle.defaultURL }
@@ -62,11 +63,16 @@ enum Interruption {
 
 /// Opens a partition, with a report on standard error while it is decoded for the first time.
 func open(_ dataset: CelebA, _ partition: Partition) throws -> DecodedCache {
-  let cache = try DecodedCache.open(dataset, partition: partition)
+  var report: ProgressReport?
+  let cache = try DecodedCache.open(dataset, partition: partition) { done, total in
+    if report == nil { report = ProgressReport("decode \(partition.rawValue)", total: total, unit: "photos") }
+    report?.update(done)
+  }
+  report?.finish()
   for fault in cache.skipped.prefix(5) { note("skipped: \(fault)") }
   if cache.skipped.count > 5 { note("skipped: \(cache.skipped.count) photos in all") }
   return cache
 }
 
 /// Writes a line to standard error.
-func note(_ text: String) { FileHandle.standardError.write(Data((text + "\n").utf8)) }
+func note(_ text: String) { try? FileHandle.standardError.write(contentsOf: Data((text + "\n").utf8)) }

@@ -7,7 +7,14 @@ extension Tensor {
   public static func load(from url: URL) throws -> (tensors: [String: Tensor], metadata: [String: String]) {
     let file = try SafetensorsFile(url)
     let tensors = try file.tensors.mapValues { entry in
-      try Tensor(borrowing: entry.bytes, owner: entry.file, dtype: entry.dtype, shape: entry.shape)
+      // Kernels take elements at multiples of their size, and booleans of 0 or 1; others' files may hold anything.
+      if entry.dtype == .bool {
+        return try entry.withUnsafeBytes { try Tensor(copying: $0, dtype: .uint8, shape: entry.shape) } > 0
+      }
+      guard Int(bitPattern: entry.bytes.baseAddress) % entry.dtype.size == 0 else {
+        return try entry.withUnsafeBytes { try Tensor(copying: $0, dtype: entry.dtype, shape: entry.shape) }
+      }
+      return try Tensor(borrowing: entry.bytes, owner: entry.file, dtype: entry.dtype, shape: entry.shape)
     }
     return (tensors, file.metadata)
   }

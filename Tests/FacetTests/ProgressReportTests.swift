@@ -11,9 +11,9 @@ struct ProgressReportTests {
     let seconds = Mutex(0.0)
     let text = Mutex("")
 
-    func report(_ total: Int?, completed: Int = 0, columns: Int?) -> ProgressReport {
+    func report(_ total: Int?, completed: Int = 0, share: Double? = nil, columns: Int?) -> ProgressReport {
       ProgressReport(
-        "train", total: total, unit: "images", completed: completed, interval: .seconds(10), columns: columns,
+        "train", total: total, unit: "images", completed: completed, share: share, interval: .seconds(10), columns: columns,
         now: { self.start + .seconds(self.seconds.withLock { $0 }) },
         write: { text in self.text.withLock { $0 += text } })
     }
@@ -70,5 +70,19 @@ struct ProgressReportTests {
     report.update(2000)
     report.finish()
     #expect(stage.lines == ["train  2000  0.50 images/s", "train  2000  0.50 images/s  in 1:06:40"])
+  }
+
+  @Test func timeCanBeTheBudget() {
+    let stage = Stage()
+    let report = stage.report(nil, completed: 700, share: 0.4, columns: nil)
+    stage.at(10)
+    report.update(720, share: 0.5)
+    stage.at(20)
+    report.update(740, share: 0.6)
+    report.finish()
+    #expect(stage.lines == [
+      "train   50%  720  2.00 images/s  ETA 0:50", "train   60%  740  2.00 images/s  ETA 0:40",
+      "train   60%  740  2.00 images/s  in 0:20",
+    ])
   }
 }

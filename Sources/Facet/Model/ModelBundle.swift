@@ -26,10 +26,10 @@ public struct ModelBundle {
     let configurationURL = url.appendingPathComponent(Self.configurationFile)
     let weightsURL = url.appendingPathComponent(Self.weightsFile)
     do {
-      let file = try MappedFile(configurationURL)
-      guard file.bytes.count < 1 << 20 else { throw ModelError("longer than a configuration can be") }
-      let json = withExtendedLifetime(file) { Data(file.bytes) }
-      model = try JSONDecoder().decode(ModelConfiguration.self, from: json).makeModel(seed: nil)
+      model = try MappedFile(configurationURL).withBytes { bytes in
+        guard bytes.count < 1 << 20 else { throw ModelError("longer than a configuration can be") }
+        return try JSONDecoder().decode(ModelConfiguration.self, from: Data(bytes)).makeModel(seed: nil)
+      }
     } catch let error as DecodingError {
       throw BundleError(path: configurationURL.path, reason: "not a model configuration: \(error.brief)")
     } catch {
@@ -49,30 +49,47 @@ public struct ModelBundle {
   }
 
   /// Writes configuration and weights into a folder; directions there belong to other weights and go.
+  ///
+  /// Each file is replaced whole. A process that is killed in between leaves the old bundle, the new one, or (where the
+  /// configuration changes) one without weights, never weights of another configuration.
   /// - Parameter dtype: the type of weight matrices on disk; vectors stay float32.
   public static func write(
     configuration: ModelConfiguration, weights: [String: Tensor], dtype: DType = .float16, to url: URL
   ) throws {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-    try? FileManager.default.removeItem(at: url.appendingPathComponent(AttributeDirections.file))
-    try AtomicFile.write(encoder.encode(configuration), to: url.appendingPathComponent(configurationFile))
+    let configurationURL = url.appendingPathComponent(configurationFile)
+    let json = try encoder.encode(configuration)
+    if (try? Data(contentsOf: configurationURL)) != json {
+      try remove(at: url)
+      try AtomicFile.write(json, to: configurationURL)
+    }
     let stored = try weights.mapValues { $0.dimensions >= 2 ? try $0.to(dtype) : $0 }
     try Tensor.save(stored, metadata: ["format": "facet-model-1"], to: url.appendingPathComponent(weightsFile))
+    // Until here a reader refused them by their fingerprint.
+    try? FileManager.default.removeItem(at: url.appendingPathComponent(AttributeDirections.file))
+  }
+
+  /// Removes a bundle's files, the weights first, except for its card.
+  static func remove(at url: URL) throws {
+    for file in [weightsFile, AttributeDirections.file, configurationFile].map(url.appendingPathComponent)
+    where FileManager.default.fileExists(atPath: file.path) {
+      try FileManager.default.removeItem(at: file)
+    }
   }
 
   /// FNV-1a over the file's 64-bit words: a check against mix-ups, not against forgery.
   private static func fingerprint(of url: URL) throws -> String {
-    let file = try MappedFile(url)
-    return withExtendedLifetime(file) {
-      let bytes = file.bytes
+    let hash = try MappedFile(url).withBytes { bytes in
       var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-      for offset in stride(from: 0, to: bytes.count & ~7, by: 8) {
+      let words = bytes.count & ~7
+      for offset in stride(from: 0, to: words, by: 8) {
         hash = (hash ^ bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self)) &* 0x100_0000_01b3
       }
-      for byte in bytes[(bytes.count & ~7)...] { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
-      return String(hash, radix: 16)
+      for byte in bytes[words...] { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+      return hash
     }
+    return String(hash, radix: 16)
   }
 
   static let configurationFile = "config.json"

@@ -27,10 +27,12 @@ public final class ProgressReport: Sendable {
     /// Units done before this run, which say nothing about its speed.
     var initial: Int
     var completed: Int
+    /// The share of the work that is done, 0 ... 1, where it is known.
+    var share: Double?
     var detail = ""
     var lastLine: ContinuousClock.Instant?
     /// Recent points of the last half minute or so, for the present speed.
-    var recent: [(time: ContinuousClock.Instant, completed: Int)]
+    var recent: [(time: ContinuousClock.Instant, completed: Int, share: Double?)]
     var isFinished = false
   }
 
@@ -39,18 +41,21 @@ public final class ProgressReport: Sendable {
   ///   - total: The number of units, or nil where it is not known (no bar and no ETA then).
   ///   - unit: What is counted.
   ///   - completed: Units that an earlier run has done.
+  ///   - share: The share of the work that an earlier run has done, 0 ... 1, where it is not units that decide it.
   ///   - interval: The time between plain lines, 10 seconds by default.
   public convenience init(
-    _ label: String, total: Int?, unit: String = "images", completed: Int = 0, interval: Duration = .seconds(10)
+    _ label: String, total: Int?, unit: String = "images", completed: Int = 0, share: Double? = nil,
+    interval: Duration = .seconds(10)
   ) {
     self.init(
-      label, total: total, unit: unit, completed: completed, interval: interval, columns: Self.terminalColumns(),
-      now: { .now }, write: { FileHandle.standardError.write(Data($0.utf8)) })
+      label, total: total, unit: unit, completed: completed, share: share, interval: interval,
+      columns: Self.terminalColumns(),
+      now: { .now }, write: { try? FileHandle.standardError.write(contentsOf: Data($0.utf8)) })
   }
 
   /// - Parameter columns: The terminal's width, or nil for plain lines.
   init(
-    _ label: String, total: Int?, unit: String, completed: Int, interval: Duration, columns: Int?,
+    _ label: String, total: Int?, unit: String, completed: Int, share: Double? = nil, interval: Duration, columns: Int?,
     now: @escaping @Sendable () -> ContinuousClock.Instant, write: @escaping @Sendable (String) -> Void
   ) {
     self.label = label
@@ -61,18 +66,23 @@ public final class ProgressReport: Sendable {
     self.now = now
     self.write = write
     let start = now()
-    state = Mutex(State(start: start, initial: completed, completed: completed, recent: [(start, completed)]))
+    let share = share ?? Self.share(completed, of: total)
+    state = Mutex(
+      State(
+        start: start, initial: completed, completed: completed, share: share, recent: [(start, completed, share)]))
   }
 
   /// Tells that `completed` units are done, with a word on how it goes, such as "loss 1.31".
-  public func update(_ completed: Int, detail: String = "") {
+  /// - Parameter share: The share of the work that is done, 0 ... 1, where it is not units that decide it, but time.
+  public func update(_ completed: Int, share: Double? = nil, detail: String = "") {
     state.withLock { state in
       guard !state.isFinished else { return }
       let time = now()
       state.completed = completed
+      state.share = share ?? Self.share(completed, of: total)
       state.detail = detail
       if let last = state.recent.last, time - last.time >= .milliseconds(500) {
-        state.recent.append((time, completed))
+        state.recent.append((time, completed, state.share))
         if state.recent.count > 60 { state.recent.removeFirst() }
       }
       if let last = state.lastLine, time - last < interval { return }
@@ -99,26 +109,30 @@ public final class ProgressReport: Sendable {
     }
   }
 
+  private static func share(_ completed: Int, of total: Int?) -> Double? {
+    total.map { $0 > 0 ? min(1, max(0, Double(completed) / Double($0))) : 1 }
+  }
+
   private func show(_ state: State, at time: ContinuousClock.Instant) {
     // The last line tells the speed of the whole; the others that of the last half minute.
-    let origin = state.isFinished ? (state.start, state.initial) : (state.recent[0].time, state.recent[0].completed)
+    let recent = state.recent[0]
+    let origin = state.isFinished ? (state.start, state.initial) : (recent.time, recent.completed)
     let seconds = (time - origin.0) / .seconds(1)
     let rate = seconds > 0 ? Double(state.completed - origin.1) / seconds : 0
     var parts: [String] = []
     if rate > 0 { parts.append("\(Self.format(rate)) \(unit)/s") }
     if state.isFinished {
       parts.append("in \(Self.clock((time - state.start) / .seconds(1)))")
-    } else if let total, rate > 0 {
-      parts.append("ETA \(Self.clock(Double(max(0, total - state.completed)) / rate))")
+    } else if let share = state.share, let before = recent.share, share > before {
+      parts.append("ETA \(Self.clock((1 - share) / (share - before) * seconds))")
     }
     if !state.detail.isEmpty { parts.append(state.detail) }
     let counts = total.map { "\(state.completed)/\($0)" } ?? "\(state.completed)"
-    let share = total.map { $0 > 0 ? min(1, max(0, Double(state.completed) / Double($0))) : 1 }
-    let percent = share.map { String(format: "%3d%%", Int($0 * 100)) }
+    let percent = state.share.map { String(format: "%3d%%", Int($0 * 100)) }
     guard let columns else {
       return write(([label, percent, counts].compactMap { $0 } + parts).joined(separator: "  ") + "\n")
     }
-    let bar = share.map { share in
+    let bar = state.share.map { share in
       let filled = Int(share * 24)
       return String(repeating: "█", count: filled) + String(repeating: "░", count: 24 - filled)
     }

@@ -1,15 +1,21 @@
 import Files
 import Foundation
+import Photo
 import Torch
 
 /// Trains a model on a dataset and leaves a bundle of the best weights.
 ///
-/// The output folder becomes a model bundle; `checkpoints/last.safetensors` beside it holds all that
-/// an exact continuation needs, `checkpoints/best.safetensors` the state with the best validation.
+/// The output folder becomes a model bundle; `checkpoints/last.safetensors` in it holds all that an exact continuation
+/// needs, `checkpoints/best.safetensors` the state with the best validation.
+///
+/// A run that is taken up from a checkpoint does what it would have done without the break: on the CPU, with the same
+/// number of threads and the same budget in images, it ends with the same weights to the last bit.
 public final class Trainer {
   public let configuration: TrainingConfiguration
   public let output: URL
   public let device: Device
+  /// Where the run stands.
+  public private(set) var progress = TrainingProgress()
   private let training: DecodedCache
   private let validation: DecodedCache
   private let model: any FaceVAE
@@ -18,13 +24,14 @@ public final class Trainer {
   private let ema: ExponentialMovingAverage?
   private let evaluator: Evaluator
   private let loader: BatchLoader
-  private var progress = TrainingProgress()
 
   /// What happens while training runs, in order.
   public enum Event: Sendable {
     case started(TrainingProgress, parameters: Int, images: Int)
+    /// `waited` is the time, over all steps of this run, that passed waiting for batches.
     case step(TrainingProgress, losses: [(name: String, value: Double)], learningRate: Double, waited: Duration)
-    case validated(TrainingProgress, EvaluationReport, isBest: Bool)
+    /// `sheet` shows the first validation photos: inputs, reconstructions over them, masks, a row each.
+    case validated(TrainingProgress, EvaluationReport, isBest: Bool, sheet: Picture)
     case checkpoint(TrainingProgress, URL)
   }
 
@@ -34,46 +41,44 @@ public final class Trainer {
   }
 
   /// Prepares a run.
-  /// - Parameter resume: go on from `checkpoints/last.safetensors` if it is there.
-  /// - Throws: ``TrainingError`` when the checkpoint is of another model or not whole.
+  /// - Parameter resume: go on from `checkpoints/last.safetensors` if it is there. A run that starts anew removes the
+  ///   bundle and the checkpoints that an earlier one left in the folder.
+  /// - Throws: ``TrainingError`` when the configuration is out of range, or the checkpoint is damaged or of another run;
+  ///   `FileError` when the folder cannot be written to.
   public init(
     _ configuration: TrainingConfiguration, training: DecodedCache, validation: DecodedCache, output: URL,
     device: Device = .cpu, resume: Bool = false
   ) throws {
+    try configuration.validate()
+    guard training.count >= configuration.batchSize else {
+      throw TrainingError(
+        "\(training.count) training photos don't fill a batch of \(configuration.batchSize); use a smaller --batch")
+    }
     self.configuration = configuration
     self.training = training
     self.validation = validation
     self.output = output
     self.device = device
-    guard training.count >= configuration.batchSize else {
-      throw TrainingError("\(training.count) training photos don't fill a batch of \(configuration.batchSize); use a smaller --batch")
-    }
     if device == .cpu { Torch.keepFreedMemory() }
-    model = try configuration.model.makeModel(seed: configuration.seed)
+    let model = try configuration.model.makeModel(seed: configuration.seed)
     try model.move(to: device)
     try model.useChannelsLast()
     try model.setRequiresGrad(true)
+    model.setTraining(true)
+    self.model = model
     objective = try Objective(imageSize: configuration.model.imageSize, weights: configuration.objective, device: device)
     optimizer = try Adam(model, configuration: configuration.adam, clipping: configuration.clipping)
-    let model = model
     ema = try configuration.emaDecay.map { try ExponentialMovingAverage(model, decay: $0) }
+    // Another model takes the averaged weights, so that validation leaves the one in training alone.
     evaluator = try Evaluator(configuration.model.makeModel(seed: nil), objective: configuration.objective, device: device)
-    loader = BatchLoader(
-      training,
-      options: .training(
-        batchSize: configuration.batchSize, seed: configuration.seed))
-    if resume, FileManager.default.fileExists(atPath: lastCheckpoint.path) { try restore() }
+    loader = BatchLoader(training, options: .training(batchSize: configuration.batchSize, seed: configuration.seed))
+    try prepareOutput()
+    if resume, FileManager.default.fileExists(atPath: lastCheckpoint.path) { try restore() } else { try clearOutput() }
   }
-
-  /// The checkpoint that a run in the folder `output` goes on from.
-  public static func lastCheckpoint(in output: URL) -> URL {
-    output.appendingPathComponent("checkpoints/last.safetensors")
-  }
-
-  private var lastCheckpoint: URL { Self.lastCheckpoint(in: output) }
-  private var bestCheckpoint: URL { output.appendingPathComponent("checkpoints/best.safetensors") }
 
   /// Trains until the budget is spent, validation stops improving or `shouldStop` says so.
+  /// - Throws: ``TrainingError`` with the step and the term when a loss is not finite, and what `onEvent` throws. The
+  ///   last checkpoint stays as it is.
   @discardableResult
   public func run(shouldStop: () -> Bool = { false }, onEvent: (Event) throws -> Void = { _ in }) throws -> Ending {
     let clock = StopWatch(alreadySpent: progress.minutes * 60)
@@ -89,7 +94,7 @@ public final class Trainer {
         if progress.validationsSinceBest >= configuration.patience { return try finish(.noImprovement, onEvent) }
         if shouldStop() { return try finish(.interrupted, onEvent) }
 
-        let learningRate = configuration.learningRate * configuration.schedule.factor(spent)
+        let learningRate = configuration.learningRate(spent: spent)
         let losses = try step(batch, learningRate: learningRate)
         progress.step += 1
         progress.batch += 1
@@ -122,7 +127,6 @@ public final class Trainer {
     let generator = try Generator(seed: seeds.next(), device: device)
     let noise = try Tensor.randn([batch.count, configuration.model.latentSize], generator: generator, device: device)
 
-    model.setTraining(true)
     try model.zeroGrad()
     let (posterior, reconstruction) = try withAutocast(configuration.usesBFloat16 ? .bfloat16 : nil, on: device) {
       let posterior = try model.encode(images).float32()
@@ -141,6 +145,7 @@ public final class Trainer {
     return losses
   }
 
+  /// Measures the averaged weights; the best so far become the bundle.
   private func validate(_ onEvent: (Event) throws -> Void) throws {
     let weights = try shippedWeights()
     try evaluator.model.load(weights)
@@ -153,7 +158,8 @@ public final class Trainer {
       try save(to: bestCheckpoint, onEvent)
       try ModelBundle.write(configuration: configuration.model, weights: weights, to: output)
     }
-    try onEvent(.validated(progress, report, isBest: isBest))
+    let sheet = try evaluator.model.sheet(of: validation, on: device)
+    try onEvent(.validated(progress, report, isBest: isBest, sheet: sheet))
   }
 
   private func finish(_ ending: Ending, _ onEvent: (Event) throws -> Void) throws -> Ending {
@@ -169,10 +175,49 @@ public final class Trainer {
 
   // MARK: Checkpoints
 
+  /// The checkpoint that a run in the folder `output` goes on from.
+  public static func lastCheckpoint(in output: URL) -> URL {
+    output.appendingPathComponent("checkpoints/last.safetensors")
+  }
+
+  /// The configuration of the run that the folder `output` holds; `nil` where there is none.
+  /// - Throws: ``TrainingError`` or `SafetensorsError` when its checkpoint is damaged.
+  public static func savedConfiguration(in output: URL) throws -> TrainingConfiguration? {
+    let url = lastCheckpoint(in: output)
+    guard FileManager.default.fileExists(atPath: url.path) else { return nil }
+    return try Checkpoint(url, SafetensorsFile(url).metadata).configuration
+  }
+
+  private var lastCheckpoint: URL { Self.lastCheckpoint(in: output) }
+  private var bestCheckpoint: URL { output.appendingPathComponent("checkpoints/best.safetensors") }
+
+  /// What a checkpoint says beside its tensors.
+  private struct Checkpoint {
+    let configuration: TrainingConfiguration
+    let progress: TrainingProgress
+    /// Training photos; an epoch of another number has another order.
+    let photos: Int?
+
+    init(_ url: URL, _ metadata: [String: String]) throws {
+      do {
+        guard metadata["format"] == "facet-checkpoint-1" else { throw TrainingError("not a checkpoint of a training") }
+        configuration = try JSON.decode(TrainingConfiguration.self, metadata["configuration"] ?? "")
+        progress = try JSON.decode(TrainingProgress.self, metadata["progress"] ?? "")
+        photos = metadata["photos"].flatMap(Int.init)
+        guard progress.isPlausible else { throw TrainingError("its progress is impossible") }
+      } catch {
+        let reason = (error as? DecodingError)?.brief ?? "\(error)"
+        throw TrainingError("\(url.path): cannot resume: \(reason)")
+      }
+    }
+  }
+
   private func save(to url: URL, _ onEvent: (Event) throws -> Void) throws {
     let modelState = try model.state()
     for (name, tensor) in modelState where try !tensor.isAllFinite() {
-      throw TrainingError("step \(progress.step): the weight '\(name)' is not finite; the last good checkpoint is kept")
+      throw TrainingError(
+        "step \(progress.step): the weight '\(name)' is not finite; the last good checkpoint is kept. "
+          + "Resume with a lower --learning-rate")
     }
     var tensors = modelState.prefixed("model.")
     tensors.merge(try optimizer.state().prefixed("optimizer.")) { $1 }
@@ -181,6 +226,7 @@ public final class Trainer {
       "format": "facet-checkpoint-1",
       "progress": try JSON.encode(progress),
       "configuration": try JSON.encode(configuration),
+      "photos": "\(training.count)",
     ]
     try Tensor.save(tensors, metadata: metadata, to: url)
     try onEvent(.checkpoint(progress, url))
@@ -188,20 +234,46 @@ public final class Trainer {
 
   private func restore() throws {
     let (tensors, metadata) = try Tensor.load(from: lastCheckpoint)
+    let saved = try Checkpoint(lastCheckpoint, metadata)
     do {
-      guard metadata["format"] == "facet-checkpoint-1" else { throw TrainingError("no checkpoint of this trainer") }
-      let saved = try JSON.decode(TrainingConfiguration.self, metadata["configuration"] ?? "")
-      guard saved.model == configuration.model else { throw TrainingError("made for another model configuration") }
-      guard saved.batchSize == configuration.batchSize, saved.seed == configuration.seed else {
-        throw TrainingError("made with batch \(saved.batchSize) and seed \(saved.seed); resume with the same")
+      guard saved.configuration.model == configuration.model else {
+        throw TrainingError("made for another model configuration")
       }
-      progress = try JSON.decode(TrainingProgress.self, metadata["progress"] ?? "")
+      guard (saved.configuration.batchSize, saved.configuration.seed) == (configuration.batchSize, configuration.seed)
+      else {
+        throw TrainingError(
+          "made with batch \(saved.configuration.batchSize) and seed \(saved.configuration.seed); resume with the same")
+      }
+      guard saved.photos ?? training.count == training.count else {
+        throw TrainingError("made with \(saved.photos ?? 0) training photos; there are \(training.count) now")
+      }
       try model.load(tensors.withPrefix("model."))
       try optimizer.load(tensors.withPrefix("optimizer."))
       try ema?.load(tensors.withPrefix("ema."))
+      progress = saved.progress
     } catch {
       throw TrainingError("\(lastCheckpoint.path): cannot resume: \(error)")
     }
+  }
+
+  /// Finds out now, not at the first checkpoint, whether the folder can be written to, and removes what a killed run
+  /// had not finished writing.
+  private func prepareOutput() throws {
+    _ = try AtomicFile(lastCheckpoint)
+    for folder in [output, lastCheckpoint.deletingLastPathComponent()] {
+      for name in try FileManager.default.contentsOfDirectory(atPath: folder.path)
+      where name.hasPrefix(".") && name.hasSuffix(".tmp") {
+        try? FileManager.default.removeItem(at: folder.appendingPathComponent(name))
+      }
+    }
+  }
+
+  /// Removes an earlier run, the checkpoint first: what a kill leaves is a whole bundle or none.
+  private func clearOutput() throws {
+    for url in [lastCheckpoint, bestCheckpoint] where FileManager.default.fileExists(atPath: url.path) {
+      try FileManager.default.removeItem(at: url)
+    }
+    try ModelBundle.remove(at: output)
   }
 }
 
@@ -219,6 +291,12 @@ public struct TrainingProgress: Codable, Sendable, Equatable {
   public internal(set) var bestLoss = Double.greatestFiniteMagnitude
   public internal(set) var validationsSinceBest = 0
   public internal(set) var validatedStep = -1
+
+  /// Whether a run can stand here; a checkpoint from elsewhere may say anything.
+  var isPlausible: Bool {
+    [step, epoch, batch, images, validationsSinceBest].allSatisfy { (0...1 << 48).contains($0) } && minutes >= 0
+      && minutes.isFinite
+  }
 }
 
 /// A training run that cannot start or go on.

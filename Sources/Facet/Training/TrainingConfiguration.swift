@@ -37,6 +37,9 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
       self.minutes = minutes
     }
 
+    /// Whether there is a limit at all.
+    public var isLimited: Bool { images != nil || minutes != nil }
+
     /// The part that is spent, 0 ... 1; 0 without a limit.
     public func progress(images: Int, minutes: Double) -> Double {
       let byImages = self.images.map { Double(images) / Double(max(1, $0)) } ?? 0
@@ -63,6 +66,30 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     }
 
     private static let warmup = 0.02
+  }
+
+  /// The learning rate when `spent` of the budget, 0 ... 1, is. Without a budget there is no course to follow, so it
+  /// is the highest one throughout.
+  public func learningRate(spent: Double) -> Double {
+    budget.isLimited ? learningRate * schedule.factor(spent) : learningRate
+  }
+
+  /// Checks the ranges of the fields.
+  /// - Throws: ``TrainingError`` that names the field.
+  public func validate() throws(TrainingError) {
+    func require(_ condition: Bool, _ field: String, _ range: String) throws(TrainingError) {
+      if !condition { throw TrainingError("training configuration: '\(field)' must be \(range)") }
+    }
+    try require((1...65_536).contains(batchSize), "batchSize", "from 1 to 65536")
+    try require(learningRate > 0 && learningRate.isFinite, "learningRate", "above 0")
+    try require(emaDecay.map((0..<1).contains) ?? true, "emaDecay", "at least 0 and under 1")
+    try require(budget.images.map { $0 > 0 } ?? true, "budget.images", "above 0")
+    try require(budget.minutes.map { $0 > 0 } ?? true, "budget.minutes", "above 0")
+    try require(validationInterval.map { $0 > 0 } ?? true, "validationInterval", "above 0")
+    try require(checkpointMinutes >= 0, "checkpointMinutes", "at least 0")
+    try require(patience > 0, "patience", "above 0")
+    try require(dataset.size == model.imageSize, "dataset.size", "the model's image size, \(model.imageSize)")
+    try require(dataset.requiresMasks, "dataset.requiresMasks", "true: the mask is one of the terms")
   }
 
   /// The recipe of a preset.
