@@ -29,6 +29,7 @@ docs: setup ## Write the documentation to .build/documentation
 	  --warnings-as-errors --output-path .build/documentation
 
 bench: build ## Measure Facet and its peers
+	swift build --configuration release --package-path Benchmarks
 	Benchmarks/run
 
 clean: ## Remove what was built; the unpacked LibTorch stays in the cache

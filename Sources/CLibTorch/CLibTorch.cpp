@@ -59,6 +59,7 @@ CTTensor *wrap(at::Tensor value) {
 const at::Tensor &tensor(const void *object) { return static_cast<const CTTensor *>(object)->value; }
 
 at::Device device(int64_t type, int64_t index) {
+  TORCH_CHECK(index >= -1 && index < 128, "no device has the index ", index);
   return at::Device(static_cast<at::DeviceType>(type), static_cast<at::DeviceIndex>(index));
 }
 
@@ -186,7 +187,9 @@ void ct_tensor_device(const CTTensor *t, int32_t *type, int32_t *index) {
 }
 
 bool ct_tensor_is_contiguous(const CTTensor *t, int32_t memory_format) {
-  return t->value.is_contiguous(static_cast<at::MemoryFormat>(memory_format));
+  bool result = false;
+  guarded([&] { result = t->value.is_contiguous(static_cast<at::MemoryFormat>(memory_format)); });
+  return result;
 }
 
 int ct_tensor_item(const CTTensor *t, double *result) {
@@ -209,7 +212,25 @@ int ct_tensor_grad(const CTTensor *t, CTTensor **result) {
 }
 
 int ct_tensor_set_grad(CTTensor *t, const CTTensor *grad) {
-  return guarded([&] { t->value.mutable_grad() = grad ? grad->value : at::Tensor(); });
+  return guarded([&] {
+    const auto &value = t->value;
+    if (!grad) {
+      value.mutable_grad() = at::Tensor();
+      return;
+    }
+    // torch checks this in Python only, and its fused optimizers trust it.
+    TORCH_CHECK(grad->value.sizes() == value.sizes() && grad->value.scalar_type() == value.scalar_type() &&
+                    grad->value.device() == value.device(),
+                "a gradient of shape ", grad->value.sizes(), " and type ", grad->value.scalar_type(),
+                " does not fit a tensor of shape ", value.sizes(), " and type ", value.scalar_type());
+    auto fitting = grad->value;
+    if (fitting.strides() != value.strides()) {
+      // Fused optimizers walk both in the order of memory.
+      at::NoGradGuard no_grad;
+      fitting = at::empty_like(value).copy_(fitting);
+    }
+    value.mutable_grad() = fitting;
+  });
 }
 
 int ct_tensor_backward(const CTTensor *t) {
@@ -223,11 +244,16 @@ bool ct_autocast_enabled(int32_t device_type) {
   return at::autocast::is_autocast_enabled(static_cast<at::DeviceType>(device_type));
 }
 
+int32_t ct_autocast_dtype(int32_t device_type) {
+  return static_cast<int32_t>(at::autocast::get_autocast_dtype(static_cast<at::DeviceType>(device_type)));
+}
+
 int ct_set_autocast(int32_t device_type, bool enabled, int32_t dtype) {
   return guarded([&] {
     auto type = static_cast<at::DeviceType>(device_type);
-    if (enabled) at::autocast::set_autocast_dtype(type, static_cast<at::ScalarType>(dtype));
-    else at::autocast::clear_cache();
+    // Cast weights are kept without a note of their type.
+    at::autocast::clear_cache();
+    at::autocast::set_autocast_dtype(type, static_cast<at::ScalarType>(dtype));
     at::autocast::set_autocast_enabled(type, enabled);
   });
 }

@@ -114,10 +114,11 @@ public final class Adam {
   }
 }
 
-/// An exponential moving average of a module's parameters; buffers are taken as they are.
+/// An exponential moving average of a module's parameters and buffers: running statistics belong to the weights that they
+/// were taken under, so both are averaged alike.
 public final class ExponentialMovingAverage {
   public let decay: Double
-  private let parameters: [(name: String, parameter: Parameter)]
+  private let variables: [(name: String, variable: Variable)]
   private let averages: [Tensor]
 
   private static let lerp = Operator("aten::_foreach_lerp_", "Scalar")
@@ -125,31 +126,31 @@ public final class ExponentialMovingAverage {
   /// - Parameter decay: the share that the average keeps at each update, in 0..<1.
   public init(_ module: some Module, decay: Double) throws(TorchError) {
     self.decay = decay
-    parameters = module.parameters
+    variables = module.variables
     var averages: [Tensor] = []
-    for (_, parameter) in parameters { averages.append(try parameter.tensor.detach().clone()) }
+    for (_, variable) in variables { averages.append(try variable.tensor.detach().clone()) }
     self.averages = averages
   }
 
-  /// Moves the average towards the parameters after step number `step`, counted from 1; early on
+  /// Moves the average towards the present values after step number `step`, counted from 1; early on
   /// the decay is at most (1 + step) / (10 + step), so that the start is forgotten soon.
   public func update(step: Int) throws(TorchError) {
     let decay = min(decay, Double(1 + step) / Double(10 + step))
     try withoutGradients { () throws(TorchError) in
-      _ = try Self.lerp.call(.tensors(averages), .tensors(parameters.map(\.parameter.tensor)), .double(1 - decay))
+      _ = try Self.lerp.call(.tensors(averages), .tensors(variables.map(\.variable.tensor)), .double(1 - decay))
     }
   }
 
-  /// The averages by parameter name.
+  /// The averages by name.
   public func state() throws(TorchError) -> [String: Tensor] {
     var result: [String: Tensor] = [:]
-    for (index, (name, _)) in parameters.enumerated() { result[name] = try averages[index].clone() }
+    for (index, (name, _)) in variables.enumerated() { result[name] = try averages[index].clone() }
     return result
   }
 
   /// Goes on from a saved state.
   public func load(_ state: [String: Tensor]) throws(TorchError) {
-    for (index, (name, _)) in parameters.enumerated() {
+    for (index, (name, _)) in variables.enumerated() {
       guard let value = state[name], value.shape == averages[index].shape else {
         throw TorchError("the averaged weight '\(name)' is missing or of another shape")
       }

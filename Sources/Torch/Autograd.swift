@@ -17,6 +17,7 @@ extension Tensor {
   }
 
   /// Replaces the gradient; `nil` clears it.
+  /// - Throws: ``TorchError`` when its shape, type or device is not this tensor's.
   public func setGrad(_ grad: Tensor?) throws(TorchError) {
     try TorchError.check(ct_tensor_set_grad(handle.pointer, grad?.handle.pointer))
   }
@@ -40,8 +41,8 @@ public func withoutGradients<Result, Failure: Error>(_ body: () throws(Failure) 
 /// sensitive operators in float32. With `nil` the body runs as it is.
 public func withAutocast<Result>(_ dtype: DType?, on device: Device, _ body: () throws -> Result) throws -> Result {
   guard let dtype else { return try body() }
-  let before = ct_autocast_enabled(device.type)
+  let before = (isEnabled: ct_autocast_enabled(device.type), dtype: ct_autocast_dtype(device.type))
   try TorchError.check(ct_set_autocast(device.type, true, dtype.rawValue))
-  defer { if !before { ct_set_autocast(device.type, false, dtype.rawValue) } }
+  defer { ct_set_autocast(device.type, before.isEnabled, before.dtype) }
   return try body()
 }

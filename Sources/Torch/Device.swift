@@ -1,6 +1,5 @@
 import CLibTorch
 
-
 /// The type of a tensor's elements.
 public enum DType: Int32, Sendable, Hashable, CaseIterable {
   // Raw values are torch's c10::ScalarType.
@@ -83,7 +82,7 @@ public enum Device: Hashable, Sendable, CustomStringConvertible {
   var index: Int32 {
     switch self {
     case .cpu: -1
-    case .cuda(let index): Int32(index)
+    case .cuda(let index): Int32(clamping: index)
     }
   }
 }

@@ -54,6 +54,7 @@ public final class ConvTranspose2d: Module {
   public func callAsFunction(_ x: Tensor) throws(TorchError) -> Tensor {
     let full = try x.convTranspose2d(weight.tensor, bias: bias.tensor, stride: stride)
     guard cropsToSame else { return full }
+    guard x.dimensions == 4 else { throw TorchError("a picture is N × C × H × W, not \(x.shape)") }
     // Keras drops the surplus rows and columns at the end first: (k − s) / 2 at the start.
     let surplus = weight.tensor.size(2) - stride
     let start = surplus / 2
@@ -83,8 +84,13 @@ public final class BatchNorm: Module {
     self.eps = eps
   }
 
+  /// - Throws: ``TorchError`` when training on a single value a channel, which has no variance.
   public func callAsFunction(_ x: Tensor) throws(TorchError) -> Tensor {
-    try x.batchNorm(
+    // torch checks this in Python only; the running variance would become NaN.
+    guard !isTraining || x.dimensions < 2 || x.count != x.size(1) else {
+      throw TorchError("batch norm cannot train on one value a channel, as in shape \(x.shape)")
+    }
+    return try x.batchNorm(
       weight: weight.tensor, bias: bias.tensor, runningMean: runningMean.tensor, runningVar: runningVar.tensor,
       training: isTraining, momentum: momentum, eps: eps)
   }

@@ -37,6 +37,7 @@ private enum Op {
   static let permute = Operator("aten::permute")
   static let transpose = Operator("aten::transpose", "int")
   static let narrow = Operator("aten::narrow")
+  static let slice = Operator("aten::slice", "Tensor")
   static let select = Operator("aten::select", "int")
   static let unsqueeze = Operator("aten::unsqueeze")
   static let expand = Operator("aten::expand")
@@ -188,6 +189,11 @@ extension Tensor {
   /// Elements `range` along a dimension, as a view.
   public func narrow(_ dim: Int, _ range: Range<Int>) throws(TorchError) -> Tensor {
     try Op.narrow(.tensor(self), .int(dim), .int(range.lowerBound), .int(range.count))
+  }
+
+  /// Every `step`-th element along a dimension from `start` on, as a view.
+  public func strided(_ dim: Int, from start: Int, by step: Int) throws(TorchError) -> Tensor {
+    try Op.slice(.tensor(self), .int(dim), .int(start), nil, .int(step))
   }
 
   /// One index along a dimension, which goes away; a view.

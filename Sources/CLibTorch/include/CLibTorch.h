@@ -80,12 +80,13 @@ bool ct_tensor_requires_grad(const CTTensor *tensor);
 int ct_tensor_set_requires_grad(CTTensor *tensor, bool requires_grad);
 // The gradient, or NULL in result when there is none.
 int ct_tensor_grad(const CTTensor *tensor, CTTensor **result);
-// Sets the gradient; NULL clears it.
+// Sets the gradient, of the same shape, type and device; NULL clears it.
 int ct_tensor_set_grad(CTTensor *tensor, const CTTensor *grad);
 int ct_tensor_backward(const CTTensor *tensor);
 bool ct_grad_enabled(void);
 void ct_set_grad_enabled(bool enabled);
 bool ct_autocast_enabled(int32_t device_type);
+int32_t ct_autocast_dtype(int32_t device_type);
 int ct_set_autocast(int32_t device_type, bool enabled, int32_t dtype);
 
 // MARK: Generators, threads, devices

@@ -170,6 +170,24 @@ extension ModelConfiguration {
       guard (innerSize << (decoderChannels.count - 1)) * shuffle == imageSize else {
         throw ModelError("'decoderChannels' must lead from \(innerSize) pixels back to \(imageSize): one stage a doubling")
       }
+      guard compactWeights <= Self.largestWeights else {
+        throw ModelError("\(compactWeights) weights are more than the \(Self.largestWeights) that a model may have")
+      }
     }
+  }
+
+  private static let largestWeights = 100_000_000
+
+  /// The weights in the compact architecture's matrices and kernels.
+  private var compactWeights: Int {
+    func kernels(_ channels: [Int], residuals: [Int]) -> Int {
+      let stages = zip(channels, channels.dropFirst()).map { 9 * $0 * $1 }
+      let blocks = zip(channels.suffix(residuals.count), residuals).map { 18 * $0 * $0 * $1 }
+      return (stages + blocks).reduce(0, +)
+    }
+    let encoder = kernels([3 * stem * stem] + encoderChannels, residuals: encoderResiduals)
+    let decoder = kernels(decoderChannels, residuals: decoderResiduals)
+    let ends = 2 * encoderChannels[encoderChannels.count - 1] + decoderChannels[0]
+    return encoder + decoder + ends * innerSize * innerSize * latentSize
   }
 }

@@ -25,11 +25,10 @@ public struct ModelBundle {
     self.url = url
     let configurationURL = url.appendingPathComponent(Self.configurationFile)
     let weightsURL = url.appendingPathComponent(Self.weightsFile)
-    let configuration: ModelConfiguration
     do {
-      configuration = try MappedFile(configurationURL).withBytes { bytes in
+      model = try MappedFile(configurationURL).withBytes { bytes in
         guard bytes.count < 1 << 20 else { throw ModelError("longer than a configuration can be") }
-        return try JSONDecoder().decode(ModelConfiguration.self, from: Data(bytes))
+        return try JSONDecoder().decode(ModelConfiguration.self, from: Data(bytes)).makeModel(seed: nil)
       }
     } catch let error as DecodingError {
       throw BundleError(path: configurationURL.path, reason: "not a model configuration: \(error.brief)")
@@ -38,7 +37,6 @@ public struct ModelBundle {
     }
     do {
       let (weights, _) = try Tensor.load(from: weightsURL)
-      model = try configuration.makeModel(seed: nil)
       try model.load(weights)
       try model.move(to: device)
       try model.useChannelsLast()

@@ -15,9 +15,12 @@ public struct Objective: Sendable {
   public let weights: ObjectiveWeights
   private let ssim: SSIM
 
-  public init(imageSize: Int, weights: ObjectiveWeights = .init(), device: Device = .cpu) throws {
+  /// - Parameter dtype: of the images.
+  public init(
+    imageSize: Int, weights: ObjectiveWeights = .init(), dtype: DType = .float32, device: Device = .cpu
+  ) throws {
     self.weights = weights
-    ssim = try SSIM(size: imageSize, device: device)
+    ssim = try SSIM(size: imageSize, dtype: dtype, device: device)
   }
 
   /// The terms by themselves, unweighted scalars.
@@ -43,11 +46,13 @@ public struct Objective: Sendable {
   /// - Parameters:
   ///   - images: N × 3 × S × S in [0, 1].
   ///   - masks: N × 1 × S × S in {0, 1}.
+  ///   - sampling: the part of SSIM's map that is looked at; all of it where left out.
   public func callAsFunction(
-    images: Tensor, masks: Tensor, reconstruction: Reconstruction, posterior: Posterior
+    images: Tensor, masks: Tensor, reconstruction: Reconstruction, posterior: Posterior,
+    sampling: SSIM.Sampling = .all
   ) throws -> Terms {
     let composed = try reconstruction.composed(over: images, trueMask: masks)
-    let ssimLoss = try 2 - ssim(images, composed).mean()
+    let ssimLoss = try 2 - ssim(images, composed, sampling: sampling).mean()
     let mae = try (images - composed).abs().mean()
     let bce = try reconstruction.maskLogits.binaryCrossEntropyWithLogits(masks)
     let dice = try Self.dice(masks, reconstruction.mask)

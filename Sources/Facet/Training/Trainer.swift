@@ -18,10 +18,7 @@ public final class Trainer {
   public private(set) var progress = TrainingProgress()
   private let training: DecodedCache
   private let validation: DecodedCache
-  private let model: any FaceVAE
-  private let objective: Objective
-  private let optimizer: Adam
-  private let ema: ExponentialMovingAverage?
+  private let step: TrainingStep
   private let evaluator: Evaluator
   private let loader: BatchLoader
 
@@ -60,15 +57,7 @@ public final class Trainer {
     self.output = output
     self.device = device
     if device == .cpu { Torch.keepFreedMemory() }
-    let model = try configuration.model.makeModel(seed: configuration.seed)
-    try model.move(to: device)
-    try model.useChannelsLast()
-    try model.setRequiresGrad(true)
-    model.setTraining(true)
-    self.model = model
-    objective = try Objective(imageSize: configuration.model.imageSize, weights: configuration.objective, device: device)
-    optimizer = try Adam(model, configuration: configuration.adam, clipping: configuration.clipping)
-    ema = try configuration.emaDecay.map { try ExponentialMovingAverage(model, decay: $0) }
+    step = try TrainingStep(configuration, device: device)
     // Another model takes the averaged weights, so that validation leaves the one in training alone.
     evaluator = try Evaluator(configuration.model.makeModel(seed: nil), objective: configuration.objective, device: device)
     loader = BatchLoader(training, options: .training(batchSize: configuration.batchSize, seed: configuration.seed))
@@ -83,7 +72,7 @@ public final class Trainer {
   public func run(shouldStop: () -> Bool = { false }, onEvent: (Event) throws -> Void = { _ in }) throws -> Ending {
     let clock = StopWatch(alreadySpent: progress.minutes * 60)
     var lastSave = clock.seconds
-    try onEvent(.started(progress, parameters: model.parameterCount, images: training.count))
+    try onEvent(.started(progress, parameters: step.model.parameterCount, images: training.count))
 
     while true {
       loader.start(epoch: progress.epoch, batch: progress.batch)
@@ -95,7 +84,9 @@ public final class Trainer {
         if shouldStop() { return try finish(.interrupted, onEvent) }
 
         let learningRate = configuration.learningRate(spent: spent)
-        let losses = try step(batch, learningRate: learningRate)
+        let losses = try step(
+          images: batch.imageTensor(on: device), masks: batch.maskTensor(on: device), number: progress.step,
+          learningRate: learningRate)
         progress.step += 1
         progress.batch += 1
         progress.images += batch.count
@@ -118,36 +109,9 @@ public final class Trainer {
     }
   }
 
-  /// One step of gradient descent; returns the losses by name.
-  private func step(_ batch: Batch, learningRate: Double) throws -> [(name: String, value: Double)] {
-    let images = try batch.imageTensor(on: device)
-    let masks = try batch.maskTensor(on: device)
-    // A seed for each step, so that a resumed run draws the noise that it would have drawn.
-    var seeds = SplitMix64(seed: configuration.seed ^ UInt64(progress.step) << 20)
-    let generator = try Generator(seed: seeds.next(), device: device)
-    let noise = try Tensor.randn([batch.count, configuration.model.latentSize], generator: generator, device: device)
-
-    try model.zeroGrad()
-    let (posterior, reconstruction) = try withAutocast(configuration.usesBFloat16 ? .bfloat16 : nil, on: device) {
-      let posterior = try model.encode(images).float32()
-      return (posterior, try model.decode(posterior.sample(noise: noise)).float32())
-    }
-    let terms = try objective(images: images, masks: masks, reconstruction: reconstruction, posterior: posterior)
-    let losses = try terms.named.map { (name: $0.name, value: try $0.value.item()) }
-    if let bad = losses.last(where: { !$0.value.isFinite }) {
-      throw TrainingError(
-        "step \(progress.step + 1): the loss term '\(bad.name)' is \(bad.value); the last good checkpoint is kept. "
-          + "Resume with a lower --learning-rate")
-    }
-    try terms.total.backward()
-    try optimizer.step(learningRate: learningRate)
-    try ema?.update(step: progress.step + 1)
-    return losses
-  }
-
   /// Measures the averaged weights; the best so far become the bundle.
   private func validate(_ onEvent: (Event) throws -> Void) throws {
-    let weights = try shippedWeights()
+    let weights = try step.shippedWeights()
     try evaluator.model.load(weights)
     let report = try evaluator.evaluate(validation)
     progress.validatedStep = progress.step
@@ -166,11 +130,6 @@ public final class Trainer {
     if ending != .interrupted, progress.validatedStep != progress.step { try validate(onEvent) }
     try save(to: lastCheckpoint, onEvent)
     return ending
-  }
-
-  /// The averaged weights if there is an average, with the running statistics.
-  private func shippedWeights() throws -> [String: Tensor] {
-    try model.state().merging(ema?.state() ?? [:]) { $1 }
   }
 
   // MARK: Checkpoints
@@ -213,15 +172,15 @@ public final class Trainer {
   }
 
   private func save(to url: URL, _ onEvent: (Event) throws -> Void) throws {
-    let modelState = try model.state()
+    let modelState = try step.model.state()
     for (name, tensor) in modelState where try !tensor.isAllFinite() {
       throw TrainingError(
         "step \(progress.step): the weight '\(name)' is not finite; the last good checkpoint is kept. "
           + "Resume with a lower --learning-rate")
     }
     var tensors = modelState.prefixed("model.")
-    tensors.merge(try optimizer.state().prefixed("optimizer.")) { $1 }
-    if let ema { tensors.merge(try ema.state().prefixed("ema.")) { $1 } }
+    tensors.merge(try step.optimizer.state().prefixed("optimizer.")) { $1 }
+    if let average = step.average { tensors.merge(try average.state().prefixed("ema.")) { $1 } }
     let metadata = [
       "format": "facet-checkpoint-1",
       "progress": try JSON.encode(progress),
@@ -247,9 +206,9 @@ public final class Trainer {
       guard saved.photos ?? training.count == training.count else {
         throw TrainingError("made with \(saved.photos ?? 0) training photos; there are \(training.count) now")
       }
-      try model.load(tensors.withPrefix("model."))
-      try optimizer.load(tensors.withPrefix("optimizer."))
-      try ema?.load(tensors.withPrefix("ema."))
+      try step.model.load(tensors.withPrefix("model."))
+      try step.optimizer.load(tensors.withPrefix("optimizer."))
+      try step.average?.load(tensors.withPrefix("ema."))
       progress = saved.progress
     } catch {
       throw TrainingError("\(lastCheckpoint.path): cannot resume: \(error)")
@@ -313,16 +272,4 @@ struct StopWatch {
   init(alreadySpent: Double = 0) { before = alreadySpent }
 
   var seconds: Double { before + (ContinuousClock.now - start) / .seconds(1) }
-}
-
-extension Posterior {
-  fileprivate func float32() throws -> Posterior {
-    Posterior(mean: try mean.to(.float32), logDeviation: try logDeviation.to(.float32))
-  }
-}
-
-extension Reconstruction {
-  fileprivate func float32() throws -> Reconstruction {
-    Reconstruction(image: try image.to(.float32), maskLogits: try maskLogits.to(.float32))
-  }
 }

@@ -6,6 +6,8 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
   public var model: ModelConfiguration
   public var dataset: DatasetConfiguration
   public var objective = ObjectiveWeights()
+  /// Training's SSIM looks at every n-th row and column of its map, at other ones each step; validation at all.
+  public var ssimStride = 1
   /// Images in a step.
   public var batchSize = 32
   /// Seed of the weights, the order of the photos and the noise.
@@ -82,6 +84,7 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     }
     try require((1...65_536).contains(batchSize), "batchSize", "from 1 to 65536")
     try require(learningRate > 0 && learningRate.isFinite, "learningRate", "above 0")
+    try require((1...8).contains(ssimStride), "ssimStride", "from 1 to 8")
     try require(emaDecay.map((0..<1).contains) ?? true, "emaDecay", "at least 0 and under 1")
     try require(budget.images.map { $0 > 0 } ?? true, "budget.images", "above 0")
     try require(budget.minutes.map { $0 > 0 } ?? true, "budget.minutes", "above 0")
@@ -105,6 +108,7 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
       emaDecay = 0.999
       usesBFloat16 = true
       clipping = .global(1)
+      ssimStride = 2
     }
     dataset = DatasetConfiguration()
     dataset.size = model.imageSize
