@@ -20,7 +20,7 @@ public struct ModelBundle {
   }
 
   /// Reads a bundle.
-  /// - Throws: ``BundleError`` that names the file at fault.
+  /// - Throws: ``BundleError``, `FileError` or `SafetensorsError` that names the file at fault.
   public init(contentsOf url: URL = ModelBundle.defaultURL, device: Device = .cpu) throws {
     self.url = url
     let configurationURL = url.appendingPathComponent(Self.configurationFile)
@@ -32,6 +32,8 @@ public struct ModelBundle {
       }
     } catch let error as DecodingError {
       throw BundleError(path: configurationURL.path, reason: "not a model configuration: \(error.brief)")
+    } catch let error as FileError {
+      throw error  // names the file itself
     } catch {
       throw BundleError(path: configurationURL.path, reason: "\(error)")
     }
@@ -42,6 +44,8 @@ public struct ModelBundle {
       try model.useChannelsLast()
       fingerprint = try Self.fingerprint(of: weightsURL)
     } catch let error as SafetensorsError {
+      throw error
+    } catch let error as FileError {
       throw error
     } catch {
       throw BundleError(path: weightsURL.path, reason: "\(error)")
