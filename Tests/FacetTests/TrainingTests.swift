@@ -261,7 +261,8 @@ import Torch
     try Data().write(to: file)
     #expect {
       try Trainer(
-        configuration(images: 8), training: training, validation: validation, output: file.appendingPathComponent("run"))
+        configuration(images: 8), training: training, validation: validation,
+        output: file.appendingPathComponent("run"))
     } throws: { "\($0)".contains(file.path) }
   }
 

@@ -20,7 +20,7 @@ public struct ModelBundle {
   }
 
   /// Reads a bundle.
-  /// - Throws: ``BundleError`` that names the file at fault.
+  /// - Throws: ``BundleError``, `FileError` or `SafetensorsError` that names the file at fault.
   public init(contentsOf url: URL = ModelBundle.defaultURL, device: Device = .cpu) throws {
     self.url = url
     let configurationURL = url.appendingPathComponent(Self.configurationFile)
@@ -33,7 +33,7 @@ public struct ModelBundle {
     } catch let error as DecodingError {
       throw BundleError(path: configurationURL.path, reason: "not a model configuration: \(error.brief)")
     } catch let error as FileError {
-      throw BundleError(error)
+      throw error  // names the file itself
     } catch {
       throw BundleError(path: configurationURL.path, reason: "\(error)")
     }
@@ -46,7 +46,7 @@ public struct ModelBundle {
     } catch let error as SafetensorsError {
       throw error
     } catch let error as FileError {
-      throw BundleError(error)
+      throw error
     } catch {
       throw BundleError(path: weightsURL.path, reason: "\(error)")
     }
@@ -105,15 +105,7 @@ public struct ModelBundle {
 public struct BundleError: Error, Equatable, CustomStringConvertible {
   public let path: String
   public let reason: String
-
   public var description: String { "\(path): \(reason)" }
-
-  init(path: String, reason: String) {
-    self.path = path
-    self.reason = reason
-  }
-
-  init(_ error: FileError) { self.init(path: error.path, reason: "cannot \(error.operation): \(error.reason)") }
 }
 
 enum JSON {

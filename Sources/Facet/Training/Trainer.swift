@@ -40,8 +40,8 @@ public final class Trainer {
   /// Prepares a run.
   /// - Parameter resume: go on from `checkpoints/last.safetensors` if it is there. A run that starts anew removes the
   ///   bundle and the checkpoints that an earlier one left in the folder.
-  /// - Throws: ``TrainingError`` when the configuration is out of range, or the checkpoint is damaged or of another run;
-  ///   `FileError` when the folder cannot be written to.
+  /// - Throws: ``TrainingError`` when the configuration is out of range, or the checkpoint is damaged or of another
+  ///   run; `FileError` when the folder cannot be written to.
   public init(
     _ configuration: TrainingConfiguration, training: DecodedCache, validation: DecodedCache, output: URL,
     device: Device = .cpu, resume: Bool = false
@@ -59,7 +59,8 @@ public final class Trainer {
     if device == .cpu { Torch.keepFreedMemory() }
     step = try TrainingStep(configuration, device: device)
     // Another model takes the averaged weights, so that validation leaves the one in training alone.
-    evaluator = try Evaluator(configuration.model.makeModel(seed: nil), objective: configuration.objective, device: device)
+    evaluator = try Evaluator(
+      configuration.model.makeModel(seed: nil), objective: configuration.objective, device: device)
     loader = BatchLoader(training, options: .training(batchSize: configuration.batchSize, seed: configuration.seed))
     try prepareOutput()
     if resume, FileManager.default.fileExists(atPath: lastCheckpoint.path) { try restore() } else { try clearOutput() }

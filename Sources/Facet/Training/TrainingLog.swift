@@ -46,7 +46,8 @@ public final class TrainingLog {
     case .step(let progress, let losses, let learningRate, let waited):
       window.add(losses)
       if progress.step % interval == 0 {
-        try events.addScalars(window.scalars(progress, learningRate: learningRate, waited: waited), step: progress.images)
+        try events.addScalars(
+          window.scalars(progress, learningRate: learningRate, waited: waited), step: progress.images)
         window = Window(images: progress.images, waited: waited)
       }
       let total = losses.first?.value ?? .nan
