@@ -33,15 +33,19 @@ let package = Package(
     .target(
       name: "Facet",
       dependencies: ["Torch", "Photo", "CDlib", "Files", .product(name: "Logging", package: "swift-log")],
-      resources: [.copy("Resources/default.facet")]),
+      resources: [
+        .copy("Resources/default.facet"), .copy("Resources/astronaut.jpg"), .copy("Resources/frontal_faces.dat"),
+      ]),
     .executableTarget(
       name: "FacetCLI",
-      dependencies: ["Facet", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+      dependencies: ["Facet", "Photo", "Torch", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
 
     .testTarget(name: "FilesTests", dependencies: ["Files"]),
     .testTarget(name: "TorchTests", dependencies: ["Torch", "Files"], resources: [.copy("Fixtures")]),
     .testTarget(name: "PhotoTests", dependencies: ["Photo"]),
-    .testTarget(name: "FacetTests", dependencies: ["Facet"], resources: [.copy("Fixtures")]),
+    .testTarget(name: "FacetTests", dependencies: ["Facet", "Photo", "Torch"], resources: [.copy("Fixtures")]),
+    // Runs the built program as a user does.
+    .testTarget(name: "FacetCLITests", dependencies: ["FacetCLI", "Facet", "Photo", "Torch"]),
   ],
   swiftLanguageModes: [.v6],
   cxxLanguageStandard: .cxx20

@@ -11,10 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from objective import Weights
-
-WEIGHTS = Weights()
-STEM = 2  # pixels in a row that the stem folds into channels, and the output unfolds
+SHUFFLE = 2  # pixels in a row that the output unfolds from channels
 
 
 @dataclass(frozen=True)
@@ -23,9 +20,11 @@ class Configuration:
 
     image_size: int = 128
     latent_size: int = 512
-    channels: tuple[int, ...] = (32, 64, 128, 256, 256)
-    encoder_residuals: tuple[int, ...] = (0, 0, 0, 0, 0)
-    decoder_residuals: tuple[int, ...] = (0, 0, 0, 0, 0)
+    stem: int = 2
+    encoder_channels: tuple[int, ...] = (32, 64, 128, 256, 192)
+    decoder_channels: tuple[int, ...] = (192, 256, 192, 96, 48)
+    encoder_residuals: tuple[int, ...] = (0, 0, 1, 1, 0)
+    decoder_residuals: tuple[int, ...] = (0, 1, 0, 0, 0)
 
     @classmethod
     def read(cls, path: Path) -> "Configuration":
@@ -35,11 +34,11 @@ class Configuration:
 
     @property
     def inner_size(self) -> int:
-        return self.image_size // STEM >> (len(self.channels) - 1)
+        return self.image_size // self.stem >> (len(self.encoder_channels) - 1)
 
 
 def activation(x: torch.Tensor) -> torch.Tensor:
-    return F.silu(x)
+    return F.leaky_relu(x, 0.1)
 
 
 def batch_norm(channels: int) -> nn.BatchNorm2d:
@@ -88,10 +87,11 @@ class Stage(nn.Module):
 class Encoder(nn.Module):
     def __init__(self, c: Configuration):
         super().__init__()
-        inputs = (3 * STEM**2, *c.channels)
-        strides = (1, *[2] * (len(c.channels) - 1))
-        self.stages = nn.ModuleList(map(Stage, inputs, c.channels, strides, c.encoder_residuals))
-        features = c.channels[-1] * c.inner_size**2
+        self.stem = c.stem
+        inputs = (3 * c.stem**2, *c.encoder_channels)
+        strides = (1, *[2] * (len(c.encoder_channels) - 1))
+        self.stages = nn.ModuleList(map(Stage, inputs, c.encoder_channels, strides, c.encoder_residuals))
+        features = c.encoder_channels[-1] * c.inner_size**2
         self.mean = nn.Linear(features, c.latent_size)
         self.logDeviation = nn.Linear(features, c.latent_size)
         with torch.no_grad():  # little noise at the start
@@ -99,24 +99,24 @@ class Encoder(nn.Module):
             self.logDeviation.bias.fill_(-2)
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        x = F.pixel_unshuffle(x, STEM).contiguous(memory_format=torch.channels_last)
+        x = F.pixel_unshuffle(x, self.stem).contiguous(memory_format=torch.channels_last)
         for stage in self.stages:
             x = stage(x)
         x = x.flatten(1)
-        return self.mean(x), self.logDeviation(x)
+        return self.mean(x), self.logDeviation(x).clamp(-8, 4)
 
 
 class Decoder(nn.Module):
     def __init__(self, c: Configuration):
         super().__init__()
-        widths = tuple(reversed(c.channels))
+        widths = c.decoder_channels
         self.shape = (widths[0], c.inner_size, c.inner_size)
         self.input = nn.Linear(c.latent_size, widths[0] * c.inner_size**2)
         self.norm = batch_norm(widths[0])
         self.blocks = residuals(widths[0], c.decoder_residuals[0])
         stages = zip(widths, widths[1:], c.decoder_residuals[1:])
         self.stages = nn.ModuleList(Stage(i, o, 1, count) for i, o, count in stages)
-        self.output = nn.Conv2d(widths[-1], 4 * STEM**2, 3, padding=1)
+        self.output = nn.Conv2d(widths[-1], 4 * SHUFFLE**2, 3, padding=1)
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
         """Logits of the picture and, last, of the mask."""
@@ -126,7 +126,7 @@ class Decoder(nn.Module):
             x = block(x)
         for stage in self.stages:
             x = stage(F.interpolate(x, scale_factor=2, mode="nearest"))
-        return F.pixel_shuffle(self.output(x), STEM).float()
+        return F.pixel_shuffle(self.output(x), SHUFFLE).float()
 
 
 class FaceVAE(nn.Module):
@@ -142,7 +142,11 @@ class FaceVAE(nn.Module):
         from safetensors.torch import load_file
 
         model = cls(Configuration.read(bundle / "config.json"))
-        weights = {k: v.float() for k, v in load_file(bundle / "model.safetensors").items()}
+        buffers = {"runningMean": "running_mean", "runningVar": "running_var"}
+        weights = {}
+        for name, value in load_file(bundle / "model.safetensors").items():
+            prefix, _, last = name.rpartition(".")
+            weights[f"{prefix}.{buffers.get(last, last)}"] = value.float()
         missing, unexpected = model.load_state_dict(weights, strict=False)
         missing = [k for k in missing if not k.endswith("num_batches_tracked")]
         if missing or unexpected:

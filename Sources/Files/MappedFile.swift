@@ -10,6 +10,7 @@ import Foundation
 /// mapped can still fault, so map only files that are replaced by rename, as ``AtomicFile`` does.
 public final class MappedFile: @unchecked Sendable {
   public let url: URL
+  /// Valid as long as this object lives; ``withBytes(_:)`` sees to that by itself.
   public let bytes: UnsafeRawBufferPointer
 
   /// Maps a regular file.
@@ -35,6 +36,11 @@ public final class MappedFile: @unchecked Sendable {
       throw FileError(path: url.path, operation: "map", errno: errno)
     }
     bytes = UnsafeRawBufferPointer(start: address, count: count)
+  }
+
+  /// Calls `body` with the bytes and keeps them mapped until it returns.
+  public func withBytes<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result {
+    try withExtendedLifetime(self) { try body(bytes) }
   }
 
   deinit {

@@ -1,0 +1,41 @@
+// Serves training steps of a preset on made-up pictures: for each number K on standard input it runs K steps and prints
+// their seconds as JSON, so that another program can take turns with it.
+//
+//     facet-step article|compact BATCH THREADS float32|bfloat16
+import Facet
+import Foundation
+import Torch
+
+let arguments = CommandLine.arguments
+guard arguments.count == 5, let preset = ModelConfiguration.Architecture(rawValue: arguments[1]),
+  let batch = Int(arguments[2]), let threads = Int(arguments[3])
+else { fatalError("usage: facet-step article|compact BATCH THREADS float32|bfloat16") }
+
+try Torch.setThreads(threads)
+Torch.keepFreedMemory()
+var configuration = TrainingConfiguration(preset: preset)
+configuration.batchSize = batch
+configuration.usesBFloat16 = arguments[4] == "bfloat16"
+let step = try TrainingStep(configuration)
+let size = configuration.model.imageSize
+let generator = try Generator(seed: 1)
+let images = try Tensor.rand([batch, 3, size, size], generator: generator).contiguous(.channelsLast)
+let masks = try (Tensor.rand([batch, 1, size, size], generator: generator) < 0.4).to(.float32)
+var done = 0
+
+func run(_ count: Int) throws -> Double {
+  let start = ContinuousClock.now
+  for _ in 0..<count {
+    _ = try step(images: images, masks: masks, number: done, learningRate: configuration.learningRate)
+    done += 1
+  }
+  return (ContinuousClock.now - start) / .seconds(1)
+}
+
+_ = try run(2)
+print(#"{"ready": true}"#)
+fflush(stdout)
+while let line = readLine(), let count = Int(line) {
+  print(#"{"seconds": \#(try run(count))}"#)
+  fflush(stdout)
+}

@@ -1,0 +1,36 @@
+# The two commands that a newcomer needs are `make demo` and `make test`.
+SAMPLE := Sources/Facet/Resources/astronaut.jpg
+FACET := .build/release/facet
+
+.PHONY: help setup verify-libtorch build demo test docs bench clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: build ## Set up, build, and add a smile to the astronaut's portrait
+	$(FACET) edit $(SAMPLE) --attribute Smiling=1 -o demo/smiling.jpg --force
+	@echo "The portrait $(SAMPLE) smiles in demo/smiling.jpg"
+
+test: setup ## Set up, run all tests, and build the examples
+	FACET_PYTHON="$$(Scripts/test-python)" && export FACET_PYTHON && swift test
+	swift build --package-path Examples/Portrait
+
+setup: ## Install what is missing: Debian packages, LibTorch
+	@Scripts/setup
+
+verify-libtorch: ## Check every file of the unpacked LibTorch
+	@Scripts/setup --verify
+
+build: setup ## Build the release binary .build/release/facet
+	swift build --configuration release --product facet
+
+docs: setup ## Write the documentation to .build/documentation
+	swift package --allow-writing-to-directory .build/documentation generate-documentation --target Facet \
+	  --warnings-as-errors --output-path .build/documentation
+
+bench: build ## Measure Facet and its peers
+	swift build --configuration release --package-path Benchmarks
+	Benchmarks/run
+
+clean: ## Remove what was built; the unpacked LibTorch stays in the cache
+	rm -rf .build Examples/*/.build demo

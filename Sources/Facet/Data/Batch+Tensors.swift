@@ -1,0 +1,45 @@
+import Torch
+
+extension Batch {
+  /// The images as float32 N × 3 × S × S in [0, 1], channels last in memory. The batch's own bytes are borrowed, not
+  /// copied.
+  public func imageTensor(on device: Device = .cpu) throws -> Tensor {
+    let bytes = try Tensor(
+      borrowing: UnsafeRawBufferPointer(images), owner: self, dtype: .uint8, shape: [count, size, size, 3])
+    return try bytes.to(device).permute([0, 3, 1, 2]).to(.float32) / 255
+  }
+
+  /// The masks as float32 N × 1 × S × S in {0, 1}.
+  /// - Throws: `DatasetError` when the data set was opened without masks.
+  public func maskTensor(on device: Device = .cpu) throws -> Tensor {
+    guard let masks else {
+      throw DatasetError(.missingFile, path: "masks", reason: "the data set was opened without masks")
+    }
+    let bytes = try Tensor(
+      borrowing: UnsafeRawBufferPointer(masks), owner: self, dtype: .uint8, shape: [count, 1, size, size])
+    return try bytes.to(device).to(.float32)
+  }
+
+  /// The labels as float32 N × attributes in {−1, 1}.
+  public func labelTensor() throws -> Tensor {
+    try Tensor(
+      copying: UnsafeRawBufferPointer(labels), dtype: .int8, shape: [count, attributeCount]
+    ).to(.float32)
+  }
+}
+
+extension DatasetConfiguration {
+  /// Photos and masks at a model's size.
+  public static func measuring(_ model: ModelConfiguration) -> DatasetConfiguration {
+    var result = DatasetConfiguration()
+    result.size = model.imageSize
+    return result
+  }
+
+  /// Photos at a model's size; no masks are needed to encode.
+  public static func encoding(_ model: ModelConfiguration) -> DatasetConfiguration {
+    var result = measuring(model)
+    result.requiresMasks = false
+    return result
+  }
+}

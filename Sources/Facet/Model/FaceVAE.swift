@@ -1,0 +1,122 @@
+import Torch
+
+/// A variational autoencoder of aligned faces with a mask: q(z | x) from the encoder, an image and a
+/// face mask from z.
+public protocol FaceVAE: Module {
+  var configuration: ModelConfiguration { get }
+
+  /// The posterior of faces.
+  /// - Parameter images: N × 3 × S × S, sRGB in [0, 1], S the configuration's image size.
+  func encode(_ images: Tensor) throws -> Posterior
+
+  /// The faces and masks of latent codes.
+  /// - Parameter latents: N × latent size.
+  func decode(_ latents: Tensor) throws -> Reconstruction
+}
+
+/// The diagonal normal distribution q(z | x) of a batch, each part N × latent size.
+public struct Posterior: Sendable {
+  public let mean: Tensor
+  /// log σ, not log σ².
+  public let logDeviation: Tensor
+
+  public init(mean: Tensor, logDeviation: Tensor) {
+    self.mean = mean
+    self.logDeviation = logDeviation
+  }
+
+  /// A sample mean + ε · σ (Kingma & Welling 2014).
+  /// - Parameter noise: ε of N(0, 1) in the same shape.
+  public func sample(noise: Tensor) throws -> Tensor { try mean + noise * logDeviation.exp() }
+}
+
+/// What a model decodes from latent codes.
+public struct Reconstruction: Sendable {
+  /// N × 3 × S × S, sRGB in [0, 1].
+  public let image: Tensor
+  /// Log odds of "face", N × 1 × S × S.
+  public let maskLogits: Tensor
+
+  public init(image: Tensor, maskLogits: Tensor) {
+    self.image = image
+    self.maskLogits = maskLogits
+  }
+
+  /// The probability of "face", N × 1 × S × S in [0, 1].
+  public var mask: Tensor { get throws { try maskLogits.sigmoid() } }
+
+  /// The decoded face on the input's background: image · mask + input · (1 − mask).
+  /// - Parameter trueMask: the label, as in training; `nil` takes the predicted mask, as in use.
+  public func composed(over input: Tensor, trueMask: Tensor? = nil) throws -> Tensor {
+    let mask = try trueMask ?? self.mask
+    return try input + (image - input) * mask
+  }
+}
+
+/// What a model is: enough to build it before its weights are read.
+public struct ModelConfiguration: Codable, Sendable, Equatable {
+  public enum Architecture: String, Codable, Sendable, CaseIterable {
+    /// The article's: one encoder, two decoders, 144 × 144, 16.6 million parameters.
+    case article
+    /// One encoder and one decoder with image and mask outputs, for real time without a GPU.
+    case compact
+  }
+
+  public var architecture: Architecture
+  /// Side of the square image in pixels.
+  public var imageSize: Int
+  /// Numbers in a latent code.
+  public var latentSize: Int
+  /// Pixels in a row that the encoder folds into channels before its first convolution: 2 or 4. Here and below: the
+  /// compact architecture only.
+  public var stem: Int
+  /// Channels of the encoder's stages from the image inwards, each at half the resolution of the one before.
+  public var encoderChannels: [Int]
+  /// Channels of the decoder's stages from the code outwards, each at twice the resolution; a last doubling follows.
+  public var decoderChannels: [Int]
+  /// Residual blocks in each stage of the encoder.
+  public var encoderResiduals: [Int]
+  /// Residual blocks in each stage of the decoder.
+  public var decoderResiduals: [Int]
+
+  /// The article's model.
+  public static let article = ModelConfiguration(architecture: .article, imageSize: 144, latentSize: 2048)
+
+  /// The default model's.
+  public static let compact = ModelConfiguration(
+    architecture: .compact, imageSize: 128, latentSize: 512, stem: 2, encoderChannels: [32, 64, 128, 256, 192],
+    decoderChannels: [192, 256, 192, 96, 48], encoderResiduals: [0, 0, 1, 1, 0], decoderResiduals: [0, 1, 0, 0, 0])
+
+  /// - Parameter encoderResiduals: none where left out, as in the decoder.
+  public init(
+    architecture: Architecture, imageSize: Int, latentSize: Int, stem: Int = 2, encoderChannels: [Int] = [],
+    decoderChannels: [Int] = [], encoderResiduals: [Int]? = nil, decoderResiduals: [Int]? = nil
+  ) {
+    self.architecture = architecture
+    self.imageSize = imageSize
+    self.latentSize = latentSize
+    self.stem = stem
+    self.encoderChannels = encoderChannels
+    self.decoderChannels = decoderChannels
+    self.encoderResiduals = encoderResiduals ?? encoderChannels.map { _ in 0 }
+    self.decoderResiduals = decoderResiduals ?? decoderChannels.map { _ in 0 }
+  }
+
+  /// Builds the model with fresh weights.
+  /// - Parameter seed: of the weights; `nil` leaves them zero, to be loaded.
+  /// - Throws: ``ModelError`` when the numbers don't fit the architecture or are out of bounds.
+  public func makeModel(seed: UInt64?) throws -> any FaceVAE {
+    try validate()
+    let generator = try seed.map { try Generator(seed: $0) }
+    switch architecture {
+    case .article: return try ArticleVAE(self, generator: generator)
+    case .compact: return try CompactVAE(self, generator: generator)
+    }
+  }
+}
+
+/// A model configuration that cannot be built.
+public struct ModelError: Error, Equatable, CustomStringConvertible {
+  public let description: String
+  public init(_ description: String) { self.description = description }
+}

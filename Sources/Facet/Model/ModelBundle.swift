@@ -1,0 +1,131 @@
+import Files
+import Foundation
+import Torch
+
+/// A model on disk: a folder with `config.json`, `model.safetensors`, and once they have been found
+/// `attributes.safetensors` and a `card.md` for people.
+public struct ModelBundle {
+  public let url: URL
+  /// The model with its weights, for use: batch norm on running statistics, no gradients.
+  public let model: any FaceVAE
+  /// A number over the bytes of the weights; attribute directions are bound to it.
+  public let fingerprint: String
+
+  public var configuration: ModelConfiguration { model.configuration }
+
+  /// The bundle that ships inside the package.
+  public static var defaultURL: URL {
+    Bundle.module.url(forResource: "default", withExtension: "facet")
+      ?? Bundle.module.bundleURL.appendingPathComponent("default.facet")
+  }
+
+  /// Reads a bundle.
+  /// - Throws: ``BundleError`` that names the file at fault.
+  public init(contentsOf url: URL = ModelBundle.defaultURL, device: Device = .cpu) throws {
+    self.url = url
+    let configurationURL = url.appendingPathComponent(Self.configurationFile)
+    let weightsURL = url.appendingPathComponent(Self.weightsFile)
+    do {
+      model = try MappedFile(configurationURL).withBytes { bytes in
+        guard bytes.count < 1 << 20 else { throw ModelError("longer than a configuration can be") }
+        return try JSONDecoder().decode(ModelConfiguration.self, from: Data(bytes)).makeModel(seed: nil)
+      }
+    } catch let error as DecodingError {
+      throw BundleError(path: configurationURL.path, reason: "not a model configuration: \(error.brief)")
+    } catch {
+      throw BundleError(path: configurationURL.path, reason: "\(error)")
+    }
+    do {
+      let (weights, _) = try Tensor.load(from: weightsURL)
+      try model.load(weights)
+      try model.move(to: device)
+      try model.useChannelsLast()
+      fingerprint = try Self.fingerprint(of: weightsURL)
+    } catch let error as SafetensorsError {
+      throw error
+    } catch {
+      throw BundleError(path: weightsURL.path, reason: "\(error)")
+    }
+  }
+
+  /// Writes configuration and weights into a folder; directions there belong to other weights and go.
+  ///
+  /// Each file is replaced whole. A process that is killed in between leaves the old bundle, the new one, or (where the
+  /// configuration changes) one without weights, never weights of another configuration.
+  /// - Parameter dtype: the type of weight matrices on disk; vectors stay float32.
+  public static func write(
+    configuration: ModelConfiguration, weights: [String: Tensor], dtype: DType = .float16, to url: URL
+  ) throws {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+    let configurationURL = url.appendingPathComponent(configurationFile)
+    let json = try encoder.encode(configuration)
+    if (try? Data(contentsOf: configurationURL)) != json {
+      try remove(at: url)
+      try AtomicFile.write(json, to: configurationURL)
+    }
+    let stored = try weights.mapValues { $0.dimensions >= 2 ? try $0.to(dtype) : $0 }
+    try Tensor.save(stored, metadata: ["format": "facet-model-1"], to: url.appendingPathComponent(weightsFile))
+    // Until here a reader refused them by their fingerprint.
+    try? FileManager.default.removeItem(at: url.appendingPathComponent(AttributeDirections.file))
+  }
+
+  /// Removes a bundle's files, the weights first, except for its card.
+  static func remove(at url: URL) throws {
+    for file in [weightsFile, AttributeDirections.file, configurationFile].map(url.appendingPathComponent)
+    where FileManager.default.fileExists(atPath: file.path) {
+      try FileManager.default.removeItem(at: file)
+    }
+  }
+
+  /// FNV-1a over the file's 64-bit words: a check against mix-ups, not against forgery.
+  private static func fingerprint(of url: URL) throws -> String {
+    let hash = try MappedFile(url).withBytes { bytes in
+      var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+      let words = bytes.count & ~7
+      for offset in stride(from: 0, to: words, by: 8) {
+        hash = (hash ^ bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self)) &* 0x100_0000_01b3
+      }
+      for byte in bytes[words...] { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+      return hash
+    }
+    return String(hash, radix: 16)
+  }
+
+  static let configurationFile = "config.json"
+  static let weightsFile = "model.safetensors"
+  static let cardFile = "card.md"
+}
+
+/// A model bundle that cannot be read.
+public struct BundleError: Error, Equatable, CustomStringConvertible {
+  public let path: String
+  public let reason: String
+  public var description: String { "\(path): \(reason)" }
+}
+
+enum JSON {
+  static func encode(_ value: some Encodable) throws -> String {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = .sortedKeys
+    return String(decoding: try encoder.encode(value), as: UTF8.self)
+  }
+
+  static func decode<Value: Decodable>(_: Value.Type, _ text: String) throws -> Value {
+    try JSONDecoder().decode(Value.self, from: Data(text.utf8))
+  }
+}
+
+extension DecodingError {
+  /// One line for people.
+  var brief: String {
+    switch self {
+    case .keyNotFound(let key, _): "'\(key.stringValue)' is missing"
+    case .typeMismatch(_, let context), .valueNotFound(_, let context), .dataCorrupted(let context):
+      context.codingPath.isEmpty
+        ? context.debugDescription
+        : "'\(context.codingPath.map(\.stringValue).joined(separator: "."))': \(context.debugDescription)"
+    @unknown default: "\(self)"
+    }
+  }
+}

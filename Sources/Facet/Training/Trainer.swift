@@ -1,0 +1,275 @@
+import Files
+import Foundation
+import Photo
+import Torch
+
+/// Trains a model on a dataset and leaves a bundle of the best weights.
+///
+/// The output folder becomes a model bundle; `checkpoints/last.safetensors` in it holds all that an exact continuation
+/// needs, `checkpoints/best.safetensors` the state with the best validation.
+///
+/// A run that is taken up from a checkpoint does what it would have done without the break: on the CPU, with the same
+/// number of threads and the same budget in images, it ends with the same weights to the last bit.
+public final class Trainer {
+  public let configuration: TrainingConfiguration
+  public let output: URL
+  public let device: Device
+  /// Where the run stands.
+  public private(set) var progress = TrainingProgress()
+  private let training: DecodedCache
+  private let validation: DecodedCache
+  private let step: TrainingStep
+  private let evaluator: Evaluator
+  private let loader: BatchLoader
+
+  /// What happens while training runs, in order.
+  public enum Event: Sendable {
+    case started(TrainingProgress, parameters: Int, images: Int)
+    /// `waited` is the time, over all steps of this run, that passed waiting for batches.
+    case step(TrainingProgress, losses: [(name: String, value: Double)], learningRate: Double, waited: Duration)
+    /// `sheet` shows the first validation photos: inputs, reconstructions over them, masks, a row each.
+    case validated(TrainingProgress, EvaluationReport, isBest: Bool, sheet: Picture)
+    case checkpoint(TrainingProgress, URL)
+  }
+
+  /// Why training ended.
+  public enum Ending: String, Sendable {
+    case budgetSpent, noImprovement, interrupted
+  }
+
+  /// Prepares a run.
+  /// - Parameter resume: go on from `checkpoints/last.safetensors` if it is there. A run that starts anew removes the
+  ///   bundle and the checkpoints that an earlier one left in the folder.
+  /// - Throws: ``TrainingError`` when the configuration is out of range, or the checkpoint is damaged or of another run;
+  ///   `FileError` when the folder cannot be written to.
+  public init(
+    _ configuration: TrainingConfiguration, training: DecodedCache, validation: DecodedCache, output: URL,
+    device: Device = .cpu, resume: Bool = false
+  ) throws {
+    try configuration.validate()
+    guard training.count >= configuration.batchSize else {
+      throw TrainingError(
+        "\(training.count) training photos don't fill a batch of \(configuration.batchSize); use a smaller --batch")
+    }
+    self.configuration = configuration
+    self.training = training
+    self.validation = validation
+    self.output = output
+    self.device = device
+    if device == .cpu { Torch.keepFreedMemory() }
+    step = try TrainingStep(configuration, device: device)
+    // Another model takes the averaged weights, so that validation leaves the one in training alone.
+    evaluator = try Evaluator(configuration.model.makeModel(seed: nil), objective: configuration.objective, device: device)
+    loader = BatchLoader(training, options: .training(batchSize: configuration.batchSize, seed: configuration.seed))
+    try prepareOutput()
+    if resume, FileManager.default.fileExists(atPath: lastCheckpoint.path) { try restore() } else { try clearOutput() }
+  }
+
+  /// Trains until the budget is spent, validation stops improving or `shouldStop` says so.
+  /// - Throws: ``TrainingError`` with the step and the term when a loss is not finite, and what `onEvent` throws. The
+  ///   last checkpoint stays as it is.
+  @discardableResult
+  public func run(shouldStop: () -> Bool = { false }, onEvent: (Event) throws -> Void = { _ in }) throws -> Ending {
+    let clock = StopWatch(alreadySpent: progress.minutes * 60)
+    var lastSave = clock.seconds
+    try onEvent(.started(progress, parameters: step.model.parameterCount, images: training.count))
+
+    while true {
+      loader.start(epoch: progress.epoch, batch: progress.batch)
+      while let batch = loader.next() {
+        progress.minutes = clock.seconds / 60
+        let spent = configuration.budget.progress(images: progress.images, minutes: progress.minutes)
+        if spent >= 1 { return try finish(.budgetSpent, onEvent) }
+        if progress.validationsSinceBest >= configuration.patience { return try finish(.noImprovement, onEvent) }
+        if shouldStop() { return try finish(.interrupted, onEvent) }
+
+        let learningRate = configuration.learningRate(spent: spent)
+        let losses = try step(
+          images: batch.imageTensor(on: device), masks: batch.maskTensor(on: device), number: progress.step,
+          learningRate: learningRate)
+        progress.step += 1
+        progress.batch += 1
+        progress.images += batch.count
+        progress.minutes = clock.seconds / 60
+        try onEvent(.step(progress, losses: losses, learningRate: learningRate, waited: loader.waited))
+
+        if let interval = configuration.validationInterval,
+          progress.images / interval > (progress.images - batch.count) / interval
+        {
+          try validate(onEvent)
+        }
+        if clock.seconds - lastSave >= configuration.checkpointMinutes * 60 {
+          try save(to: lastCheckpoint, onEvent)
+          lastSave = clock.seconds
+        }
+      }
+      progress.epoch += 1
+      progress.batch = 0
+      if configuration.validationInterval == nil { try validate(onEvent) }
+    }
+  }
+
+  /// Measures the averaged weights; the best so far become the bundle.
+  private func validate(_ onEvent: (Event) throws -> Void) throws {
+    let weights = try step.shippedWeights()
+    try evaluator.model.load(weights)
+    let report = try evaluator.evaluate(validation)
+    progress.validatedStep = progress.step
+    let isBest = report.loss < progress.bestLoss
+    progress.validationsSinceBest = isBest ? 0 : progress.validationsSinceBest + 1
+    if isBest {
+      progress.bestLoss = report.loss
+      try save(to: bestCheckpoint, onEvent)
+      try ModelBundle.write(configuration: configuration.model, weights: weights, to: output)
+    }
+    let sheet = try evaluator.model.sheet(of: validation, on: device)
+    try onEvent(.validated(progress, report, isBest: isBest, sheet: sheet))
+  }
+
+  private func finish(_ ending: Ending, _ onEvent: (Event) throws -> Void) throws -> Ending {
+    if ending != .interrupted, progress.validatedStep != progress.step { try validate(onEvent) }
+    try save(to: lastCheckpoint, onEvent)
+    return ending
+  }
+
+  // MARK: Checkpoints
+
+  /// The checkpoint that a run in the folder `output` goes on from.
+  public static func lastCheckpoint(in output: URL) -> URL {
+    output.appendingPathComponent("checkpoints/last.safetensors")
+  }
+
+  /// The configuration of the run that the folder `output` holds; `nil` where there is none.
+  /// - Throws: ``TrainingError`` or `SafetensorsError` when its checkpoint is damaged.
+  public static func savedConfiguration(in output: URL) throws -> TrainingConfiguration? {
+    let url = lastCheckpoint(in: output)
+    guard FileManager.default.fileExists(atPath: url.path) else { return nil }
+    return try Checkpoint(url, SafetensorsFile(url).metadata).configuration
+  }
+
+  private var lastCheckpoint: URL { Self.lastCheckpoint(in: output) }
+  private var bestCheckpoint: URL { output.appendingPathComponent("checkpoints/best.safetensors") }
+
+  /// What a checkpoint says beside its tensors.
+  private struct Checkpoint {
+    let configuration: TrainingConfiguration
+    let progress: TrainingProgress
+    /// Training photos; an epoch of another number has another order.
+    let photos: Int?
+
+    init(_ url: URL, _ metadata: [String: String]) throws {
+      do {
+        guard metadata["format"] == "facet-checkpoint-1" else { throw TrainingError("not a checkpoint of a training") }
+        configuration = try JSON.decode(TrainingConfiguration.self, metadata["configuration"] ?? "")
+        progress = try JSON.decode(TrainingProgress.self, metadata["progress"] ?? "")
+        photos = metadata["photos"].flatMap(Int.init)
+        guard progress.isPlausible else { throw TrainingError("its progress is impossible") }
+      } catch {
+        let reason = (error as? DecodingError)?.brief ?? "\(error)"
+        throw TrainingError("\(url.path): cannot resume: \(reason)")
+      }
+    }
+  }
+
+  private func save(to url: URL, _ onEvent: (Event) throws -> Void) throws {
+    let modelState = try step.model.state()
+    for (name, tensor) in modelState where try !tensor.isAllFinite() {
+      throw TrainingError(
+        "step \(progress.step): the weight '\(name)' is not finite; the last good checkpoint is kept. "
+          + "Resume with a lower --learning-rate")
+    }
+    var tensors = modelState.prefixed("model.")
+    tensors.merge(try step.optimizer.state().prefixed("optimizer.")) { $1 }
+    if let average = step.average { tensors.merge(try average.state().prefixed("ema.")) { $1 } }
+    let metadata = [
+      "format": "facet-checkpoint-1",
+      "progress": try JSON.encode(progress),
+      "configuration": try JSON.encode(configuration),
+      "photos": "\(training.count)",
+    ]
+    try Tensor.save(tensors, metadata: metadata, to: url)
+    try onEvent(.checkpoint(progress, url))
+  }
+
+  private func restore() throws {
+    let (tensors, metadata) = try Tensor.load(from: lastCheckpoint)
+    let saved = try Checkpoint(lastCheckpoint, metadata)
+    do {
+      guard saved.configuration.model == configuration.model else {
+        throw TrainingError("made for another model configuration")
+      }
+      guard (saved.configuration.batchSize, saved.configuration.seed) == (configuration.batchSize, configuration.seed)
+      else {
+        throw TrainingError(
+          "made with batch \(saved.configuration.batchSize) and seed \(saved.configuration.seed); resume with the same")
+      }
+      guard saved.photos ?? training.count == training.count else {
+        throw TrainingError("made with \(saved.photos ?? 0) training photos; there are \(training.count) now")
+      }
+      try step.model.load(tensors.withPrefix("model."))
+      try step.optimizer.load(tensors.withPrefix("optimizer."))
+      try step.average?.load(tensors.withPrefix("ema."))
+      progress = saved.progress
+    } catch {
+      throw TrainingError("\(lastCheckpoint.path): cannot resume: \(error)")
+    }
+  }
+
+  /// Finds out now, not at the first checkpoint, whether the folder can be written to, and removes what a killed run
+  /// had not finished writing.
+  private func prepareOutput() throws {
+    _ = try AtomicFile(lastCheckpoint)
+    for folder in [output, lastCheckpoint.deletingLastPathComponent()] {
+      for name in try FileManager.default.contentsOfDirectory(atPath: folder.path)
+      where name.hasPrefix(".") && name.hasSuffix(".tmp") {
+        try? FileManager.default.removeItem(at: folder.appendingPathComponent(name))
+      }
+    }
+  }
+
+  /// Removes an earlier run, the checkpoint first: what a kill leaves is a whole bundle or none.
+  private func clearOutput() throws {
+    for url in [lastCheckpoint, bestCheckpoint] where FileManager.default.fileExists(atPath: url.path) {
+      try FileManager.default.removeItem(at: url)
+    }
+    try ModelBundle.remove(at: output)
+  }
+}
+
+/// Where a run stands.
+public struct TrainingProgress: Codable, Sendable, Equatable {
+  /// Steps done.
+  public internal(set) var step = 0
+  /// Epochs finished, and batches done in the current one.
+  public internal(set) var epoch = 0
+  public internal(set) var batch = 0
+  /// Images seen.
+  public internal(set) var images = 0
+  /// Time spent, over all resumed runs.
+  public internal(set) var minutes = 0.0
+  public internal(set) var bestLoss = Double.greatestFiniteMagnitude
+  public internal(set) var validationsSinceBest = 0
+  public internal(set) var validatedStep = -1
+
+  /// Whether a run can stand here; a checkpoint from elsewhere may say anything.
+  var isPlausible: Bool {
+    [step, epoch, batch, images, validationsSinceBest].allSatisfy { (0...1 << 48).contains($0) } && minutes >= 0
+      && minutes.isFinite
+  }
+}
+
+/// A training run that cannot start or go on.
+public struct TrainingError: Error, Equatable, CustomStringConvertible {
+  public let description: String
+  public init(_ description: String) { self.description = description }
+}
+
+/// Seconds on a clock that never goes back, counted on from earlier runs.
+struct StopWatch {
+  private let start = ContinuousClock.now
+  private let before: Double
+
+  init(alreadySpent: Double = 0) { before = alreadySpent }
+
+  var seconds: Double { before + (ContinuousClock.now - start) / .seconds(1) }
+}

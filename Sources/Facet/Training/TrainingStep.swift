@@ -1,0 +1,79 @@
+import Torch
+
+/// One step of gradient descent: encode, sample, decode, objective, backward, Adam, moving average.
+///
+///     let step = try TrainingStep(configuration)
+///     let losses = try step(images: images, masks: masks, number: 0, learningRate: 1e-3)
+public final class TrainingStep {
+  public let configuration: TrainingConfiguration
+  public let model: any FaceVAE
+  let optimizer: Adam
+  let average: ExponentialMovingAverage?
+  private let objective: Objective
+  private let device: Device
+
+  /// A model with fresh weights on `device`, and all that training it takes.
+  public init(_ configuration: TrainingConfiguration, device: Device = .cpu) throws {
+    self.configuration = configuration
+    self.device = device
+    let model = try configuration.model.makeModel(seed: configuration.seed)
+    try model.move(to: device)
+    try model.useChannelsLast()
+    try model.setRequiresGrad(true)
+    model.setTraining(true)
+    self.model = model
+    objective = try Objective(imageSize: configuration.model.imageSize, weights: configuration.objective, device: device)
+    optimizer = try Adam(model, configuration: configuration.adam, clipping: configuration.clipping)
+    average = try configuration.emaDecay.map { try ExponentialMovingAverage(model, decay: $0) }
+  }
+
+  /// Changes the weights by one batch.
+  /// - Parameters:
+  ///   - images: N × 3 × S × S in [0, 1], channels last.
+  ///   - masks: N × 1 × S × S in {0, 1}.
+  ///   - number: steps done before; with the seed it decides the noise.
+  /// - Returns: the losses by name, the weighted total first.
+  /// - Throws: ``TrainingError`` naming the term when a loss is not finite; the weights are as before.
+  public func callAsFunction(
+    images: Tensor, masks: Tensor, number: Int, learningRate: Double
+  ) throws -> [(name: String, value: Double)] {
+    // A seed for each step, so that a resumed run draws the noise that it would have drawn.
+    var seeds = SplitMix64(seed: configuration.seed ^ UInt64(number) << 20)
+    let generator = try Generator(seed: seeds.next(), device: device)
+    let noise = try Tensor.randn([images.size(0), configuration.model.latentSize], generator: generator, device: device)
+
+    try model.zeroGrad()
+    let (posterior, reconstruction) = try withAutocast(configuration.usesBFloat16 ? .bfloat16 : nil, on: device) {
+      let posterior = try model.encode(images).float32()
+      return (posterior, try model.decode(posterior.sample(noise: noise)).float32())
+    }
+    let terms = try objective(
+      images: images, masks: masks, reconstruction: reconstruction, posterior: posterior,
+      sampling: SSIM.Sampling(stride: configuration.ssimStride, step: number))
+    let losses = try terms.named.map { (name: $0.name, value: try $0.value.item()) }
+    if let bad = losses.last(where: { !$0.value.isFinite }) {
+      throw TrainingError(
+        "step \(number + 1): the loss term '\(bad.name)' is \(bad.value); the last good checkpoint is kept. "
+          + "Resume with a lower --learning-rate")
+    }
+    try terms.total.backward()
+    try optimizer.step(learningRate: learningRate)
+    try average?.update(step: number + 1)
+    return losses
+  }
+
+  /// The weights to use and to ship: averaged if there is an average.
+  func shippedWeights() throws -> [String: Tensor] { try average?.state() ?? model.state() }
+}
+
+extension Posterior {
+  fileprivate func float32() throws -> Posterior {
+    Posterior(mean: try mean.to(.float32), logDeviation: try logDeviation.to(.float32))
+  }
+}
+
+extension Reconstruction {
+  fileprivate func float32() throws -> Reconstruction {
+    Reconstruction(image: try image.to(.float32), maskLogits: try maskLogits.to(.float32))
+  }
+}

@@ -1,0 +1,21 @@
+import ArgumentParser
+import Facet
+import Foundation
+
+@main
+struct FacetCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "facet",
+    abstract: "Edit the attributes of a face in a photo, and train the model that does it.",
+    discussion: """
+      Exit codes: 0 done; 1 something failed, one line on standard error says what; 64 wrong usage; \
+      130 interrupted, training has written a checkpoint.
+
+      Shell completion: 'facet --generate-completion-script bash' (or zsh, fish) prints a script to source.
+      """,
+    version: facetVersion,
+    subcommands: [
+      EditCommand.self, SpectrumCommand.self, ReconstructCommand.self, TrainCommand.self, AttributesCommand.self,
+      EvaluateCommand.self, InfoCommand.self,
+    ])
+}

@@ -1,0 +1,134 @@
+import ArgumentParser
+import Facet
+import Foundation
+import Torch
+
+struct TrainCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "train",
+    abstract: "Train a model on a folder laid out as CelebA.",
+    discussion: """
+      The output folder becomes a model bundle with the best weights so far; 'tensorboard --logdir OUTPUT/logs' shows \
+      how it goes. Without --minutes or --images, training goes on until the validation loss stops improving.
+
+      Ctrl-C or SIGTERM ends training at the next step with a checkpoint and exit code 130; --resume goes on exactly \
+      from there, with the options of the run where none are given.
+
+      Examples:
+        facet train --data celeba --preset compact --output runs/a --minutes 90
+        facet train --data celeba --output runs/a --resume --minutes 120
+        facet train --data celeba --preset article --output runs/b --images 2000000 --device cuda
+      """)
+
+  @Option(
+    help: "Folder with list_attr_celeba.txt, list_eval_partition.txt and the image and mask folders.",
+    completion: .directory)
+  var data: String
+  @Option(help: "compact, for real time without a GPU, or article, the article's model; default: compact.")
+  var preset: ModelConfiguration.Architecture?
+  @Option(help: "Folder of the bundle, the checkpoints and the logs.", completion: .directory)
+  var output: String
+  @Option(help: "Stop after this many minutes of training, resumed runs counted together.")
+  var minutes: Double?
+  @Option(help: "Stop after this many images, resumed runs counted together.")
+  var images: Int?
+  @Flag(help: "Go on from the last checkpoint in the output folder; start where there is none.")
+  var resume = false
+  @Flag(help: "Remove the run that is in the output folder and start anew.")
+  var force = false
+  @OptionGroup var engine: EngineOptions
+
+  @Option(help: "Images in a step.")
+  var batch: Int?
+  @Option(help: "The highest learning rate.")
+  var learningRate: Double?
+  @Option(help: "constant, or cosine: down to 0 over the budget.")
+  var schedule: TrainingConfiguration.Schedule?
+  @Option(help: "Weight of the KL term.")
+  var klWeight: Double?
+  @Option(help: "Numbers in a latent code (compact).")
+  var latentSize: Int?
+  @Option(help: "Side of the image in pixels, a multiple of 32 (compact).")
+  var imageSize: Int?
+  @Option(help: "Images between two validations; default: an epoch.")
+  var validateEvery: Int?
+  @Option(help: "Minutes between two checkpoints; 0 writes one after each step.")
+  var checkpointMinutes: Double?
+  @Option(help: "Validations without a better loss after which training stops.")
+  var patience: Int?
+  @Option(help: "float32, or bfloat16 for convolutions with losses in float32.")
+  var precision: Precision?
+  @Option(help: "Seed of the weights, the order and the noise.")
+  var seed: UInt64?
+
+  enum Precision: String, ExpressibleByArgument, CaseIterable { case float32, bfloat16 }
+
+  func validate() throws {
+    if let minutes, !(minutes > 0) { throw ValidationError("--minutes must be above 0") }
+    if let images, images < 1 { throw ValidationError("--images must be above 0") }
+    if let batch, !(1...65_536).contains(batch) { throw ValidationError("--batch must be from 1 to 65536") }
+    if let learningRate, !(learningRate > 0 && learningRate.isFinite) {
+      throw ValidationError("--learning-rate must be above 0")
+    }
+    if let klWeight, !(klWeight >= 0 && klWeight.isFinite) { throw ValidationError("--kl-weight must be at least 0") }
+    if let validateEvery, validateEvery < 1 { throw ValidationError("--validate-every must be above 0") }
+    if let checkpointMinutes, !(checkpointMinutes >= 0) {
+      throw ValidationError("--checkpoint-minutes must be at least 0")
+    }
+    if let patience, patience < 1 { throw ValidationError("--patience must be above 0") }
+    if resume && force { throw ValidationError("--resume goes on with a run, --force starts anew; give one of them") }
+  }
+
+  func run() throws {
+    let output = URL(fileURLWithPath: output, isDirectory: true)
+    if !force { try checkOutput(output) }
+    let configuration = try makeConfiguration(resuming: resume ? Trainer.savedConfiguration(in: output) : nil)
+    let device = try engine.prepare()
+    let dataset = try CelebA(
+      directory: URL(fileURLWithPath: data, isDirectory: true), configuration: configuration.dataset)
+    let trainer = try Trainer(
+      configuration, training: open(dataset, .train), validation: open(dataset, .validation), output: output,
+      device: device, resume: resume)
+    let log = try TrainingLog(of: trainer)
+    Interruption.watch()
+    let ending = try trainer.run(shouldStop: { Interruption.requested }, onEvent: log.record)
+    log.finish(ending)
+    if ending == .interrupted { throw ExitCode(130) }
+  }
+
+  /// The options given, over those of the run that is resumed, over the preset's.
+  private func makeConfiguration(resuming saved: TrainingConfiguration?) throws -> TrainingConfiguration {
+    var configuration = saved ?? TrainingConfiguration(preset: preset ?? .compact)
+    if let preset, preset != configuration.model.architecture { configuration = TrainingConfiguration(preset: preset) }
+    if let batch { configuration.batchSize = batch }
+    if let learningRate { configuration.learningRate = learningRate }
+    if let schedule { configuration.schedule = schedule }
+    if let klWeight { configuration.objective.kl = klWeight }
+    if let latentSize { configuration.model.latentSize = latentSize }
+    if let imageSize { configuration.model.imageSize = imageSize }
+    if let validateEvery { configuration.validationInterval = validateEvery }
+    if let checkpointMinutes { configuration.checkpointMinutes = checkpointMinutes }
+    if let patience { configuration.patience = patience }
+    if let precision { configuration.usesBFloat16 = precision == .bfloat16 }
+    if let seed { configuration.seed = seed }
+    configuration.dataset.size = configuration.model.imageSize
+    if images != nil || minutes != nil { configuration.budget = .init(images: images, minutes: minutes) }
+    return configuration
+  }
+
+  /// Keeps a run or a bundle in the output folder from being overwritten unasked.
+  private func checkOutput(_ output: URL) throws {
+    func holds(_ path: String) -> Bool {
+      FileManager.default.fileExists(atPath: output.appendingPathComponent(path).path)
+    }
+    if holds("checkpoints/last.safetensors"), !resume {
+      throw CommandError("\(output.path) holds a run already; add --resume to go on or --force to start anew")
+    }
+    if holds("model.safetensors"), !resume || !holds("checkpoints") {
+      throw CommandError("\(output.path) holds a model already; add --force to replace it")
+    }
+  }
+}
+
+extension ModelConfiguration.Architecture: ExpressibleByArgument {}
+extension TrainingConfiguration.Schedule: ExpressibleByArgument {}

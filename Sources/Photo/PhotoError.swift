@@ -1,0 +1,34 @@
+/// A picture that could not be read or written. The description names the file and what to do.
+public enum PhotoError: Error, Equatable, CustomStringConvertible {
+  /// Missing, a folder, or not allowed to be read.
+  case unreadable(file: String, reason: String)
+  /// Empty, or none of JPEG, PNG, WebP, TIFF, HEIC and AVIF.
+  case notAPhoto(file: String)
+  /// More pixels than the limit, by its header; nothing was decoded.
+  case tooLarge(file: String, width: Int, height: Int, limit: Int)
+  /// Truncated or damaged.
+  case damaged(file: String, reason: String)
+  /// The file's ending names no format that can be written.
+  case unknownFormat(file: String)
+  case unwritable(file: String, reason: String)
+  case captionFailed(text: String, reason: String)
+
+  public var description: String {
+    switch self {
+    case .unreadable(let file, let reason):
+      "\(file): cannot be read: \(reason)"
+    case .notAPhoto(let file):
+      "\(file): not a photo: give a JPEG, PNG, WebP, TIFF, HEIC or AVIF file"
+    case .tooLarge(let file, let width, let height, let limit):
+      "\(file): \(width)×\(height) is more than the limit of \(limit / 1_000_000) megapixels: reduce it first"
+    case .damaged(let file, let reason):
+      "\(file): truncated or damaged: \(reason)"
+    case .unknownFormat(let file):
+      "\(file): name it .jpg, .png, .webp, .tif, .heic or .avif, the formats that can be written"
+    case .unwritable(let file, let reason):
+      "\(file): cannot be written: \(reason)"
+    case .captionFailed(let text, let reason):
+      "the caption “\(text)” cannot be drawn: \(reason): are fonts installed (fonts-dejavu-core)?"
+    }
+  }
+}

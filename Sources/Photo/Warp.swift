@@ -1,0 +1,184 @@
+import Foundation
+
+extension Picture {
+  /// The picture moved by `transform`, as a picture of another size.
+  ///
+  /// Interpolates with cubics; where the transform reduces, each new pixel is the mean of samples no
+  /// farther than a pixel apart all over its footprint. Beyond the picture its border is repeated.
+  public func warped(by transform: Similarity, to size: (width: Int, height: Int)) -> Picture {
+    var result = Picture(width: size.width, height: size.height, channels: channels, filledWith: 0)
+    let channels = channels
+    pixels.withUnsafeBufferPointer { source in
+      result.pixels.withUnsafeMutableBufferPointer { buffer in
+        nonisolated(unsafe) let texels = ByteTexels(pixels: source, width: width, height: height, channels: channels)
+        nonisolated(unsafe) let buffer = buffer
+        let sampler = Sampler(transform)
+        rows(size.height, work: size.width * size.height * sampler.cost) { range in
+          for y in range {
+            for x in 0..<size.width {
+              let value = sampler.sample(texels, x: x, y: y)
+              for c in 0..<channels { buffer[(y * size.width + x) * channels + c] = byte(value[c]) }
+            }
+          }
+        }
+      }
+    }
+    return result
+  }
+
+  /// Adds a difference to the pixels inside a patch: value + 255 · weight · difference, clamped.
+  ///
+  /// Pixels outside the patch, and those inside whose change is less than half a step, keep their bits.
+  /// - Parameters:
+  ///   - difference: three channels, −1…1 in sRGB units.
+  ///   - weight: one channel, 0…1, of the difference's size; 0 at its border leaves no seam.
+  ///   - place: from the patch to this picture.
+  /// - Precondition: three channels; the patches' sizes match.
+  public mutating func add(_ difference: FloatPicture, weight: FloatPicture, place: Similarity) {
+    compose(difference, weight, place) { value, change in value + change }
+  }
+
+  /// Mixes a patch into the pixels: (1 − weight) · value + weight · patch.
+  /// - Parameters:
+  ///   - patch: three channels, 0…1.
+  ///   - weight: one channel, 0…1, of the patch's size; 0 at its border leaves no seam.
+  ///   - place: from the patch to this picture.
+  /// - Precondition: three channels; the patches' sizes match.
+  public mutating func blend(_ patch: FloatPicture, weight: FloatPicture, place: Similarity) {
+    compose(patch, weight, place) { value, change in value * (1 - max(0, min(1, change.w / 255))) + change }
+  }
+
+  /// `combine` gets a pixel and 255 · (weight · patch, weight) at its place.
+  private mutating func compose(
+    _ patch: FloatPicture, _ weight: FloatPicture, _ place: Similarity,
+    _ combine: @Sendable (SIMD4<Float>, SIMD4<Float>) -> SIMD4<Float>
+  ) {
+    precondition(channels == 3 && patch.channels == 3 && weight.channels == 1, "a colour picture, patch and weight")
+    precondition(patch.width == weight.width && patch.height == weight.height, "patch and weight differ in size")
+    let weighted = zip(stride(from: 0, to: patch.values.count, by: 3), weight.values).map { i, w in
+      255 * w * SIMD4(patch.values[i], patch.values[i + 1], patch.values[i + 2], 1)
+    }
+    let (right, bottom) = (Double(patch.width), Double(patch.height))
+    let corners = [(0, 0), (right, 0), (0, bottom), (right, bottom)].map { place(Point(x: $0.0, y: $0.1)) }
+    func range(_ values: [Double], _ limit: Int) -> Range<Int> {
+      let (low, high) = (values.min() ?? 0, values.max() ?? 0)
+      guard low < Double(limit), high > 0 else { return 0..<0 }
+      return Int(max(0, low))..<Int(min(Double(limit), high.rounded(.up)))
+    }
+    let (columns, lines) = (range(corners.map(\.x), width), range(corners.map(\.y), height))
+    let sampler = Sampler(place)
+    let width = width
+    weighted.withUnsafeBufferPointer { source in
+      pixels.withUnsafeMutableBufferPointer { buffer in
+        nonisolated(unsafe) let texels = WideTexels(values: source, width: patch.width, height: patch.height)
+        nonisolated(unsafe) let buffer = buffer
+        rows(lines.count, work: lines.count * columns.count * sampler.cost) { part in
+          for y in part.lowerBound + lines.lowerBound..<part.upperBound + lines.lowerBound {
+            for x in columns {
+              let point = sampler.inverse(Point(x: Double(x) + 0.5, y: Double(y) + 0.5))
+              guard point.x > 0, point.y > 0, point.x < right, point.y < bottom else { continue }
+              let change = sampler.sample(texels, x: x, y: y)
+              if change == .zero { continue }
+              let i = (y * width + x) * 3
+              let value = combine(SIMD4(Float(buffer[i]), Float(buffer[i + 1]), Float(buffer[i + 2]), 0), change)
+              for c in 0..<3 { buffer[i + c] = byte(value[c]) }
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+/// Pixels as vectors, the border repeated.
+private protocol Texels {
+  /// The value at column x, row y, clamped to the picture.
+  func callAsFunction(_ x: Int, _ y: Int) -> SIMD4<Float>
+}
+
+private struct ByteTexels: Texels {
+  let pixels: UnsafeBufferPointer<UInt8>
+  let width: Int
+  let height: Int
+  let channels: Int
+
+  @inline(__always)
+  func callAsFunction(_ x: Int, _ y: Int) -> SIMD4<Float> {
+    let i = (min(height - 1, max(0, y)) * width + min(width - 1, max(0, x))) * channels
+    if channels == 1 { return SIMD4(Float(pixels[i]), 0, 0, 0) }
+    return SIMD4(Float(pixels[i]), Float(pixels[i + 1]), Float(pixels[i + 2]), 0)
+  }
+}
+
+private struct WideTexels: Texels {
+  let values: UnsafeBufferPointer<SIMD4<Float>>
+  let width: Int
+  let height: Int
+
+  @inline(__always)
+  func callAsFunction(_ x: Int, _ y: Int) -> SIMD4<Float> {
+    values[min(height - 1, max(0, y)) * width + min(width - 1, max(0, x))]
+  }
+}
+
+/// Takes the values of new pixels out of an old picture.
+private struct Sampler {
+  /// From the new picture to the old.
+  let inverse: Similarity
+  /// Samples along each axis of a new pixel.
+  let samples: Int
+
+  init(_ transform: Similarity) {
+    inverse = transform.inverse
+    // Past 64 the footprint is sampled thinly: that is a face of 8000 pixels in a crop of 128.
+    samples = max(1, Int(min(64, inverse.scale.rounded(.up))))
+  }
+
+  /// Rough number of operations a pixel.
+  var cost: Int { samples * samples * 16 }
+
+  @inline(__always)
+  func sample(_ texels: some Texels, x: Int, y: Int) -> SIMD4<Float> {
+    if samples == 1 { return cubic(texels, inverse(Point(x: Double(x) + 0.5, y: Double(y) + 0.5))) }
+    var sum = SIMD4<Float>.zero
+    let step = 1 / Double(samples)
+    for j in 0..<samples {
+      for i in 0..<samples {
+        let point = Point(x: Double(x) + (Double(i) + 0.5) * step, y: Double(y) + (Double(j) + 0.5) * step)
+        // Two by two samples keep their sharpness; of more, the mean is the same with less work.
+        sum += samples == 2 ? cubic(texels, inverse(point)) : linear(texels, inverse(point))
+      }
+    }
+    return sum / Float(samples * samples)
+  }
+
+  @inline(__always)
+  private func cubic(_ texels: some Texels, _ point: Point) -> SIMD4<Float> {
+    let (column, row, dx, dy) = cell(point)
+    let (across, down) = (cubicWeights(dx), cubicWeights(dy))
+    var sum = SIMD4<Float>.zero
+    for j in 0..<4 {
+      var line = SIMD4<Float>.zero
+      for i in 0..<4 { line += across[i] * texels(column - 1 + i, row - 1 + j) }
+      sum += down[j] * line
+    }
+    return sum
+  }
+
+  @inline(__always)
+  private func linear(_ texels: some Texels, _ point: Point) -> SIMD4<Float> {
+    let (column, row, dx, dy) = cell(point)
+    let upper = texels(column, row) * (1 - dx) + texels(column + 1, row) * dx
+    let lower = texels(column, row + 1) * (1 - dx) + texels(column + 1, row + 1) * dx
+    return upper * (1 - dy) + lower * dy
+  }
+
+  /// The pixel whose middle lies up and left of a point, and how far beyond it the point lies (0…1).
+  @inline(__always)
+  private func cell(_ point: Point) -> (column: Int, row: Int, dx: Float, dy: Float) {
+    // Places far outside any picture are all the same.
+    let (x, y) = (max(-1e6, min(1e6, point.x - 0.5)), max(-1e6, min(1e6, point.y - 0.5)))
+    let (column, row) = (x.rounded(.down), y.rounded(.down))
+    return (Int(column), Int(row), Float(x - column), Float(y - row))
+  }
+}

@@ -1,0 +1,125 @@
+/// Weights drawn from U(−a, a) with a = √(6 / (fanIn + fanOut)) (Glorot & Bengio 2010), Keras's default;
+/// zeros without a generator, for weights that are loaded next.
+private func glorotUniform(_ shape: [Int], fanIn: Int, fanOut: Int, generator: Generator?) throws(TorchError) -> Parameter {
+  guard let generator else { return Parameter(try .zeros(shape)) }
+  let limit = (6 / Double(fanIn + fanOut)).squareRoot()
+  return Parameter(try (Tensor.rand(shape, generator: generator) * 2 - 1) * limit)
+}
+
+/// Convolution over N × C × H × W.
+public final class Conv2d: Module {
+  public let weight: Parameter  // out × in × k × k
+  public let bias: Parameter?
+  public let stride: Int
+  public let padding: Int
+
+  /// - Parameter padding: pixels of zeros on each side; `nil` keeps H and W at stride 1.
+  public init(
+    _ inputs: Int, _ outputs: Int, kernel: Int = 3, stride: Int = 1, padding: Int? = nil, bias: Bool = true,
+    generator: Generator?
+  ) throws(TorchError) {
+    weight = try glorotUniform(
+      [outputs, inputs, kernel, kernel], fanIn: inputs * kernel * kernel, fanOut: outputs * kernel * kernel,
+      generator: generator)
+    self.bias = bias ? Parameter(try .zeros([outputs])) : nil
+    self.stride = stride
+    self.padding = padding ?? kernel / 2
+  }
+
+  public func callAsFunction(_ x: Tensor) throws(TorchError) -> Tensor {
+    try x.conv2d(weight.tensor, bias: bias?.tensor, stride: stride, padding: padding)
+  }
+}
+
+/// Transposed convolution over N × C × H × W, cropped to an output of `stride` × the input's size
+/// as Keras's "same", or uncropped as its "valid".
+public final class ConvTranspose2d: Module {
+  public let weight: Parameter  // in × out × k × k
+  public let bias: Parameter
+  public let stride: Int
+  public let cropsToSame: Bool
+
+  public init(
+    _ inputs: Int, _ outputs: Int, kernel: Int = 3, stride: Int = 2, cropsToSame: Bool = true, generator: Generator?
+  ) throws(TorchError) {
+    // Keras counts the fans of a transposed convolution the other way round; their sum is the same.
+    weight = try glorotUniform(
+      [inputs, outputs, kernel, kernel], fanIn: inputs * kernel * kernel, fanOut: outputs * kernel * kernel,
+      generator: generator)
+    bias = Parameter(try .zeros([outputs]))
+    self.stride = stride
+    self.cropsToSame = cropsToSame
+  }
+
+  public func callAsFunction(_ x: Tensor) throws(TorchError) -> Tensor {
+    let full = try x.convTranspose2d(weight.tensor, bias: bias.tensor, stride: stride)
+    guard cropsToSame else { return full }
+    guard x.dimensions == 4 else { throw TorchError("a picture is N × C × H × W, not \(x.shape)") }
+    // Keras drops the surplus rows and columns at the end first: (k − s) / 2 at the start.
+    let surplus = weight.tensor.size(2) - stride
+    let start = surplus / 2
+    return try full.narrow(2, start..<start + x.size(2) * stride).narrow(3, start..<start + x.size(3) * stride)
+  }
+}
+
+/// Batch normalization over dimension 1 (Ioffe & Szegedy 2015), for N × C and N × C × H × W.
+public final class BatchNorm: Module {
+  public let weight: Parameter
+  public let bias: Parameter
+  public let runningMean: Buffer
+  public let runningVar: Buffer
+  /// The share by which the running statistics move towards the batch's; Keras's momentum is 1 − this.
+  public let momentum: Double
+  public let eps: Double
+  /// Whether the batch's own statistics are used, and the running ones updated.
+  public internal(set) var isTraining = false
+
+  /// - Parameter scale: the weights' initial value.
+  public init(_ channels: Int, momentum: Double = 0.1, eps: Double = 1e-5, scale: Double = 1) throws(TorchError) {
+    weight = Parameter(try .full([channels], scale))
+    bias = Parameter(try .zeros([channels]))
+    runningMean = Buffer(try .zeros([channels]))
+    runningVar = Buffer(try .ones([channels]))
+    self.momentum = momentum
+    self.eps = eps
+  }
+
+  /// - Throws: ``TorchError`` when training on a single value a channel, which has no variance.
+  public func callAsFunction(_ x: Tensor) throws(TorchError) -> Tensor {
+    // torch checks this in Python only; the running variance would become NaN.
+    guard !isTraining || x.dimensions < 2 || x.count != x.size(1) else {
+      throw TorchError("batch norm cannot train on one value a channel, as in shape \(x.shape)")
+    }
+    return try x.batchNorm(
+      weight: weight.tensor, bias: bias.tensor, runningMean: runningMean.tensor, runningVar: runningVar.tensor,
+      training: isTraining, momentum: momentum, eps: eps)
+  }
+}
+
+/// An affine map of the last dimension.
+public final class Linear: Module {
+  public let weight: Parameter  // out × in
+  public let bias: Parameter
+
+  public init(_ inputs: Int, _ outputs: Int, generator: Generator?) throws(TorchError) {
+    weight = try glorotUniform([outputs, inputs], fanIn: inputs, fanOut: outputs, generator: generator)
+    bias = Parameter(try .zeros([outputs]))
+  }
+
+  /// Multiplies the weights; for starting closer to zero.
+  public func scaleWeights(by factor: Double) throws(TorchError) { weight.tensor = try weight.tensor * factor }
+
+  /// Sets every bias.
+  public func fillBias(_ value: Double) throws(TorchError) { bias.tensor = try .full(bias.tensor.shape, value) }
+
+  public func callAsFunction(_ x: Tensor) throws(TorchError) -> Tensor {
+    try x.linear(weight.tensor, bias: bias.tensor)
+  }
+}
+
+/// A pool over windows of `size` × `size` without overlap; a rest at the border is dropped.
+public final class MaxPool2d: Module {
+  public let size: Int
+  public init(_ size: Int = 2) { self.size = size }
+  public func callAsFunction(_ x: Tensor) throws(TorchError) -> Tensor { try x.maxPool2d(size) }
+}

@@ -1,0 +1,184 @@
+import CDlib
+import Foundation
+import Photo
+import Testing
+
+@testable import Facet
+
+@Suite struct PortraitTests {
+  static let detector = FaceDetector()
+  static let astronaut = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+    .appendingPathComponent("../../Sources/Facet/Resources/astronaut.jpg").standardizedFileURL
+
+  /// What dlib's own shape_predictor gives for the astronaut, rounded as it rounds.
+  static let dlibLandmarks = [
+    180, 103, 180, 115, 181, 127, 182, 138, 185, 150, 191, 160, 200, 168, 209, 176, 220, 178, 232, 177, 243, 171,
+    253, 163, 260, 154, 265, 142, 268, 131, 271, 119, 272, 108, 187, 94, 192, 88, 201, 87, 209, 89, 217, 93, 235,
+    94, 243, 91, 251, 91, 260, 92, 265, 98, 226, 102, 225, 111, 225, 119, 225, 127, 214, 131, 219, 132, 224, 134,
+    229, 133, 234, 132, 195, 101, 200, 98, 207, 98, 212, 104, 206, 104, 200, 104, 238, 105, 243, 101, 250, 101, 255,
+    104, 250, 106, 244, 106, 201, 139, 209, 139, 218, 139, 223, 141, 229, 140, 237, 140, 246, 141, 237, 151, 229,
+    155, 222, 156, 216, 155, 208, 150, 203, 140, 217, 143, 223, 144, 229, 143, 243, 142, 229, 150, 223, 150, 217,
+    149,
+  ]
+
+  @Test func landmarksAreDlibs() throws {
+    let faces = try Self.detector.faces(in: Picture(contentsOf: Self.astronaut))
+    let face = try #require(faces.first)
+    #expect(faces.count == 1)
+    #expect(face.upperLeft == Point(x: 179, y: 83) && face.lowerRight == Point(x: 267, y: 171))
+    #expect(abs(face.score - 1.5056) < 0.01)
+    // Decoders may differ by a step in a few pixels.
+    let numbers = face.landmarks.flatMap { [$0.x - 0.5, $0.y - 0.5] }
+    #expect(numbers.count == 136)
+    #expect(zip(numbers, Self.dlibLandmarks).allSatisfy { abs($0 - Double($1)) < 1 })
+    #expect(zip(numbers, Self.dlibLandmarks).filter { Int($0.rounded()) == $1 }.count >= 130)
+  }
+
+  /// The detector that ships is dlib's own, written out.
+  @Test func detectorIsDlibs() throws {
+    let file = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID().uuidString).dat")
+    defer { try? FileManager.default.removeItem(at: file) }
+    var detector: OpaquePointer?
+    try #require(cd_detector_load(nil, &detector) == 0)
+    defer { cd_detector_free(detector) }
+    #expect(cd_detector_save(detector, file.path) == 0)
+    let shipped = Self.astronaut.deletingLastPathComponent().appendingPathComponent("frontal_faces.dat")
+    #expect(try Data(contentsOf: shipped) == Data(contentsOf: file))
+  }
+
+  @Test func facesAreFoundInPhotosOfAnySize() throws {
+    let photo = try Picture(contentsOf: Self.astronaut)
+    let reference = try #require(Self.detector.faces(in: photo).first)
+    for factor in [0.5, 1.6, 4] {
+      let side = Int(512 * factor)
+      let face = try #require(Self.detector.faces(in: photo.resized(to: (side, side))).first)
+      for (a, b) in zip(face.landmarks, reference.landmarks) {
+        #expect(hypot(a.x / factor - b.x, a.y / factor - b.y) < 6)
+      }
+    }
+  }
+
+  @Test func picturesWithoutAFace() throws {
+    for (width, height) in [(1, 1), (300, 200), (3000, 2), (2, 3000)] {
+      let picture = Picture(width: width, height: height, filledWith: 120)
+      #expect(try Self.detector.faces(in: picture).isEmpty)
+    }
+    #expect(PortraitError.noFace(file: "a.jpg").description.hasPrefix("a.jpg: no face found"))
+  }
+
+  @Test func landmarkFilesThatAreNone() throws {
+    let folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let whole = try FileHandle(forReadingFrom: FaceDetector.defaultLandmarks).read(upToCount: 3_000_000) ?? Data()
+    var damaged = whole
+    damaged.replaceSubrange(2000..<2100, with: [UInt8](repeating: 0xFF, count: 100))
+    let files = [
+      "missing": nil, "empty": Data(), "text": Data("not landmarks".utf8), "half": whole, "damaged": damaged,
+      "huge": Data([1, 1, 8, 255, 255, 255, 255, 255, 255, 255, 127]),
+    ]
+    let photo = try Picture(contentsOf: Self.astronaut)
+    for (name, data) in files {
+      let url = folder.appendingPathComponent(name)
+      try data?.write(to: url)
+      let error = #expect(throws: PortraitError.self, "\(name)") {
+        try FaceDetector(landmarks: url).faces(in: photo)
+      }
+      #expect(error?.description.hasPrefix("\(url.path): the face landmarks cannot be read") == true)
+    }
+  }
+
+  /// A detector file that cannot be read gives way to dlib's own.
+  @Test func detectorFallsBack() throws {
+    let detector = FaceDetector(landmarks: FaceDetector.defaultLandmarks, detector: URL(fileURLWithPath: "/missing"))
+    #expect(try detector.faces(in: Picture(contentsOf: Self.astronaut)).count == 1)
+  }
+
+  // MARK: Alignment
+
+  @Test func theCropHasTheEyesWhereTheModelKnowsThem() throws {
+    let photo = try Picture(contentsOf: Self.astronaut)
+    let face = try #require(Self.detector.faces(in: photo).first)
+    let alignment = try #require(FaceAlignment(face))
+    let transform = alignment.transform(size: 128)
+    // (70 − 4) / 170 · 128 and so on.
+    #expect(hypot(transform(face.leftEye).x - 49.7, transform(face.leftEye).y - 55.9) < 4)
+    #expect(hypot(transform(face.rightEye).x - 78.5, transform(face.rightEye).y - 55.9) < 4)
+    let crop = alignment.crop(photo, size: 128)
+    #expect(crop.width == 128 && crop.height == 128)
+    // Found again in the crop, the face stays about where it is: the same five points, the same fit.
+    let again = try #require(Self.detector.faces(in: crop).first)
+    let second = try #require(FaceAlignment(again)).transform(size: 128)
+    let corner = second(Point(x: 0, y: 0))
+    #expect(abs(second.scale - 1) < 0.06 && hypot(corner.x, corner.y) < 6)
+  }
+
+  @Test func picturesThatAreAligned() {
+    let crop = Picture(width: 144, height: 144, filledWith: 9)
+    #expect(FaceAlignment(aligned: crop).transform(size: 144) == .identity)
+    #expect(FaceAlignment(aligned: crop).crop(crop, size: 144) == crop)
+    let frame = Picture(width: 178, height: 218, filledWith: 9)
+    let transform = FaceAlignment(aligned: frame).transform(size: 170)
+    #expect(abs(transform.tx + 4) < 1e-9 && abs(transform.ty + 39) < 1e-9 && abs(transform.scale - 1) < 1e-9)
+    let double = FaceAlignment(aligned: Picture(width: 356, height: 436, filledWith: 9))
+    #expect(abs(double.side - 340) < 1e-9)
+  }
+
+  @Test func composingTouchesOnlyTheFace() throws {
+    let before = try Picture(contentsOf: Self.astronaut)
+    let face = try #require(Self.detector.faces(in: before).first)
+    let alignment = try #require(FaceAlignment(face))
+    let n = 64
+    let difference = FloatPicture(
+      width: n, height: n, channels: 3, values: [Float](repeating: 0.2, count: n * n * 3))
+    let mask = FloatPicture(width: n, height: n, channels: 1, values: [Float](repeating: 1, count: n * n))
+    var added = before
+    alignment.add(difference, mask: mask, to: &added)
+    var blended = before
+    alignment.blend(difference, mask: mask, into: &blended)
+    let toCrop = alignment.transform(size: n)
+    for y in 0..<before.height {
+      for x in 0..<before.width {
+        let place = toCrop(Point(x: Double(x) + 0.5, y: Double(y) + 0.5))
+        if min(place.x, place.y) > 0 && max(place.x, place.y) < Double(n) { continue }
+        #expect(added[x, y] == before[x, y] && blended[x, y] == before[x, y])
+      }
+    }
+    // The middle is changed in full; at the crop's border nothing jumps.
+    let middle = Point(x: (face.leftEye.x + face.rightEye.x) / 2, y: face.leftEye.y + 15)
+    #expect(added[Int(middle.x), Int(middle.y)] != before[Int(middle.x), Int(middle.y)])
+    let border = alignment.transform(size: n).inverse(Point(x: 0.7, y: 32))
+    let (x, y) = (Int(border.x), Int(border.y))
+    #expect(zip(added[x, y], before[x, y]).allSatisfy { abs(Int($0) - Int($1)) <= 2 })
+  }
+
+  // MARK: Real photos
+
+  static let data = ProcessInfo.processInfo.environment["FACET_DATA"]
+
+  @Test(.enabled(if: data != nil, "FACET_DATA names no folder of real photos"))
+  func framesOfCelebA() throws {
+    let folder = URL(fileURLWithPath: Self.data ?? "").appendingPathComponent("celeba-original/img_align_celeba")
+    let names = try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted().prefix(200)
+    var moved: [Double] = []
+    for name in names {
+      let frame = try Picture(contentsOf: folder.appendingPathComponent(name))
+      guard let face = try Self.detector.faces(in: frame).first else { continue }
+      let alignment = try #require(FaceAlignment(face))
+      // The frames are aligned: the crop's corners should come from about where they are.
+      let back = alignment.transform(size: 170).inverse
+      let corners = [(0.0, 0.0), (170, 0), (0, 170), (170, 170)].map { x, y in
+        let corner = back(Point(x: x, y: y))
+        return hypot(corner.x - x - 4, corner.y - y - 39)
+      }
+      moved.append(corners.reduce(0, +) / 4)
+    }
+    moved.sort()
+    #expect(names.count == 200 && Double(moved.count) >= 0.97 * 200)
+    #expect(moved.reduce(0, +) / Double(moved.count) < 6)
+    #expect(moved[moved.count * 9 / 10] < 11)
+    print(
+      "faces found in \(moved.count) of \(names.count); corners moved: mean",
+      moved.reduce(0, +) / Double(moved.count), "median", moved[moved.count / 2], "p90", moved[moved.count * 9 / 10])
+  }
+}

@@ -1,0 +1,212 @@
+import Foundation
+import Photo
+import Testing
+
+@Suite struct SimilarityTests {
+  @Test func inverseAndComposition() {
+    let s = Similarity(scale: 2.5, rotation: 0.7, tx: 30, ty: -4)
+    let t = Similarity(scale: 0.3, rotation: -1.2, tx: -3, ty: 8)
+    let p = Point(x: 12, y: 34)
+    let back = s.inverse(s(p))
+    #expect(abs(back.x - p.x) < 1e-9 && abs(back.y - p.y) < 1e-9)
+    let (one, two) = (s.then(t)(p), t(s(p)))
+    #expect(abs(one.x - two.x) < 1e-9 && abs(one.y - two.y) < 1e-9)
+    #expect(abs(s.scale - 2.5) < 1e-12 && abs(s.rotation - 0.7) < 1e-12)
+  }
+
+  @Test func fitFindsTheTransform() throws {
+    let s = Similarity(scale: 1.7, rotation: 0.4, tx: 3, ty: 9)
+    let from = [Point(x: 0, y: 0), Point(x: 10, y: 2), Point(x: 4, y: 20), Point(x: -3, y: 7)]
+    let fit = try #require(Similarity(from: from, to: from.map { s($0) }, weights: [1, 2, 3, 4]))
+    #expect(abs(fit.a - s.a) + abs(fit.b - s.b) + abs(fit.tx - s.tx) + abs(fit.ty - s.ty) < 1e-9)
+  }
+
+  @Test func coincidingPointsHaveNoFit() {
+    let same = [Point(x: 1, y: 1), Point(x: 1, y: 1)]
+    let apart = [Point(x: 1, y: 1), Point(x: 2, y: 1)]
+    #expect(Similarity(from: same, to: apart) == nil)
+    #expect(Similarity(from: apart, to: same) == nil)
+  }
+}
+
+@Suite struct WarpTests {
+  @Test func identityKeepsEveryBit() {
+    let picture = Drawn.gradient(50, 30)
+    #expect(picture.warped(by: .identity, to: (50, 30)) == picture)
+    #expect(picture.resized(to: (50, 30)) == picture)
+  }
+
+  @Test func movingByWholePixels() {
+    let picture = Drawn.gradient(50, 30)
+    let moved = picture.warped(by: Similarity(scale: 1, tx: 7, ty: -3), to: (50, 30))
+    #expect(moved[20, 10] == picture[13, 13][...] || Array(moved[20, 10]) == Array(picture[13, 13]))
+    // The border is repeated.
+    #expect(Array(moved[0, 10]) == Array(picture[0, 13]))
+  }
+
+  @Test func quarterTurn() {
+    let picture = Drawn.gradient(30, 20)
+    // x′ = 20 − y, y′ = x: the upper left corner comes to the upper right.
+    let turned = picture.warped(by: Similarity(scale: 1, rotation: .pi / 2, tx: 20), to: (20, 30))
+    #expect(zip(turned[19, 0], picture[0, 0]).allSatisfy { abs(Int($0) - Int($1)) <= 1 })
+    #expect(zip(turned[4, 25], picture[25, 15]).allSatisfy { abs(Int($0) - Int($1)) <= 1 })
+  }
+
+  @Test(arguments: [2.0, 3.7, 12.0]) func reducingDoesNotAlias(_ factor: Double) {
+    let picture = Drawn.chessboard(240, 240)
+    let side = Int(240 / factor)
+    let reduced = picture.warped(by: Similarity(scale: 1 / factor, rotation: 0.1, tx: 2), to: (side, side))
+    let middle = (side / 4..<side * 3 / 4).flatMap { y in (side / 4..<side * 3 / 4).map { reduced[$0, y].first ?? 0 } }
+    #expect(middle.allSatisfy { abs(Int($0) - 128) < 30 })
+    #expect(picture.resized(to: (side, side)).pixels.allSatisfy { abs(Int($0) - 128) < 40 })
+  }
+
+  @Test func resizedAveragesAreas() {
+    let picture = Picture(width: 4, height: 2, channels: 1, pixels: [0, 100, 200, 40, 20, 80, 0, 0])
+    #expect(picture.resized(to: (2, 1)).pixels == [50, 60])
+    let window = Window(x: 1, y: 0, width: 2, height: 2)
+    #expect(picture.resized(window: window, to: (1, 1)).pixels == [95])
+    // 3 → 2: the middle pixel is shared.
+    let three = Picture(width: 3, height: 1, channels: 1, pixels: [30, 90, 150])
+    #expect(three.resized(to: (2, 1)).pixels == [50, 130])
+  }
+
+  @Test func windowsMayReachBeyondThePicture() {
+    let picture = Drawn.gradient(20, 20)
+    let wide = picture.resized(window: Window(x: -5, y: -5, width: 30, height: 30), to: (30, 30))
+    #expect(Array(wide[0, 0]) == Array(picture[0, 0]))
+    #expect(Array(wide[12, 9]) == Array(picture[7, 4]))
+    #expect(Array(wide[29, 29]) == Array(picture[19, 19]))
+  }
+
+  @Test func labelsAreNeverMixed() {
+    let labels = Picture(width: 4, height: 4, channels: 1, pixels: (0..<16).map { UInt8($0 * 15) })
+    #expect(labels.resizedLabels(to: (2, 2)).pixels == [75, 105, 195, 225])
+    #expect(labels.resizedLabels(to: (8, 8)).pixels.allSatisfy { $0 % 15 == 0 })
+  }
+
+  @Test func warpAgreesWithResize() {
+    let picture = Drawn.gradient(170, 170)
+    let warped = picture.warped(by: Similarity(scale: 128.0 / 170), to: (128, 128))
+    #expect(Drawn.largestDifference(warped, picture.resized(to: (128, 128))) <= 2)
+  }
+
+  @Test func mirrored() {
+    let picture = Drawn.gradient(9, 4)
+    #expect(Array(picture.mirrored()[0, 2]) == Array(picture[8, 2]))
+    #expect(picture.mirrored().mirrored() == picture)
+  }
+}
+
+@Suite struct ComposeTests {
+  private func flat(_ n: Int, _ value: Float) -> FloatPicture {
+    FloatPicture(width: n, height: n, channels: 3, values: [Float](repeating: value, count: n * n * 3))
+  }
+  private func mask(_ n: Int, _ value: (Int, Int) -> Float) -> FloatPicture {
+    FloatPicture(
+      width: n, height: n, channels: 1, values: (0..<n * n).map { value($0 % n, $0 / n) })
+  }
+
+  @Test func differenceIsAddedInItsPlaceAndNowhereElse() {
+    let n = 16
+    let before = Drawn.gradient(200, 150)
+    var after = before
+    // 5 pixels of the picture to one of the patch, from 60, 40 on.
+    let place = Similarity(scale: 5, tx: 60, ty: 40)
+    let inner = mask(n) { x, y in (4..<12).contains(x) && (4..<12).contains(y) ? 1 : 0 }
+    after.add(flat(n, 0.1), weight: inner, place: place)
+    #expect(Array(after[100, 80]) == before[100, 80].map { UInt8(min(255, Int((Float($0) + 25.5).rounded()))) })
+    for y in 0..<150 {
+      for x in 0..<200 where !(70..<130).contains(x) || !(50..<110).contains(y) {
+        #expect(after[x, y] == before[x, y])
+      }
+    }
+  }
+
+  @Test func noDifferenceChangesNothing() {
+    let before = Drawn.gradient(90, 90)
+    var after = before
+    after.add(flat(8, 0), weight: mask(8) { _, _ in 1 }, place: Similarity(scale: 9, rotation: 0.3, tx: 20))
+    #expect(after == before)
+    after.blend(flat(8, 0.5), weight: mask(8) { _, _ in 0 }, place: Similarity(scale: 9))
+    #expect(after == before)
+  }
+
+  @Test func sumsAreClamped() {
+    var picture = Drawn.gradient(40, 40)
+    picture.add(flat(4, 1), weight: mask(4) { _, _ in 1 }, place: Similarity(scale: 10))
+    #expect(picture.pixels.allSatisfy { $0 == 255 })
+    picture.add(flat(4, -1), weight: mask(4) { _, _ in 1 }, place: Similarity(scale: 10))
+    #expect(picture.pixels.allSatisfy { $0 == 0 })
+  }
+
+  @Test func notANumberDoesNotCrash() {
+    var picture = Drawn.gradient(20, 20)
+    picture.add(flat(4, .nan), weight: mask(4) { _, _ in 1 }, place: Similarity(scale: 5))
+    picture.blend(flat(4, .infinity), weight: mask(4) { _, _ in 1 }, place: Similarity(scale: 5))
+  }
+
+  @Test func blendIsTheWeightedMean() {
+    var picture = Picture(width: 60, height: 60, filledWith: 100)
+    picture.blend(flat(6, 200.0 / 255), weight: mask(6) { _, _ in 0.25 }, place: Similarity(scale: 10))
+    #expect(picture.pixels.allSatisfy { $0 == 125 })
+  }
+
+  /// Enlarged eight times, a smooth patch stays smooth: no step between neighbours is much above the slope.
+  @Test func enlargingShowsNoGrid() {
+    let n = 16
+    var picture = Picture(width: 128, height: 128, filledWith: 128)
+    let wave = FloatPicture(
+      width: n, height: n, channels: 3,
+      values: (0..<n * n * 3).map { Float(0.4 * sin(Double($0 / 3 % n) / 2.5)) })
+    picture.add(wave, weight: mask(n) { _, _ in 1 }, place: Similarity(scale: 8))
+    let row = (16..<112).map { Int(picture[$0, 64].first ?? 0) }
+    let second = zip(zip(row, row.dropFirst()), row.dropFirst(2)).map { abs($0.0.0 - 2 * $0.0.1 + $0.1) }
+    #expect((second.max() ?? 0) <= 3)
+    // The wave's own values are hit: cubic interpolation passes through them.
+    let exact = (16..<112).map { 128 + 255 * 0.4 * sin(((Double($0) + 0.5) / 8 - 0.5) / 2.5) }
+    #expect(zip(row, exact).allSatisfy { abs(Double($0) - $1) < 2 })
+  }
+
+  @Test func patchesOutsideThePictureDoNothing() {
+    let before = Drawn.gradient(30, 30)
+    var after = before
+    for (x, y) in [(500.0, 0.0), (-500, 0), (0, 1e7), (0, -1e7)] {
+      after.add(flat(8, 0.5), weight: mask(8) { _, _ in 1 }, place: Similarity(scale: 2, tx: x, ty: y))
+    }
+    #expect(after == before)
+  }
+
+  /// A patch finer than the picture is averaged, not sampled.
+  @Test func reducingAPatchDoesNotAlias() {
+    var picture = Picture(width: 40, height: 40, filledWith: 100)
+    let stripes = mask(64) { x, _ in x % 2 == 0 ? 1 : 0 }
+    picture.add(flat(64, 0.2), weight: stripes, place: Similarity(scale: 0.5))
+    #expect((4..<28).allSatisfy { abs(Int(picture[$0, 16].first ?? 0) - 125) <= 4 })
+  }
+}
+
+@Suite struct SheetTests {
+  @Test func tilesStandInTheirCells() throws {
+    let (a, b) = (Drawn.gradient(40, 30), Drawn.chessboard(40, 30))
+    let sheet = try Picture.sheet([[Tile(a), Tile(b)], [Tile(b)]], gap: 5)
+    #expect(sheet.width == 5 + 2 * 45 && sheet.height == 5 + 2 * 35)
+    #expect(Array(sheet[5, 5]) == Array(a[0, 0]) && Array(sheet[50 + 7, 5 + 3]) == Array(b[7, 3]))
+    #expect(sheet[70, 60].allSatisfy { $0 == 255 })
+  }
+
+  @Test func captionsLeaveInkBelow() throws {
+    let tile = Drawn.gradient(80, 40)
+    let sheet = try Picture.sheet([[Tile(tile, caption: "Smiling <+1.5> & more"), Tile(tile)]])
+    let below = (48..<sheet.height).flatMap { y in (0..<sheet.width).map { Int(sheet[$0, y].first ?? 255) } }
+    #expect((below.min() ?? 255) < 80)
+    #expect(below.filter { $0 < 128 }.count > 40)
+  }
+
+  @Test func pastingCutsOffWhatLiesOutside() {
+    var picture = Picture(width: 10, height: 10, filledWith: 0)
+    let white = Picture(width: 6, height: 6, filledWith: 255)
+    for (x, y) in [(-3, -3), (8, 8), (20, 0), (-9, 4)] { picture.paste(white, x: x, y: y) }
+    #expect(picture.pixels.filter { $0 == 255 }.count == 3 * (9 + 4))
+  }
+}
