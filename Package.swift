@@ -11,7 +11,6 @@ let package = Package(
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
-    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     .package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.5.0"),
   ],
   targets: [
@@ -32,7 +31,7 @@ let package = Package(
     .target(name: "Photo", dependencies: ["CVips", "Files"]),
     .target(
       name: "Facet",
-      dependencies: ["Torch", "Photo", "CDlib", "Files", .product(name: "Logging", package: "swift-log")],
+      dependencies: ["Torch", "Photo", "CDlib", "Files"],
       resources: [
         .copy("Resources/default.facet"), .copy("Resources/astronaut.jpg"), .copy("Resources/frontal_faces.dat"),
       ]),

@@ -52,6 +52,12 @@ enum Interruption {
 
   static func watch() {
     _ = requested  // makes the flag before a handler can run
+    // Whoever started the process may have left them blocked, as threads of a pool do.
+    var signals = sigset_t()
+    sigemptyset(&signals)
+    sigaddset(&signals, SIGINT)
+    sigaddset(&signals, SIGTERM)
+    pthread_sigmask(SIG_UNBLOCK, &signals, nil)
     for number in [SIGINT, SIGTERM] {
       signal(number) { number in
         Interruption.flag.store(true, ordering: .relaxed)

@@ -4,7 +4,7 @@ import Foundation
   import Glibc
 #endif
 
-/// A file's bytes, read-only and memory-mapped: pages are read when touched.
+/// A file's bytes, memory-mapped: pages are read when touched. Whoever writes to them gets a copy; the file stays.
 ///
 /// The mapping lives as long as the object. A file that another process truncates while it is
 /// mapped can still fault, so map only files that are replaced by rename, as ``AtomicFile`` does.
@@ -32,7 +32,7 @@ public final class MappedFile: @unchecked Sendable {
       bytes = UnsafeRawBufferPointer(start: nil, count: 0)
       return
     }
-    guard let address = mmap(nil, count, PROT_READ, MAP_PRIVATE, descriptor, 0), address != MAP_FAILED else {
+    guard let address = mmap(nil, count, PROT_READ | PROT_WRITE, MAP_PRIVATE, descriptor, 0), address != MAP_FAILED else {
       throw FileError(path: url.path, operation: "map", errno: errno)
     }
     bytes = UnsafeRawBufferPointer(start: address, count: count)

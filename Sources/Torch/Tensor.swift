@@ -30,10 +30,11 @@ public struct Tensor: Sendable {
 
   /// Copies raw bytes, row-major, into a new tensor on the CPU.
   public init(copying bytes: UnsafeRawBufferPointer, dtype: DType, shape: [Int]) throws(TorchError) {
-    try Tensor.checkShape(shape)
+    try Tensor.check(bytes, fill: shape, dtype)
     var pointer: OpaquePointer?
     try TorchError.check(
-      ct_tensor_copy_in(bytes.baseAddress, Int64(bytes.count), shape.map(Int64.init), Int64(shape.count), dtype.rawValue, &pointer))
+      ct_tensor_copy_in(
+        bytes.baseAddress, Int64(bytes.count), shape.map(Int64.init), Int64(shape.count), dtype.rawValue, &pointer))
     self.init(owning: pointer!)
   }
 
@@ -43,11 +44,8 @@ public struct Tensor: Sendable {
   /// is a read-only mapping.
   /// - Throws: ``TorchError`` when the byte count doesn't fit the shape.
   public init(borrowing bytes: UnsafeRawBufferPointer, owner: AnyObject, dtype: DType, shape: [Int]) throws(TorchError) {
-    let count = try Tensor.checkShape(shape)
-    guard bytes.count == count * dtype.size else {
-      throw TorchError("a tensor of shape \(shape) takes \(count * dtype.size) bytes, not \(bytes.count)")
-    }
-    guard count > 0 else {
+    try Tensor.check(bytes, fill: shape, dtype)
+    guard !bytes.isEmpty else {
       self = try Tensor(copying: bytes, dtype: dtype, shape: shape)
       return
     }
@@ -61,15 +59,18 @@ public struct Tensor: Sendable {
     self.init(owning: pointer!)
   }
 
-  @discardableResult
-  private static func checkShape(_ shape: [Int]) throws(TorchError) -> Int {
+  private static func check(
+    _ bytes: UnsafeRawBufferPointer, fill shape: [Int], _ dtype: DType
+  ) throws(TorchError) {
     var count = 1
     for size in shape {
       let (product, overflow) = count.multipliedReportingOverflow(by: size)
       guard size >= 0, !overflow, product <= Int.max / 8 else { throw TorchError("no tensor has the shape \(shape)") }
       count = product
     }
-    return count
+    guard bytes.count == count * dtype.size else {
+      throw TorchError("a tensor of shape \(shape) takes \(count * dtype.size) bytes, not \(bytes.count)")
+    }
   }
 
   // MARK: Properties

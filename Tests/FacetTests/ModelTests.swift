@@ -251,7 +251,7 @@ extension ModelConfiguration {
     try put(whole.replacing("\"latentSize\" : 6", with: "\"latentSize\" : \"six\""))
     expectFault(configurationURL, "latentSize")
     try put(whole.replacing("\"latentSize\" : 6", with: "\"latentSize\" : 1e400"))
-    expectFault(configurationURL, "")
+    expectFault(configurationURL, "not a model configuration")
     try put(whole.replacing("\"latentSize\" : 6", with: "\"latentSize\" : -6"))
     expectFault(configurationURL, "'latentSize' must be")
     try Data(count: 2 << 20).write(to: configurationURL)

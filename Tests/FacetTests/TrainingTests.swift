@@ -198,7 +198,7 @@ import Torch
       } throws: { "\($0)".contains("last.safetensors") }
     }
     for bytes in [Data(), good.prefix(5), good.prefix(good.count - 1), good + [0], Data("not a checkpoint".utf8)] {
-      try bytes.write(to: url)
+      try bytes.write(to: url, options: .atomic)  // The tensors lie over the old file.
       expectRefusal()
     }
     for (key, value) in [

@@ -190,46 +190,46 @@ extension Engine {
       expectTorchError("shapes cannot be multiplied") { try matrix.linear(Tensor.ones([2, 2])) }
       expectTorchError("invalid for input of size 6") { try matrix.reshape([4]) }
       expectTorchError("only one dimension can be inferred") { try matrix.reshape([-1, -1]) }
-      expectTorchError("") { try matrix.permute([0]) }
+      expectTorchError("number of dimensions") { try matrix.permute([0]) }
       expectTorchError("Dimension out of range") { try matrix.transpose(0, 2) }
       expectTorchError("exceeds dimension size (3)") { try matrix.narrow(1, 2..<4) }
-      expectTorchError("") { try matrix.narrow(0, (Int.max - 1)..<Int.max) }
+      expectTorchError("start out of range") { try matrix.narrow(0, (Int.max - 1)..<Int.max) }
       expectTorchError("Dimension out of range") { try matrix.narrow(2, 0..<1) }
       expectTorchError("index 2 out of range") { try matrix.select(0, 2) }
       expectTorchError("Dimension out of range") { try matrix.unsqueeze(4) }
       expectTorchError("expanded size") { try a.expand([2]) }
       expectTorchError("Dimension out of range") { try matrix.flip([2]) }
       expectTorchError("Sizes of tensors must match") { try Tensor.cat([matrix, Tensor.ones([2, 2])]) }
-      expectTorchError("") { try Tensor.cat([]) }
+      expectTorchError("non-empty list") { try Tensor.cat([]) }
       expectTorchError("equal size") { try Tensor.stack([a, Tensor.ones([2])]) }
-      expectTorchError("") { try Tensor.stack([]) }
+      expectTorchError("non-empty") { try Tensor.stack([]) }
       expectTorchError("sum exactly to 3") { try matrix.split([1, 1], dim: 1) }
-      expectTorchError("") { try matrix.split([], dim: 1) }
-      expectTorchError("") { try matrix.split([4, -1], dim: 1) }
+      expectTorchError("sum exactly to 3") { try matrix.split([], dim: 1) }
+      expectTorchError("non-negative") { try matrix.split([4, -1], dim: 1) }
       expectTorchError("out of range") { try a.indexSelect(0, Tensor([3] as [Int64])) }
-      expectTorchError("") { try a.indexSelect(0, Tensor([0] as [Float])) }
+      expectTorchError("dtype int32 or int64") { try a.indexSelect(0, Tensor([0] as [Float])) }
       expectTorchError("to have 3 channels, but got 2 channels") { try x.conv2d(Tensor.ones([1, 3, 3, 3])) }
-      expectTorchError("") { try x.conv2d(Tensor.ones([1, 2, 5, 5])) }
-      expectTorchError("") { try x.conv2d(Tensor.ones([1, 2, 3, 3]), stride: 0) }
-      expectTorchError("") { try x.conv2d(Tensor.ones([1, 2, 3, 3]), groups: 0) }
-      expectTorchError("") { try x.conv2d(Tensor.ones([1, 2, 3, 3]), padding: -1) }
-      expectTorchError("") { try x.convTranspose2d(Tensor.ones([3, 1, 3, 3])) }
+      expectTorchError("greater than actual input size") { try x.conv2d(Tensor.ones([1, 2, 5, 5])) }
+      expectTorchError("non-positive stride") { try x.conv2d(Tensor.ones([1, 2, 3, 3]), stride: 0) }
+      expectTorchError("non-positive groups") { try x.conv2d(Tensor.ones([1, 2, 3, 3]), groups: 0) }
+      expectTorchError("negative padding") { try x.conv2d(Tensor.ones([1, 2, 3, 3]), padding: -1) }
+      expectTorchError("to have 3 channels, but got 2 channels") { try x.convTranspose2d(Tensor.ones([3, 1, 3, 3])) }
       expectTorchError("running_mean should contain 2 elements not 3") {
         let three = try Tensor.ones([3])
         return try x.batchNorm(
           weight: three, bias: three, runningMean: three, runningVar: three, training: false, momentum: 0.1, eps: 1e-5)
       }
       expectTorchError("Output size is too small") { try x.maxPool2d(5) }
-      expectTorchError("") { try x.maxPool2d(0) }
-      expectTorchError("") { try x.avgPool2d(-2) }
-      expectTorchError("") { try x.upsampleNearest2d(scale: 0) }
-      expectTorchError("") { try matrix.upsampleBilinear2d(scale: 2) }
+      expectTorchError("should not be zero") { try x.maxPool2d(0) }
+      expectTorchError("kernel") { try x.avgPool2d(-2) }
+      expectTorchError("greater than 0") { try x.upsampleNearest2d(scale: 0) }
+      expectTorchError("spatial_dimensions") { try matrix.upsampleBilinear2d(scale: 2) }
       expectTorchError("pixel_shuffle") { try x.pixelShuffle(2) }
-      expectTorchError("") { try x.pixelShuffle(0) }
+      expectTorchError("positive upscale_factor") { try x.pixelShuffle(0) }
       expectTorchError("pixel_unshuffle") { try x.pixelUnshuffle(3) }
       expectTorchError("At least one of 'min' or 'max'") { try a.clamp() }
       expectTorchError("must match the size") { try a.copy(from: Tensor.ones([2])) }
-      expectTorchError("") { try Tensor.full([1], 300, dtype: .uint8) }
+      expectTorchError("without overflow") { try Tensor.full([1], 300, dtype: .uint8) }
     }
 
     @Test func wrongCalls() throws {
@@ -239,8 +239,8 @@ extension Engine {
       expectTorchError("argument 'self' is missing") { try Operator("aten::relu")() }
       expectTorchError("too many arguments") { try Operator("aten::relu")(.tensor(a), .tensor(a)) }
       expectTorchError("more results than expected") { try Operator("aten::unbind", "int")(.tensor(a), 0) }
-      expectTorchError("") { try Operator("aten::conv2d")(.tensor(a), .tensor(a), nil, .string("x")) }
-      expectTorchError("") { try Operator("aten::cat")(.tensor(a), 0) }
+      expectTorchError("IntList but got String") { try Operator("aten::conv2d")(.tensor(a), .tensor(a), nil, .string("x")) }
+      expectTorchError("Expected TensorList") { try Operator("aten::cat")(.tensor(a), 0) }
       // The engine goes on afterwards.
       try expect(a + 1, [2, -1, 5])
     }

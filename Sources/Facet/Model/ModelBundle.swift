@@ -32,6 +32,8 @@ public struct ModelBundle {
       }
     } catch let error as DecodingError {
       throw BundleError(path: configurationURL.path, reason: "not a model configuration: \(error.brief)")
+    } catch let error as FileError {
+      throw BundleError(error)
     } catch {
       throw BundleError(path: configurationURL.path, reason: "\(error)")
     }
@@ -43,6 +45,8 @@ public struct ModelBundle {
       fingerprint = try Self.fingerprint(of: weightsURL)
     } catch let error as SafetensorsError {
       throw error
+    } catch let error as FileError {
+      throw BundleError(error)
     } catch {
       throw BundleError(path: weightsURL.path, reason: "\(error)")
     }
@@ -101,7 +105,15 @@ public struct ModelBundle {
 public struct BundleError: Error, Equatable, CustomStringConvertible {
   public let path: String
   public let reason: String
+
   public var description: String { "\(path): \(reason)" }
+
+  init(path: String, reason: String) {
+    self.path = path
+    self.reason = reason
+  }
+
+  init(_ error: FileError) { self.init(path: error.path, reason: "cannot \(error.operation): \(error.reason)") }
 }
 
 enum JSON {
