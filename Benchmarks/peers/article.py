@@ -8,11 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from objective import Weights
-
 SIZE = 144
 LATENT = 2048
-WEIGHTS = Weights()
 
 # Channels of each encoder stage's blocks; a max-pool ends each stage.
 ENCODER = [(32, 32), (64, 64), (128, 128), (256, 256), (512,), (512,)]

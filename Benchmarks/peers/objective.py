@@ -27,17 +27,18 @@ def gaussian_window(size: int = 9, sigma: float = 1.5, *, like: torch.Tensor) ->
     return window / window.sum()
 
 
-def ssim(x: torch.Tensor, y: torch.Tensor, k1: float = 0.01, k2: float = 0.03) -> torch.Tensor:
+def ssim(x: torch.Tensor, y: torch.Tensor, k1: float = 0.01, k2: float = 0.03, stride: int = 1) -> torch.Tensor:
     """SSIM of each image (shape N), 9x9 Gaussian window without padding, values in [0, 1].
 
     Wang et al., "Image Quality Assessment: From Error Visibility to Structural Similarity", 2004;
-    the same numbers as `tf.image.ssim(x, y, max_val=1, filter_size=9)`.
+    the same numbers as `tf.image.ssim(x, y, max_val=1, filter_size=9)`. With a stride, the mean over
+    every so many rows and columns of the map only.
     """
     channels = x.shape[1]
     window = gaussian_window(like=x).expand(channels, 1, 9, 9)
 
     def blur(image: torch.Tensor) -> torch.Tensor:
-        return F.conv2d(image, window, groups=channels)
+        return F.conv2d(image, window, stride=stride, groups=channels)
 
     c1, c2 = k1**2, k2**2
     mu_x, mu_y = blur(x), blur(y)
@@ -74,10 +75,11 @@ def objective(
     mean: torch.Tensor,
     log_deviation: torch.Tensor,
     weights: Weights = Weights(),
+    ssim_stride: int = 1,
 ) -> dict[str, torch.Tensor]:
     """Every term before its weight, and their weighted sum under `total`."""
     terms = {
-        "ssim": 2 - ssim(image, composed).mean(),
+        "ssim": 2 - ssim(image, composed, stride=ssim_stride).mean(),
         "mae": (image - composed).abs().mean(),
         "bce": F.binary_cross_entropy_with_logits(mask_logits, mask),
         "dice": dice(mask, torch.sigmoid(mask_logits)),
