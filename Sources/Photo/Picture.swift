@@ -18,9 +18,7 @@ public struct Picture: Equatable, Sendable {
   public let height: Int
   public let channels: Int
   /// `height` × `width` × `channels` values.
-  public var pixels: [UInt8] {
-    didSet { precondition(pixels.count == oldValue.count, "a picture keeps its size") }
-  }
+  public internal(set) var pixels: [UInt8]
 
   /// - Precondition: `pixels` has `width` × `height` × `channels` values; channels are 1 or 3.
   public init(width: Int, height: Int, channels: Int, pixels: [UInt8]) {
@@ -111,9 +109,7 @@ public struct FloatPicture: Equatable, Sendable {
   public let height: Int
   public let channels: Int
   /// `height` × `width` × `channels` values.
-  public var values: [Float] {
-    didSet { precondition(values.count == oldValue.count, "a picture keeps its size") }
-  }
+  public let values: [Float]
 
   /// - Precondition: `values` has `width` × `height` × `channels` values; channels are 1 or 3.
   public init(width: Int, height: Int, channels: Int, values: [Float]) {

@@ -98,10 +98,7 @@ public struct FaceAlignment: Equatable, Sendable {
       let t = min(1, max(0, Double(min(i, n - 1 - i)) / (feather * Double(n))))
       return Float(t * t * (3 - 2 * t))
     }
-    var result = mask
-    for y in 0..<n {
-      for x in 0..<n { result.values[y * n + x] *= ramp[x] * ramp[y] }
-    }
-    return result
+    let values = mask.values.enumerated().map { i, value in value * ramp[i % n] * ramp[i / n] }
+    return FloatPicture(width: n, height: n, channels: 1, values: values)
   }
 }
