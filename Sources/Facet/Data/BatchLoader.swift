@@ -43,13 +43,17 @@ public final class Batch: @unchecked Sendable {
 
   deinit { pool.give(memory) }
 
-  fileprivate func fill(from cache: DecodedCache, positions: ArraySlice<Int>, isFlipped: (Int) -> Bool) {
+  fileprivate func fill(
+    from cache: DecodedCache, positions: ArraySlice<Int>, isFlipped: (Int) -> Bool, shift: (Int) -> (x: Int, y: Int)
+  ) {
     let pixels = size * size
     for (row, position) in positions.enumerated() {
-      cache.copy(
-        position, isFlipped: isFlipped(position),
-        image: UnsafeMutableRawBufferPointer(rebasing: images[row * pixels * 3..<(row + 1) * pixels * 3]),
-        mask: masks.map { UnsafeMutableRawBufferPointer(rebasing: $0[row * pixels..<(row + 1) * pixels]) })
+      let image = UnsafeMutableRawBufferPointer(rebasing: images[row * pixels * 3..<(row + 1) * pixels * 3])
+      let mask = masks.map { UnsafeMutableRawBufferPointer(rebasing: $0[row * pixels..<(row + 1) * pixels]) }
+      cache.copy(position, isFlipped: isFlipped(position), image: image, mask: mask)
+      let shift = shift(position)
+      move(image, size: size, channels: 3, by: shift)
+      if let mask { move(mask, size: size, channels: 1, by: shift) }
       let target = labels[row * attributeCount..<(row + 1) * attributeCount]
       _ = UnsafeMutableBufferPointer(rebasing: target).update(from: cache.dataset.labels(of: sampleIndices[row]))
     }
@@ -76,6 +80,8 @@ public final class BatchLoader {
     public var shuffles: Bool
     /// Whether half of the samples are mirrored, where ``DatasetConfiguration/flips`` has it too.
     public var flips: Bool
+    /// How far, in pixels, samples are moved each way at most.
+    public var maxShift = 0
     /// Whether an incomplete last batch is left out.
     public var dropsLast: Bool
     /// This worker and the number of workers that share the samples.
@@ -226,7 +232,9 @@ private final class Pipeline: @unchecked Sendable {
       let positions = order.positions[first..<min(first + options.batchSize, order.positions.count)]
       let batch = Batch(cache, epoch: epoch, index: index, positions: positions, pool: pool)
       let flips = options.flips && cache.dataset.configuration.flips
-      batch.fill(from: cache, positions: positions) { flips && order.isFlipped($0) }
+      batch.fill(
+        from: cache, positions: positions, isFlipped: { flips && order.isFlipped($0) },
+        shift: { order.shift($0, limit: options.maxShift) })
 
       condition.withLock {
         if generation == self.generation, !isStopped { ready[index] = batch }
@@ -263,4 +271,18 @@ private final class MemoryPool: @unchecked Sendable {
   }
 
   deinit { for block in unused { block.deallocate() } }
+}
+
+/// Moves a square picture by whole pixels; its border is repeated.
+private func move(_ picture: UnsafeMutableRawBufferPointer, size: Int, channels: Int, by shift: (x: Int, y: Int)) {
+  guard shift != (0, 0) else { return }
+  let source = [UInt8](picture)
+  for y in 0..<size {
+    let row = min(max(y - shift.y, 0), size - 1) * size
+    for x in 0..<size {
+      let from = (row + min(max(x - shift.x, 0), size - 1)) * channels
+      let to = (y * size + x) * channels
+      for channel in 0..<channels { picture[to + channel] = source[from + channel] }
+    }
+  }
 }

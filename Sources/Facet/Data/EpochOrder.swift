@@ -35,4 +35,11 @@ public struct EpochOrder: Sendable {
     var generator = SplitMix64(seed, UInt64(bitPattern: Int64(epoch)), 1, UInt64(position))
     return generator.next() >> 63 == 1
   }
+
+  /// How far a sample is moved in this epoch, each way evenly from −limit to limit pixels.
+  public func shift(_ position: Int, limit: Int) -> (x: Int, y: Int) {
+    guard limit > 0 else { return (0, 0) }
+    var generator = SplitMix64(seed, UInt64(bitPattern: Int64(epoch)), 2, UInt64(position))
+    return (generator.next(below: 2 * limit + 1) - limit, generator.next(below: 2 * limit + 1) - limit)
+  }
 }

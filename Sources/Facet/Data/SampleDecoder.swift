@@ -41,7 +41,7 @@ struct SampleDecoder: Sendable {
 
     guard configuration.requiresMasks else { return }
     let maskURL = dataset.maskURL(of: sample)
-    var labels = try read(maskURL, of: sample) { url throws(PhotoError) in
+    let labels = try read(maskURL, of: sample) { url throws(PhotoError) in
       try Picture(labelMap: url, pixelLimit: Self.pixelLimit)
     }
     guard labels.width == photo.width, labels.height == photo.height else {
@@ -50,8 +50,9 @@ struct SampleDecoder: Sendable {
         + "but its photo \(imageURL.lastPathComponent) is \(photo.width)×\(photo.height)"
       throw DatasetError(.maskSizeMismatch, path: maskURL.path, reason: reason)
     }
-    labels.pixels = labels.pixels.map { isFace[Int($0)] ? 255 : 0 }
-    let coverage = labels.resized(window: window, to: (size, size)).pixels
+    let face = Picture(
+      width: labels.width, height: labels.height, channels: 1, pixels: labels.pixels.map { isFace[Int($0)] ? 255 : 0 })
+    let coverage = face.resized(window: window, to: (size, size)).pixels
     let rowBytes = Self.maskRowBytes(size: size)
     let mask = UnsafeMutableRawBufferPointer(rebasing: record[(size * size * 3)...])
     for y in 0..<size {

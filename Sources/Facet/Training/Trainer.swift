@@ -61,7 +61,9 @@ public final class Trainer {
     // Another model takes the averaged weights, so that validation leaves the one in training alone.
     evaluator = try Evaluator(
       configuration.model.makeModel(seed: nil), objective: configuration.objective, device: device)
-    loader = BatchLoader(training, options: .training(batchSize: configuration.batchSize, seed: configuration.seed))
+    var options = BatchLoader.Options.training(batchSize: configuration.batchSize, seed: configuration.seed)
+    options.maxShift = configuration.augmentation.maxShift
+    loader = BatchLoader(training, options: options)
     try prepareOutput()
     if resume, FileManager.default.fileExists(atPath: lastCheckpoint.path) { try restore() } else { try clearOutput() }
   }

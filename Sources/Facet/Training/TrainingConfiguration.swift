@@ -8,6 +8,7 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
   public var objective = ObjectiveWeights()
   /// Training's SSIM looks at every n-th row and column of its map, at other ones each step; validation at all.
   public var ssimStride = 1
+  public var augmentation = Augmentation()
   /// Images in a step.
   public var batchSize = 32
   /// Seed of the weights, the order of the photos and the noise.
@@ -28,6 +29,17 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
   public var checkpointMinutes = 5.0
   /// Validations without a better loss after which training stops.
   public var patience = 50
+
+  /// Changes of the training photos that a face does not mind, beside the mirroring that the data set says.
+  public struct Augmentation: Codable, Sendable, Equatable {
+    /// Pixels by which a photo is moved each way at most.
+    public var maxShift = 0
+    /// The part by which a photo is made lighter or darker at most.
+    public var brightness = 0.0
+    /// The part by which each of its colours is, by itself.
+    public var tint = 0.0
+    public init() {}
+  }
 
   /// How much is trained; with neither limit, until ``patience`` runs out.
   public struct Budget: Codable, Sendable, Equatable {
@@ -85,6 +97,9 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     try require((1...65_536).contains(batchSize), "batchSize", "from 1 to 65536")
     try require(learningRate > 0 && learningRate.isFinite, "learningRate", "above 0")
     try require((1...8).contains(ssimStride), "ssimStride", "from 1 to 8")
+    try require((0...64).contains(augmentation.maxShift), "augmentation.maxShift", "from 0 to 64")
+    try require((0..<1).contains(augmentation.brightness), "augmentation.brightness", "at least 0 and under 1")
+    try require((0..<1).contains(augmentation.tint), "augmentation.tint", "at least 0 and under 1")
     try require(emaDecay.map((0..<1).contains) ?? true, "emaDecay", "at least 0 and under 1")
     try require(budget.images.map { $0 > 0 } ?? true, "budget.images", "above 0")
     try require(budget.minutes.map { $0 > 0 } ?? true, "budget.minutes", "above 0")
@@ -109,6 +124,9 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
       usesBFloat16 = true
       clipping = .global(1)
       ssimStride = 2
+      augmentation.maxShift = 4
+      augmentation.brightness = 0.15
+      augmentation.tint = 0.05
     }
     dataset = DatasetConfiguration()
     dataset.size = model.imageSize
