@@ -119,10 +119,8 @@ const char *cv_format(const CVImage *image) { return image->format; }
 static void *copy_field(VipsImage *from, const char *name, GValue *value, void *to) {
   (void)from;
   bool kept = g_str_has_prefix(name, "exif-") || strcmp(name, VIPS_META_XMP_NAME) == 0 ||
-              strcmp(name, VIPS_META_IPTC_NAME) == 0 || strcmp(name, VIPS_META_RESOLUTION_UNIT) == 0 || strcmp(name, VIPS_META_ORIENTATION) == 0;
-  // The thumbnail shows the picture before the edit.
-  bool stale = g_str_has_prefix(name, "exif-ifd1-");
-  if (kept && !stale) vips_image_set(to, name, value);
+              strcmp(name, VIPS_META_IPTC_NAME) == 0 || strcmp(name, VIPS_META_RESOLUTION_UNIT) == 0;
+  if (kept) vips_image_set(to, name, value);
   return NULL;
 }
 
@@ -136,8 +134,6 @@ CVMetadata *cv_metadata(const CVImage *image) {
   }
   g_object_unref(black);
   vips_image_map(image->image, copy_field, carrier);
-  // Overrides what the EXIF block says.
-  if (image->orientation != 1) vips_image_set_int(carrier, VIPS_META_ORIENTATION, 1);
   CVMetadata *metadata = g_new0(CVMetadata, 1);
   metadata->image = carrier;
   metadata->had_profile = vips_image_get_typeof(image->image, VIPS_META_ICC_NAME) != 0;
@@ -304,6 +300,10 @@ int cv_encode(const uint8_t *pixels, const uint8_t *alpha, int64_t width, int64_
   image = t[3];
   if (metadata) {
     vips_image_map(metadata->image, copy_field, image);
+    // libvips has parsed the EXIF block again. The pixels are turned already, and the thumbnail shows
+    // the picture before the edit; what is set here is what is written.
+    if (vips_image_get_typeof(image, VIPS_META_ORIENTATION)) vips_image_set_int(image, VIPS_META_ORIENTATION, 1);
+    vips_image_remove(image, "jpeg-thumbnail-data");
     VipsBlob *profile = NULL;
     if (metadata->had_profile && vips_profile_load("srgb", &profile, NULL) == 0) {
       size_t size;

@@ -78,6 +78,25 @@ import Testing
     }
   }
 
+  /// A thumbnail would still show the face before the edit.
+  @Test func thumbnailsAreLeftOut() throws {
+    let thumbnail = [UInt8](try Photo(Drawn.gradient(16, 12)).encoded(as: .jpeg))
+    let whole = [UInt8](try Photo(Drawn.gradient(64, 48)).encoded(as: .jpeg))
+    // An empty first directory, and a second one with the place and the length of a JPEG.
+    var exif: [UInt8] = Array("Exif\0\0MM\0*".utf8) + [0, 0, 0, 8, 0, 0, 0, 0, 0, 14, 0, 3]
+    exif += [0x01, 0x03, 0, 3, 0, 0, 0, 1, 0, 6, 0, 0, 0x02, 0x01, 0, 4, 0, 0, 0, 1, 0, 0, 0, 56]
+    exif += [0x02, 0x02, 0, 4, 0, 0, 0, 1, 0, 0, UInt8(thumbnail.count >> 8), UInt8(thumbnail.count & 255)]
+    exif += [0, 0, 0, 0] + thumbnail
+    let length = exif.count + 2
+    let file = Data(whole[0..<2] + [0xFF, 0xE1, UInt8(length >> 8), UInt8(length & 255)] + exif + whole[2...])
+    let scan = Data(thumbnail.suffix(30))
+    #expect(file.range(of: scan) != nil)
+    let photo = try Photo(data: file)
+    for format in [Photo.Format.jpeg, .webp, .png] {
+      #expect(try photo.encoded(as: format).range(of: scan) == nil)
+    }
+  }
+
   @Test func alphaIsKept() throws {
     // RGBA by hand: TIFF without compression is the simplest file there is.
     let (w, h) = (4, 2)
