@@ -42,7 +42,7 @@ let package = Package(
     .testTarget(name: "FilesTests", dependencies: ["Files"]),
     .testTarget(name: "TorchTests", dependencies: ["Torch", "Files"], resources: [.copy("Fixtures")]),
     .testTarget(name: "PhotoTests", dependencies: ["Photo"]),
-    .testTarget(name: "FacetTests", dependencies: ["Facet", "Photo", "Torch"], resources: [.copy("Fixtures")]),
+    .testTarget(name: "FacetTests", dependencies: ["Facet", "Files", "Photo", "Torch"], resources: [.copy("Fixtures")]),
     // Runs the built program as a user does.
     .testTarget(name: "FacetCLITests", dependencies: ["FacetCLI", "Facet", "Photo", "Torch"]),
   ],

@@ -21,10 +21,13 @@ struct AttributesCommand: ParsableCommand {
   var data: String
   @Option(help: "The most photos with, and the most without, that count for an attribute.")
   var limit = 10_000
+  @Option(help: "The factor on a direction at strength 1; 1 is the way from the mean without to the mean with.")
+  var scale = AttributeDirections.defaultScale
   @OptionGroup var engine: EngineOptions
 
   func validate() throws {
     if limit < 1 { throw ValidationError("--limit must be above 0") }
+    if !(scale > 0 && scale <= 10) { throw ValidationError("--scale must be above 0 and at most 10") }
   }
 
   func run() throws {
@@ -34,7 +37,7 @@ struct AttributesCommand: ParsableCommand {
       directory: URL(fileURLWithPath: data, isDirectory: true), configuration: .encoding(bundle.configuration))
     let samples = try open(dataset, .train)
     let report = ProgressReport("attributes", total: samples.count, unit: "photos")
-    let directions = try AttributeDirections.find(with: bundle.model, in: samples, limit: limit, device: device) {
+    let directions = try AttributeDirections.find(with: bundle.model, in: samples, limit: limit, scale: scale, device: device) {
       done, _ in report.update(done)
     }
     report.finish()

@@ -1,3 +1,4 @@
+import Files
 import Foundation
 import Testing
 
@@ -184,7 +185,9 @@ extension ModelConfiguration {
       _ = try ModelBundle(contentsOf: url)
       Issue.record("the bundle was read", sourceLocation: sourceLocation)
     } catch {
-      #expect(error is BundleError || error is SafetensorsError, "\(type(of: error))", sourceLocation: sourceLocation)
+      #expect(
+        error is BundleError || error is FileError || error is SafetensorsError, "\(type(of: error))",
+        sourceLocation: sourceLocation)
       #expect("\(error)".hasPrefix(file.path), "\(error)", sourceLocation: sourceLocation)
       #expect("\(error)".contains(part), "\(error)", sourceLocation: sourceLocation)
     }

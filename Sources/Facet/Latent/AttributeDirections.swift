@@ -75,10 +75,11 @@ extension AttributeDirections {
   /// - Parameters:
   ///   - samples: the training partition.
   ///   - limit: the most positives, and the most negatives, that count for an attribute; the first in the list's order.
+  ///   - scale: the factor on each direction at strength 1.
   /// - Throws: `TrainingError` when an attribute has no positives or no negatives.
   public static func find(
-    with model: any FaceVAE, in samples: DecodedCache, limit: Int = 10_000, batchSize: Int = 64,
-    device: Device = .cpu, progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
+    with model: any FaceVAE, in samples: DecodedCache, limit: Int = 10_000, scale: Double = defaultScale,
+    batchSize: Int = 64, device: Device = .cpu, progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
   ) throws -> AttributeDirections {
     let names = samples.dataset.attributeNames
     let loader = BatchLoader(samples, options: .evaluation(batchSize: batchSize))
@@ -112,7 +113,7 @@ extension AttributeDirections {
       names: names,
       vectors: try (positives.means() - negatives.means()).to(.float32),
       positives: positives.counts, negatives: negatives.counts,
-      scales: Array(repeating: defaultScale, count: names.count),
+      scales: Array(repeating: scale, count: names.count),
       codeMean: try mean.to(.float32), codeDeviation: try variance.sqrt().to(.float32))
   }
 
