@@ -102,6 +102,32 @@ struct DataLoaderTests {
     #expect((4...24).contains(flips))
   }
 
+  @Test func samplesAreMovedAndTheirBorderRepeated() throws {
+    let fixture = try DatasetFixture(count: 40)
+    let cache = try fixture.cache(of: try fixture.dataset())
+    var options = BatchLoader.Options.training(batchSize: 4, seed: 1)
+    options.maxShift = 2
+    let order = EpochOrder(count: 30, seed: 1, epoch: 2)
+    var shifts: Set<[Int]> = []
+    for (number, batch) in contents(BatchLoader(cache, options: options), epoch: 2).enumerated() {
+      for row in 0..<4 {
+        let position = order.positions[number * 4 + row]
+        let shift = order.shift(position, limit: 2)
+        shifts.insert([shift.x, shift.y])
+        let still = cache.pixels(position, isFlipped: order.isFlipped(position))
+        for y in 0..<16 {
+          for x in 0..<16 {
+            let from = min(max(y - shift.y, 0), 15) * 16 + min(max(x - shift.x, 0), 15)
+            #expect(batch.masks[row * 256 + y * 16 + x] == still.mask[from])
+            #expect(batch.images[row * 768 + (y * 16 + x) * 3] == still.image[from * 3])
+          }
+        }
+      }
+    }
+    #expect(shifts.count > 8)
+    #expect(shifts.allSatisfy { $0.allSatisfy((-2...2).contains) })
+  }
+
   @Test func evaluationKeepsEverySampleInOrder() throws {
     let fixture = try DatasetFixture(count: 40)
     let cache = try fixture.cache(of: try fixture.dataset())

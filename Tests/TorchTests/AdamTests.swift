@@ -150,17 +150,20 @@ extension Engine {
 
   // MARK: Memory
 
+  /// Each in a process of its own, where no other test holds tensors or memory.
   @Suite("Memory") struct MemoryTests {
     /// Resident memory of this process in bytes.
-    private func residentBytes() throws -> Int {
+    private static func residentBytes() throws -> Int {
       let fields = try String(contentsOfFile: "/proc/self/statm", encoding: .utf8).split(separator: " ")
       return Int(fields[1])! * Int(sysconf(Int32(_SC_PAGESIZE)))
     }
 
-    @Test func aThousandStepsHoldNothing() throws {
-      let threads = Torch.threads
+    @Test func aThousandStepsHoldNothing() async {
+      await #expect(processExitsWith: .success) { try MemoryTests.trainAThousandSteps() }
+    }
+
+    private static func trainAThousandSteps() throws {
       try Torch.setThreads(1)  // Waking others takes longer than steps this small.
-      defer { try? Torch.setThreads(threads) }
       let network = try SmallNetwork()
       try network.useChannelsLast()
       try network.setRequiresGrad(true)
@@ -193,7 +196,11 @@ extension Engine {
       #expect(last < first)
     }
 
-    @Test func everyTensorIsCounted() throws {
+    @Test func everyTensorIsCounted() async {
+      await #expect(processExitsWith: .success) { try MemoryTests.countTensors() }
+    }
+
+    private static func countTensors() throws {
       let before = Torch.liveTensors
       do {
         let x = try Tensor.ones([2])

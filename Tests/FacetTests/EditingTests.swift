@@ -1,0 +1,106 @@
+import Foundation
+import Photo
+import Testing
+import Torch
+
+@testable import Facet
+
+/// The editor with the default bundle, on a face of the portrait that ships with the package.
+@Suite(.serialized) struct EditingTests {
+  /// Debug builds search slowly, so the face is encoded once; the suite runs one test at a time.
+  private nonisolated(unsafe) static let portrait = Result {
+    let photo = try Photo(contentsOf: PortraitTests.astronaut)
+    let editor = try FaceEditor()
+    return (editor: editor, photo: photo, face: try editor.face(in: photo.picture))
+  }
+
+  @Test func anEditChangesTheFaceAndNothingElse() throws {
+    let (editor, photo, face) = try Self.portrait.get()
+    for composition in Composition.allCases {
+      let edited = try editor.apply(
+        [AttributeEdit("Smiling", strength: -1)], to: face, in: photo.picture, composition: composition)
+      #expect(edited.width == photo.width && edited.height == photo.height)
+      #expect(edited != photo.picture)
+      let place = face.alignment.transform(size: 1)
+      var outside = 0
+      for y in 0..<photo.height {
+        for x in 0..<photo.width {
+          let point = place(Point(x: Double(x) + 0.5, y: Double(y) + 0.5))
+          if (0...1).contains(point.x), (0...1).contains(point.y) { continue }
+          outside += 1
+          #expect(edited[x, y] == photo.picture[x, y], "\(composition) at \(x), \(y)")
+        }
+      }
+      #expect(outside > 1000)
+    }
+  }
+
+  @Test func noStrengthIsNoChangeInTheDifference() throws {
+    let (editor, photo, face) = try Self.portrait.get()
+    #expect(try editor.apply([AttributeEdit("Smiling", strength: 0)], to: face, in: photo.picture) == photo.picture)
+  }
+
+  @Test func editsAddUp() throws {
+    let (editor, _, face) = try Self.portrait.get()
+    let both = try editor.decode(face, [AttributeEdit("Smiling", strength: 1), AttributeEdit("young", strength: -0.5)])
+    let direct = try withoutGradients {
+      try editor.bundle.model.decode(
+        face.latent + editor.directions.step("Smiling", strength: 1) + editor.directions.step("Young", strength: -0.5))
+    }
+    #expect(try (both.image - direct.image).abs().mean().item() < 1e-6)
+  }
+
+  @Test func theReconstructionIsOfThisFace() throws {
+    let (_, _, face) = try Self.portrait.get()
+    let input = try Tensor(face.crop)
+    let composed = try withoutGradients { try face.reconstruction.composed(over: input) }
+    #expect(try (composed - input).abs().mean().item() < 0.06)
+    // The mask covers the middle and leaves the corners.
+    let mask = try FloatPicture(face.reconstruction.mask)
+    #expect(mask.values[mask.width * mask.height / 2 + mask.width / 2] > 0.9)
+    #expect(mask.values[0] < 0.1)
+  }
+
+  @Test func unknownAttributesAreRefusedWithSuggestions() throws {
+    let (editor, _, face) = try Self.portrait.get()
+    #expect { try editor.decode(face, [AttributeEdit("Eyeglases")]) } throws: {
+      ($0 as? AttributeError)?.suggestions.first == "Eyeglasses"
+    }
+  }
+
+  @Test func alignedPicturesNeedNoSearch() throws {
+    let (editor, photo, face) = try Self.portrait.get()
+    // A picture without a face is taken as aligned all the same.
+    let crop = Photo(face.alignment.crop(photo.picture, size: 144), format: .png)
+    let edited = try editor.edit(crop, [AttributeEdit("Smiling", strength: -1)], isAligned: true)
+    #expect(edited.width == 144 && edited.height == 144)
+    #expect(edited.picture != crop.picture)
+  }
+
+  @Test func aPictureWithoutAFaceIsRefused() throws {
+    let (editor, _, _) = try Self.portrait.get()
+    let empty = Picture(width: 120, height: 90, filledWith: 128)
+    #expect(throws: PortraitError.noFace(file: nil)) { try editor.face(in: empty) }
+  }
+
+  @Test func sheetsShowEveryStrength() throws {
+    let (editor, photo, face) = try Self.portrait.get()
+    let crop = Photo(face.alignment.crop(photo.picture, size: 128), format: .png)
+    let sheet = try editor.spectrum(crop, attribute: "Smiling", strengths: [-1, 0, 1], isAligned: true)
+    #expect(sheet.width > 4 * 128 && sheet.height > 128)
+    let row = try editor.reconstruction(crop, isAligned: true)
+    #expect(row.width > 3 * 128)
+  }
+
+  @Test func theDefaultBundleHasAllOfCelebAsAttributes() throws {
+    let (editor, _, _) = try Self.portrait.get()
+    #expect(editor.directions.names.count == 40)
+    #expect(editor.directions.names.contains("Smiling"))
+    #expect(editor.directions.positives.allSatisfy { $0 > 0 })
+    #expect(editor.bundle.configuration.imageSize >= 128)
+    let sizes = try FileManager.default.contentsOfDirectory(atPath: editor.bundle.url.path).map {
+      try FileManager.default.attributesOfItem(atPath: editor.bundle.url.appendingPathComponent($0).path)[.size] as? Int ?? 0
+    }
+    #expect(sizes.reduce(0, +) <= 20 << 20)
+  }
+}
