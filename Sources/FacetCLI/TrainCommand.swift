@@ -36,6 +36,8 @@ struct TrainCommand: ParsableCommand {
   var resume = false
   @Flag(help: "Remove the run that is in the output folder and start anew.")
   var force = false
+  @Option(help: "Start from the weights of this bundle, whose model is taken too.", completion: .directory)
+  var from: String?
   @OptionGroup var engine: EngineOptions
 
   @Option(help: "Images in a step.")
@@ -82,13 +84,18 @@ struct TrainCommand: ParsableCommand {
   func run() throws {
     let output = URL(fileURLWithPath: output, isDirectory: true)
     if !force { try checkOutput(output) }
-    let configuration = try makeConfiguration(resuming: resume ? Trainer.savedConfiguration(in: output) : nil)
+    var configuration = try makeConfiguration(resuming: resume ? Trainer.savedConfiguration(in: output) : nil)
+    let start = try from.map { try ModelBundle(contentsOf: URL(fileURLWithPath: $0, isDirectory: true)) }
+    if let start {
+      configuration.model = start.configuration
+      configuration.dataset.size = start.configuration.imageSize
+    }
     let device = try engine.prepare()
     let dataset = try CelebA(
       directory: URL(fileURLWithPath: data, isDirectory: true), configuration: configuration.dataset)
     let trainer = try Trainer(
       configuration, training: open(dataset, .train), validation: open(dataset, .validation), output: output,
-      device: device, resume: resume)
+      weights: start?.model.state(), device: device, resume: resume)
     let log = try TrainingLog(of: trainer)
     Interruption.watch()
     let ending = try trainer.run(shouldStop: { Interruption.requested }, onEvent: log.record)

@@ -51,6 +51,21 @@ import Torch
     #expect(program.steps("whole") == 42)
   }
 
+  @Test func trainingStartsFromABundle() throws {
+    defer { program.remove() }
+    #expect(try program.run(program.training(faces, "first", images: 80)).status == 0)
+    let more = try program.run(
+      program.training(faces, "second", images: 8, "--from", program.path("first"), "--learning-rate", "1e-12"))
+    #expect(more.status == 0, "\(more.errors)")
+    let (first, second) = try (Tensor.load(from: weights("first")), Tensor.load(from: weights("second")))
+    for (name, tensor) in first.tensors where name.hasSuffix("weight") {
+      let change = try (#require(second.tensors[name]).to(.float32) - tensor.to(.float32)).abs().sum().item()
+      #expect(change < 1e-3, "\(name) moved by \(change)")
+    }
+  }
+
+  private func weights(_ name: String) -> URL { URL(fileURLWithPath: program.path(name) + "/model.safetensors") }
+
   @Test(arguments: [SIGINT, SIGTERM]) func signalEndsWithACheckpoint(signal: Int32) throws {
     defer { program.remove() }
     let running = try program.start(

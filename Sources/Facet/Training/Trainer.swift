@@ -38,13 +38,14 @@ public final class Trainer {
   }
 
   /// Prepares a run.
+  /// - Parameter weights: what the model starts from, such as a bundle's; fresh ones where left out.
   /// - Parameter resume: go on from `checkpoints/last.safetensors` if it is there. A run that starts anew removes the
   ///   bundle and the checkpoints that an earlier one left in the folder.
   /// - Throws: ``TrainingError`` when the configuration is out of range, or the checkpoint is damaged or of another
   ///   run; `FileError` when the folder cannot be written to.
   public init(
     _ configuration: TrainingConfiguration, training: DecodedCache, validation: DecodedCache, output: URL,
-    device: Device = .cpu, resume: Bool = false
+    weights: [String: Tensor]? = nil, device: Device = .cpu, resume: Bool = false
   ) throws {
     try configuration.validate()
     guard training.count >= configuration.batchSize else {
@@ -57,7 +58,7 @@ public final class Trainer {
     self.output = output
     self.device = device
     if device == .cpu { Torch.keepFreedMemory() }
-    step = try TrainingStep(configuration, device: device)
+    step = try TrainingStep(configuration, weights: weights, device: device)
     // Another model takes the averaged weights, so that validation leaves the one in training alone.
     evaluator = try Evaluator(
       configuration.model.makeModel(seed: nil), objective: configuration.objective, device: device)

@@ -12,11 +12,15 @@ public final class TrainingStep {
   private let objective: Objective
   private let device: Device
 
-  /// A model with fresh weights on `device`, and all that training it takes.
-  public init(_ configuration: TrainingConfiguration, device: Device = .cpu) throws {
+  /// A model on `device`, and all that training it takes.
+  /// - Parameter weights: what it starts from; fresh ones where left out.
+  public init(
+    _ configuration: TrainingConfiguration, weights: [String: Tensor]? = nil, device: Device = .cpu
+  ) throws {
     self.configuration = configuration
     self.device = device
-    let model = try configuration.model.makeModel(seed: configuration.seed)
+    let model = try configuration.model.makeModel(seed: weights == nil ? configuration.seed : nil)
+    if let weights { try model.load(weights) }
     try model.move(to: device)
     try model.useChannelsLast()
     try model.setRequiresGrad(true)
