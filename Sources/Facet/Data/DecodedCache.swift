@@ -68,6 +68,8 @@ public final class DecodedCache: Sendable {
   /// - Parameters:
   ///   - folder: The folder of the file, ``defaultFolder`` where nil.
   ///   - progress: Called now and then while building, with the photos done and their total.
+  ///   - partition: the part of it.
+  ///   - dataset: the data set.
   /// - Throws: ``DatasetError`` of kind `tooManyFaults` where more photos are faulty than the
   ///   configuration tolerates, or none is good; `FileError` where the file cannot be written.
   public static func open(

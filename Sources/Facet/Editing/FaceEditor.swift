@@ -44,6 +44,7 @@ public final class FaceEditor {
   private let detector: FaceDetector
 
   /// - Parameter detector: made beforehand, it loads while the model does.
+  /// - Parameter bundle: the model and its directions.
   /// - Throws: ``BundleError`` when the bundle has no directions or a file of it is damaged.
   public init(_ bundle: ModelBundle, detector: FaceDetector) throws {
     self.bundle = bundle
@@ -60,6 +61,9 @@ public final class FaceEditor {
 
   /// The photo with its largest face edited, at its own resolution; nothing outside the face's region changes.
   /// - Parameter isAligned: the photo is already a CelebA frame or a training crop; no face is searched.
+  /// - Parameter composition: how the decoded face becomes part of the photo.
+  /// - Parameter photo: the photo.
+  /// - Parameter edits: attributes and strengths; they add up.
   /// - Throws: ``PortraitError/noFace(file:)``, ``AttributeError``.
   public func edit(
     _ photo: Photo, _ edits: [AttributeEdit], composition: Composition = .difference, isAligned: Bool = false

@@ -6,6 +6,11 @@ import Torch
 extension FaceEditor {
   /// The face in a photo under a row of strengths, the unedited photo first.
   /// - Parameter side: of each face in pixels; `nil` for the face's own, at most 256.
+  /// - Parameter composition: how the decoded face becomes part of the photo.
+  /// - Parameter isAligned: the photo is already in the training frame; no face is searched.
+  /// - Parameter attribute: the attribute's name.
+  /// - Parameter strengths: one a tile.
+  /// - Parameter photo: the photo.
   public func spectrum(
     _ photo: Photo, attribute: String, strengths: [Double], composition: Composition = .difference,
     isAligned: Bool = false, side: Int? = nil

@@ -31,6 +31,8 @@ public final class Evaluator {
   private let device: Device
 
   /// - Parameter model: is moved to the device and used as it is: set its weights first or between evaluations.
+  /// - Parameter objective: the terms' weights.
+  /// - Parameter device: where the work is done.
   public init(_ model: any FaceVAE, objective: ObjectiveWeights = .init(), device: Device = .cpu) throws {
     self.model = model
     self.device = device

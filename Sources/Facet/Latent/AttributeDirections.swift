@@ -76,6 +76,10 @@ extension AttributeDirections {
   ///   - samples: the training partition.
   ///   - limit: the most positives, and the most negatives, that count for an attribute; the first in the list's order.
   ///   - scale: the factor on each direction at strength 1.
+  ///   - device: where the work is done.
+  ///   - model: the model, for use.
+  ///   - batchSize: photos encoded at once.
+  ///   - progress: called with the photos done and their total.
   /// - Throws: `TrainingError` when an attribute has no positives or no negatives.
   public static func find(
     with model: any FaceVAE, in samples: DecodedCache, limit: Int = 10_000, scale: Double = defaultScale,

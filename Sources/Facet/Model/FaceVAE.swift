@@ -47,6 +47,7 @@ public struct Reconstruction: Sendable {
 
   /// The decoded face on the input's background: image · mask + input · (1 − mask).
   /// - Parameter trueMask: the label, as in training; `nil` takes the predicted mask, as in use.
+  /// - Parameter input: the faces, N × 3 × S × S in [0, 1].
   public func composed(over input: Tensor, trueMask: Tensor? = nil) throws -> Tensor {
     let mask = try trueMask ?? self.mask
     return try input + (image - input) * mask
@@ -88,6 +89,13 @@ public struct ModelConfiguration: Codable, Sendable, Equatable {
     decoderChannels: [192, 256, 192, 96, 48], encoderResiduals: [0, 0, 1, 1, 0], decoderResiduals: [0, 1, 0, 0, 0])
 
   /// - Parameter encoderResiduals: none where left out, as in the decoder.
+  /// - Parameter stem: pixels in a row that the encoder folds into channels, 2 or 4.
+  /// - Parameter latentSize: numbers in a latent code.
+  /// - Parameter encoderChannels: channels of the encoder's stages from the image inwards.
+  /// - Parameter decoderChannels: channels of the decoder's stages from the code outwards.
+  /// - Parameter imageSize: side of the square images in pixels.
+  /// - Parameter decoderResiduals: residual blocks in each of the decoder's stages; none where left out.
+  /// - Parameter architecture: which of the two models.
   public init(
     architecture: Architecture, imageSize: Int, latentSize: Int, stem: Int = 2, encoderChannels: [Int] = [],
     decoderChannels: [Int] = [], encoderResiduals: [Int]? = nil, decoderResiduals: [Int]? = nil

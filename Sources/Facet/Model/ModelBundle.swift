@@ -57,6 +57,9 @@ public struct ModelBundle {
   /// Each file is replaced whole. A process that is killed in between leaves the old bundle, the new one, or (where the
   /// configuration changes) one without weights, never weights of another configuration.
   /// - Parameter dtype: the type of weight matrices on disk; vectors stay float32.
+  /// - Parameter configuration: the model that they belong to.
+  /// - Parameter weights: the tensors by name.
+  /// - Parameter url: the bundle's folder.
   public static func write(
     configuration: ModelConfiguration, weights: [String: Tensor], dtype: DType = .float16, to url: URL
   ) throws {

@@ -16,6 +16,9 @@ public struct Objective: Sendable {
   private let ssim: SSIM
 
   /// - Parameter dtype: of the images.
+  /// - Parameter imageSize: side of the square images in pixels.
+  /// - Parameter weights: the terms' weights.
+  /// - Parameter device: where the work is done.
   public init(
     imageSize: Int, weights: ObjectiveWeights = .init(), dtype: DType = .float32, device: Device = .cpu
   ) throws {
@@ -47,6 +50,8 @@ public struct Objective: Sendable {
   ///   - images: N × 3 × S × S in [0, 1].
   ///   - masks: N × 1 × S × S in {0, 1}.
   ///   - sampling: the part of SSIM's map that is looked at; all of it where left out.
+  ///   - posterior: the encoder's distribution.
+  ///   - reconstruction: what was decoded.
   public func callAsFunction(
     images: Tensor, masks: Tensor, reconstruction: Reconstruction, posterior: Posterior,
     sampling: SSIM.Sampling = .all

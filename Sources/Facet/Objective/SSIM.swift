@@ -14,6 +14,7 @@ public struct SSIM: Sendable {
   ///   - window: side of the Gaussian window, 9 in the article.
   ///   - sigma: its standard deviation in pixels.
   ///   - dtype: of the images.
+  ///   - device: where the work is done.
   public init(
     size: Int, window: Int = 9, sigma: Double = 1.5, dtype: DType = .float32, device: Device = .cpu
   ) throws {

@@ -75,6 +75,7 @@ public struct FaceAlignment: Equatable, Sendable {
   /// - Parameters:
   ///   - difference: N × N × 3, −1…1 in sRGB units.
   ///   - mask: N × N × 1, 0…1.
+  ///   - picture: the photo.
   public func add(_ difference: FloatPicture, mask: FloatPicture, to picture: inout Picture) {
     picture.add(difference, weight: feathered(mask), place: transform(size: mask.width).inverse)
   }
@@ -84,6 +85,7 @@ public struct FaceAlignment: Equatable, Sendable {
   /// - Parameters:
   ///   - face: N × N × 3, 0…1.
   ///   - mask: N × N × 1, 0…1.
+  ///   - picture: the photo.
   public func blend(_ face: FloatPicture, mask: FloatPicture, into picture: inout Picture) {
     picture.blend(face, weight: feathered(mask), place: transform(size: mask.width).inverse)
   }

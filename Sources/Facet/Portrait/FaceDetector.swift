@@ -3,7 +3,7 @@ import Foundation
 import Photo
 import Synchronization
 
-/// A face in a picture, in the picture's coordinates (see ``Photo/Point``).
+/// A face in a picture, in the picture's coordinates (see `Point`).
 public struct DetectedFace: Equatable, Sendable {
   /// The detector's square around brows, eyes, nose and mouth; it may reach beyond the picture.
   public let upperLeft: Point
@@ -62,6 +62,7 @@ public final class FaceDetector: Sendable {
   /// Faces from about a tenth of the picture's longer side are found at once, those from about a
   /// twentieth (and from 40 pixels) only where there is none larger.
   /// - Parameter minimumScore: what the detector must at least give a face.
+  /// - Parameter picture: the photo.
   public func faces(in picture: Picture, minimumScore: Double = 0) throws(PortraitError) -> [DetectedFace] {
     let picture = picture.rgb()
     let side = Double(max(picture.width, picture.height))

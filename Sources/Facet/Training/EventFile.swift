@@ -19,6 +19,7 @@ public final class EventFileWriter: Sendable {
   /// Makes a new event file in `directory`, which is made where it is missing.
   /// - Parameter step: Where the run starts or resumes. TensorBoard hides what earlier files of the
   ///   same folder say of this step and later ones, which the run is about to repeat.
+  /// - Parameter directory: the folder of the file.
   /// - Throws: `FileError` that names the file.
   public init(directory: URL, startingAtStep step: Int = 0) throws(FileError) {
     do {

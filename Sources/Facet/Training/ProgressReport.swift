@@ -74,6 +74,8 @@ public final class ProgressReport: Sendable {
 
   /// Tells that `completed` units are done, with a word on how it goes, such as "loss 1.31".
   /// - Parameter share: The share of the work that is done, 0 ... 1, where it is not units that decide it, but time.
+  /// - Parameter completed: what was done before, in an earlier run.
+  /// - Parameter detail: what stands behind the figures.
   public func update(_ completed: Int, share: Double? = nil, detail: String = "") {
     state.withLock { state in
       guard !state.isFinished else { return }

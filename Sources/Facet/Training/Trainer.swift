@@ -41,6 +41,11 @@ public final class Trainer {
   /// - Parameter weights: what the model starts from, such as a bundle's; fresh ones where left out.
   /// - Parameter resume: go on from `checkpoints/last.safetensors` if it is there. A run that starts anew removes the
   ///   bundle and the checkpoints that an earlier one left in the folder.
+  /// - Parameter validation: the photos to measure on.
+  /// - Parameter output: the folder that becomes the bundle.
+  /// - Parameter training: the photos to learn from.
+  /// - Parameter configuration: what is built or trained.
+  /// - Parameter device: where the work is done.
   /// - Throws: ``TrainingError`` when the configuration is out of range, or the checkpoint is damaged or of another
   ///   run; `FileError` when the folder cannot be written to.
   public init(

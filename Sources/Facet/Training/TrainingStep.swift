@@ -14,6 +14,8 @@ public final class TrainingStep {
 
   /// A model on `device`, and all that training it takes.
   /// - Parameter weights: what it starts from; fresh ones where left out.
+  /// - Parameter configuration: what is built or trained.
+  /// - Parameter device: where the work is done.
   public init(
     _ configuration: TrainingConfiguration, weights: [String: Tensor]? = nil, device: Device = .cpu
   ) throws {
@@ -36,6 +38,7 @@ public final class TrainingStep {
   ///   - images: N × 3 × S × S in [0, 1], channels last.
   ///   - masks: N × 1 × S × S in {0, 1}.
   ///   - number: steps done before; with the seed it decides noise and augmentation.
+  ///   - learningRate: Adam's step size.
   /// - Returns: the losses by name, the weighted total first.
   /// - Throws: ``TrainingError`` naming the term when a loss is not finite; the weights are as before.
   public func callAsFunction(
