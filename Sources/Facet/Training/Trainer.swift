@@ -44,7 +44,7 @@ public final class Trainer {
   /// - Parameter validation: the photos to measure on.
   /// - Parameter output: the folder that becomes the bundle.
   /// - Parameter training: the photos to learn from.
-  /// - Parameter configuration: what is built or trained.
+  /// - Parameter configuration: the model and the recipe.
   /// - Parameter device: where the work is done.
   /// - Throws: ``TrainingError`` when the configuration is out of range, or the checkpoint is damaged or of another
   ///   run; `FileError` when the folder cannot be written to.

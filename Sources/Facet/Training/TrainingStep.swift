@@ -14,7 +14,7 @@ public final class TrainingStep {
 
   /// A model on `device`, and all that training it takes.
   /// - Parameter weights: what it starts from; fresh ones where left out.
-  /// - Parameter configuration: what is built or trained.
+  /// - Parameter configuration: the model and the recipe.
   /// - Parameter device: where the work is done.
   public init(
     _ configuration: TrainingConfiguration, weights: [String: Tensor]? = nil, device: Device = .cpu
