@@ -15,6 +15,8 @@ private enum Op {
   static let exp = Operator("aten::exp")
   static let log = Operator("aten::log")
   static let sqrt = Operator("aten::sqrt")
+  static let sin = Operator("aten::sin")
+  static let cos = Operator("aten::cos")
   static let abs = Operator("aten::abs")
   static let square = Operator("aten::square")
   static let clamp = Operator("aten::clamp")
@@ -64,6 +66,8 @@ private enum Op {
   static let avgPool2d = Operator("aten::avg_pool2d")
   static let interpolateNearest = Operator("aten::upsample_nearest2d", "vec")
   static let interpolateBilinear = Operator("aten::upsample_bilinear2d", "vec")
+  static let affineGrid = Operator("aten::affine_grid_generator")
+  static let gridSample = Operator("aten::grid_sampler")
   static let pixelShuffle = Operator("aten::pixel_shuffle")
   static let pixelUnshuffle = Operator("aten::pixel_unshuffle")
   static let elu = Operator("aten::elu")
@@ -133,6 +137,8 @@ extension Tensor {
   public func exp() throws(TorchError) -> Tensor { try Op.exp(.tensor(self)) }
   public func log() throws(TorchError) -> Tensor { try Op.log(.tensor(self)) }
   public func sqrt() throws(TorchError) -> Tensor { try Op.sqrt(.tensor(self)) }
+  public func sin() throws(TorchError) -> Tensor { try Op.sin(.tensor(self)) }
+  public func cos() throws(TorchError) -> Tensor { try Op.cos(.tensor(self)) }
   public func abs() throws(TorchError) -> Tensor { try Op.abs(.tensor(self)) }
   public func square() throws(TorchError) -> Tensor { try Op.square(.tensor(self)) }
 
@@ -280,6 +286,13 @@ extension Tensor {
   }
   public func upsampleBilinear2d(scale: Int) throws(TorchError) -> Tensor {
     try Op.interpolateBilinear(.tensor(self), nil, false, .doubles([Double(scale), Double(scale)]))
+  }
+
+  /// Each image of N × C × H × W taken where its `transform`, N × 2 × 3, leads from the output, in coordinates of
+  /// −1 … 1 from border to border; bicubic, the border repeated.
+  public func resampledBicubic(_ transform: Tensor) throws(TorchError) -> Tensor {
+    let grid = try Op.affineGrid(.tensor(transform), .ints(shape), false)
+    return try Op.gridSample(.tensor(self), .tensor(grid), 2, 1, false)
   }
 
   /// N × C·r² × H × W to N × C × H·r × W·r.

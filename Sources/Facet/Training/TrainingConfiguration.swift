@@ -30,17 +30,6 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
   /// Validations without a better loss after which training stops.
   public var patience = 50
 
-  /// Changes of the training photos that a face does not mind, beside the mirroring that the data set says.
-  public struct Augmentation: Codable, Sendable, Equatable {
-    /// Pixels by which a photo is moved each way at most.
-    public var maxShift = 0
-    /// The part by which a photo is made lighter or darker at most.
-    public var brightness = 0.0
-    /// The part by which each of its colours is, by itself.
-    public var tint = 0.0
-    public init() {}
-  }
-
   /// How much is trained; with neither limit, until ``patience`` runs out.
   public struct Budget: Codable, Sendable, Equatable {
     public var images: Int?
@@ -100,6 +89,8 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     try require((0...64).contains(augmentation.maxShift), "augmentation.maxShift", "from 0 to 64")
     try require((0..<1).contains(augmentation.brightness), "augmentation.brightness", "at least 0 and under 1")
     try require((0..<1).contains(augmentation.tint), "augmentation.tint", "at least 0 and under 1")
+    try require((0...45).contains(augmentation.rotation), "augmentation.rotation", "from 0 to 45")
+    try require((0...0.5).contains(augmentation.zoom), "augmentation.zoom", "from 0 to 0.5")
     try require(emaDecay.map((0..<1).contains) ?? true, "emaDecay", "at least 0 and under 1")
     try require(budget.images.map { $0 > 0 } ?? true, "budget.images", "above 0")
     try require(budget.minutes.map { $0 > 0 } ?? true, "budget.minutes", "above 0")
@@ -127,6 +118,8 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
       augmentation.maxShift = 4
       augmentation.brightness = 0.15
       augmentation.tint = 0.05
+      augmentation.rotation = 5
+      augmentation.zoom = 0.06
     }
     dataset = DatasetConfiguration()
     dataset.size = model.imageSize

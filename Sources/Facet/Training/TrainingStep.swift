@@ -48,7 +48,7 @@ public final class TrainingStep {
     var seeds = SplitMix64(seed: configuration.seed ^ UInt64(number) << 20)
     let generator = try Generator(seed: seeds.next(), device: device)
     let noise = try Tensor.randn([images.size(0), configuration.model.latentSize], generator: generator, device: device)
-    let images = try recoloured(images, generator: generator)
+    let (images, masks) = try configuration.augmentation.vary(images: images, masks: masks, generator: generator)
 
     try model.zeroGrad()
     let (posterior, reconstruction) = try withAutocast(configuration.usesBFloat16 ? .bfloat16 : nil, on: device) {
@@ -68,16 +68,6 @@ public final class TrainingStep {
     try optimizer.step(learningRate: learningRate)
     try average?.update(step: number + 1)
     return losses
-  }
-
-  /// Photos made lighter or darker and tinted, each by chance.
-  private func recoloured(_ images: Tensor, generator: Generator) throws -> Tensor {
-    let (brightness, tint) = (configuration.augmentation.brightness, configuration.augmentation.tint)
-    guard brightness > 0 || tint > 0 else { return images }
-    func factors(_ channels: Int, _ range: Double) throws -> Tensor {
-      try (Tensor.rand([images.size(0), channels, 1, 1], generator: generator, device: device) * 2 - 1) * range + 1
-    }
-    return try (images * factors(1, brightness) * factors(3, tint)).clamp(min: 0, max: 1)
   }
 
   /// The weights to use and to ship: averaged if there is an average.
