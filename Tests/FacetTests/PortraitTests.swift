@@ -135,13 +135,13 @@ import Testing
     let face = try #require(Self.detector.faces(in: before).first)
     let alignment = try #require(FaceAlignment(face))
     let n = 64
-    let difference = FloatPicture(
-      width: n, height: n, channels: 3, values: [Float](repeating: 0.2, count: n * n * 3))
-    let mask = FloatPicture(width: n, height: n, channels: 1, values: [Float](repeating: 1, count: n * n))
-    var added = before
-    alignment.add(difference, mask: mask, to: &added)
-    var blended = before
-    alignment.blend(difference, mask: mask, into: &blended)
+    func changed(_ values: [Float]) -> Picture {
+      var picture = before
+      let patch = (0..<n * n).flatMap { _ in values }
+      alignment.change(&picture, by: FloatPicture(width: n, height: n, channels: 4, values: patch))
+      return picture
+    }
+    let (added, blended) = (changed([0.2, 0.2, 0.2, 0]), changed([0.2, 0.2, 0.2, -1]))
     let toCrop = alignment.transform(size: n)
     for y in 0..<before.height {
       for x in 0..<before.width {

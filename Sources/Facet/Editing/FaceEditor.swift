@@ -16,15 +16,6 @@ public struct AttributeEdit: Sendable, Equatable {
   }
 }
 
-/// How a decoded face becomes part of the photo.
-public enum Composition: String, Sendable, CaseIterable {
-  /// The decoded picture after the edit, less the one before, added to the photo inside the mask: what the edit leaves
-  /// alone keeps its own pixels.
-  case difference
-  /// The article's: the decoded face after the edit in place of the photo, inside the mask of the unedited code.
-  case article
-}
-
 /// A face as the model sees it: where it is, its latent code and what decodes from it.
 public struct EncodedFace: Sendable {
   public let alignment: FaceAlignment
@@ -102,17 +93,9 @@ public final class FaceEditor {
     _ edits: [AttributeEdit], to face: EncodedFace, in picture: Picture, composition: Composition = .difference
   ) throws -> Picture {
     let after = try decode(face, edits)
+    let change = try withoutGradients { try composition.change(from: face.reconstruction, to: after) }
     var result = picture
-    switch composition {
-    case .difference:
-      // Where the edit grows the face, a beard's edge or a fringe, its own mask must let it through.
-      let mask = try face.reconstruction.mask.maximum(after.mask)
-      let difference = try after.image - face.reconstruction.image
-      try face.alignment.add(FloatPicture(difference), mask: FloatPicture(mask), to: &result)
-    case .article:
-      try face.alignment.blend(
-        FloatPicture(after.image), mask: FloatPicture(face.reconstruction.mask), into: &result)
-    }
+    try face.alignment.change(&result, by: FloatPicture(change))
     return result
   }
 
