@@ -19,12 +19,8 @@ public enum Composition: String, Sendable, CaseIterable {
   public func change(from before: Reconstruction, to after: Reconstruction) throws -> Tensor {
     switch self {
     case .difference:
-      // after + agreement · (photo − before): the photo's own detail, as far as it still belongs there.
-      let difference = try after.image - before.image
       let weight = try before.mask.smoothStep(from: 0.2, to: 0.8)
-      let change = try weight * Self.focus(difference * weight)
-      let agreement = try Self.agreement(of: before.image, with: after.image)
-      return try Tensor.cat([change * (after.image - agreement * before.image), change * (agreement - 1)], dim: 1)
+      return try Self.carried(from: before, to: after) * (weight * Self.focus((after.image - before.image) * weight))
     case .article:
       let mask = try before.mask
       return try Tensor.cat([after.image * mask, -mask], dim: 1)
@@ -40,6 +36,16 @@ public enum Composition: String, Sendable, CaseIterable {
     let change = try change(from: before, to: after)
     let (offset, slope) = (try change.narrow(1, 0..<3), try change.narrow(1, 3..<4))
     return try (crops * (slope + 1) + offset).clamp(min: 0, max: 1)
+  }
+
+  /// The whole change: after + agreement · (photo − before), the photo's own detail as far as it still belongs there.
+  /// - Parameters:
+  ///   - before: what decodes from the photo's codes.
+  ///   - after: what decodes from other ones.
+  /// - Returns: as of ``change(from:to:)``.
+  static func carried(from before: Reconstruction, to after: Reconstruction) throws -> Tensor {
+    let agreement = try agreement(of: before.image, with: after.image)
+    return try Tensor.cat([after.image - agreement * before.image, agreement - 1], dim: 1)
   }
 
   /// Where the greater part of each difference is, N × 1 × S × S in [0, 1].
