@@ -81,9 +81,7 @@ public final class FaceEditor {
   }
 
   private func largestFace(in picture: Picture) throws -> FaceAlignment {
-    for face in try detector.faces(in: picture) {
-      if let alignment = FaceAlignment(face) { return alignment }
-    }
+    if let face = try detector.largestFace(in: picture), let alignment = FaceAlignment(face) { return alignment }
     throw PortraitError.noFace(file: nil)
   }
 

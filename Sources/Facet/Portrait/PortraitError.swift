@@ -9,7 +9,7 @@ public enum PortraitError: Error, Equatable, CustomStringConvertible {
   public var description: String {
     switch self {
     case .noFace(let file):
-      "\(file ?? "the picture"): no face found: give a photo of a face seen from the front, at least 40 pixels "
+      "\(file ?? "the picture"): no face found: give a photo of a face seen from the front, at least 48 pixels "
         + "wide, or --aligned for a picture that is already in the training frame"
     case .landmarksUnreadable(let file, let reason):
       "\(file): the face landmarks cannot be read: \(reason): install Debian's package libdlib-data"
