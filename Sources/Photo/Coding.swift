@@ -14,8 +14,8 @@ extension Coding {
 
   init(_ format: Photo.Format, _ read: Reader) {
     switch format {
-    case .jpeg: self.init(jpeg: read)
-    case .webp: self.init(webp: read)
+    case .jpeg: readJPEG(read)
+    case .webp: readWebP(read)
     default: break
     }
   }
@@ -24,7 +24,7 @@ extension Coding {
   private static let segmentLimit = 4096
 
   /// Goes through a JPEG's segments to its first scan.
-  private init(jpeg read: Reader) {
+  private mutating func readJPEG(_ read: Reader) {
     var tables: [UInt8: [Int]] = [:]
     var usedTables: [UInt8] = []
     var offset = 2
@@ -99,7 +99,7 @@ extension Coding {
   ]
 
   /// Goes through a WebP's chunks to its pixels: VP8L is the lossless kind.
-  private init(webp read: Reader) {
+  private mutating func readWebP(_ read: Reader) {
     var offset = 12
     for _ in 0..<Self.segmentLimit {
       let head = read(offset, 8)
