@@ -46,11 +46,11 @@ public struct Picture: Equatable, Sendable {
   }
 
   /// Writes a file, whole or not at all, in the format of its ending.
-  public func write(to url: URL, quality: Int = 94) throws(PhotoError) {
+  public func write(to url: URL, quality: Int = Photo.defaultQuality) throws(PhotoError) {
     guard let format = Photo.Format(pathExtension: url.pathExtension) else {
       throw .unknownFormat(file: url.path)
     }
-    try writeFile(Codec.encode(self, format: format, quality: quality, name: url.path), to: url)
+    try writeFile(Codec.encode(Codec.Pixels(self), format: format, quality: quality, name: url.path), to: url)
   }
 
   /// The values of one pixel.

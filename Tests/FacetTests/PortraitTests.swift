@@ -72,6 +72,89 @@ import Testing
     #expect(PortraitError.noFace(file: "a.jpg").description.hasPrefix("a.jpg: no face found"))
   }
 
+  /// A picture turned clockwise in one that holds its corners.
+  private static func turned(_ picture: Picture, degrees: Double, scale: Double = 1) -> (Picture, place: Similarity) {
+    let angle = degrees * .pi / 180
+    let (width, height) = (Double(picture.width) * scale, Double(picture.height) * scale)
+    let size = (
+      width: width * abs(cos(angle)) + height * abs(sin(angle)),
+      height: width * abs(sin(angle)) + height * abs(cos(angle))
+    )
+    let place = Similarity(scale: scale, tx: -width / 2, ty: -height / 2)
+      .then(Similarity(scale: 1, rotation: angle, tx: size.width / 2, ty: size.height / 2))
+    return (picture.warped(by: place, to: (Int(size.width), Int(size.height))), place)
+  }
+
+  /// How far the points that faces are aligned by lie from where they should, in distances between the eyes.
+  private static func error(_ face: DetectedFace, _ reference: DetectedFace, _ place: Similarity) -> Double {
+    let points = Array(36...47) + [27, 48, 54]
+    let distances = points.map { i in
+      let expected = place(reference.landmarks[i])
+      return hypot(face.landmarks[i].x - expected.x, face.landmarks[i].y - expected.y)
+    }
+    let (left, right) = (place(reference.leftEye), place(reference.rightEye))
+    return distances.reduce(0, +) / Double(points.count) / hypot(right.x - left.x, right.y - left.y)
+  }
+
+  /// At its size and with 48 pixels between the ears.
+  @Test(arguments: stride(from: -35.0, through: 35, by: 5)) func turnedAndSmallFaces(_ degrees: Double) throws {
+    let photo = try Self.small.get()
+    let reference = try #require(Self.detector.largestFace(in: photo))
+    let ears = reference.landmarks[16].x - reference.landmarks[0].x
+    for (scale, tolerance) in [(1, 0.05), (48 / ears, 0.08)] {
+      let (picture, place) = Self.turned(photo, degrees: degrees, scale: scale)
+      let face = try #require(try Self.detector.largestFace(in: picture), "\(degrees) \(scale)")
+      #expect(Self.error(face, reference, place) < tolerance, "\(degrees) \(scale)")
+      let (eyes, expected) = (face.rightEye.x - face.leftEye.x, reference.rightEye.x - reference.leftEye.x)
+      #expect(abs(atan2(face.rightEye.y - face.leftEye.y, eyes) * 180 / .pi - degrees) < 6 && expected > 0)
+      let alignment = try #require(FaceAlignment(face))
+      #expect(abs(alignment.transform(size: 128).rotation * 180 / .pi + degrees) < 6)
+    }
+  }
+
+  @Test func severalFaces() throws {
+    let face = try Picture(contentsOf: Self.astronaut)
+      .resized(window: Window(x: 158, y: 53, width: 130, height: 150), to: (130, 150))
+    var photo = Picture(width: 420, height: 170, filledWith: 90)
+    photo.paste(face.resized(to: (100, 115)), x: 5, y: 20)
+    photo.paste(Self.turned(face, degrees: 30, scale: 0.85).0, x: 106, y: 5)
+    photo.paste(face, x: 280, y: 10)
+    let faces = try Self.detector.faces(in: photo)
+    #expect(faces.count == 3)
+    #expect(zip(faces, faces.dropFirst()).allSatisfy { $0.width >= $1.width })
+    let middles = faces.map { ($0.upperLeft.x + $0.lowerRight.x) / 2 }.sorted()
+    #expect(zip(middles, [55.0, 185, 345]).allSatisfy { abs($0 - $1) < 25 })
+    #expect(faces.first.map { $0.upperLeft.x > 280 } == true)
+    let largest = try Self.detector.largestFace(in: photo)
+    #expect(largest == faces.first)
+  }
+
+  /// Chin and forehead lie outside.
+  @Test func facesThatFillThePicture() throws {
+    let photo = try Picture(contentsOf: Self.astronaut)
+      .resized(window: Window(x: 173, y: 77, width: 100, height: 100), to: (400, 400))
+    let face = try #require(Self.detector.largestFace(in: photo))
+    #expect(face.width > 280)
+  }
+
+  @Test func picturesOfOtherThings() throws {
+    var generator = SystemRandomNumberGenerator()
+    let noise = (0..<160 * 120).map { _ in UInt8.random(in: 0...255, using: &generator) }
+    let stripes = (0..<160 * 120).map { UInt8(($0 % 160 / 8 + $0 / 160 / 8) % 2 * 200) }
+    let rings = (0..<160 * 120).map { i in
+      UInt8(127 + 120 * sin(hypot(Double(i % 160) - 80, Double(i / 160) - 60) / 4))
+    }
+    for pixels in [noise, stripes, rings] {
+      let picture = Picture(width: 160, height: 120, channels: 1, pixels: pixels)
+      #expect(try Self.detector.faces(in: picture).isEmpty)
+      #expect(try Self.detector.largestFace(in: picture) == nil)
+    }
+    // The astronaut's suit.
+    let suit = try Picture(contentsOf: Self.astronaut)
+      .resized(window: Window(x: 100, y: 300, width: 300, height: 200), to: (300, 200))
+    #expect(try Self.detector.faces(in: suit).isEmpty)
+  }
+
   @Test func landmarkFilesThatAreNone() throws {
     let folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
@@ -186,5 +269,26 @@ import Testing
     print(
       "faces found in \(moved.count) of \(names.count); corners moved: mean",
       moved.reduce(0, +) / Double(moved.count), "median", moved[moved.count / 2], "p90", moved[moved.count * 9 / 10])
+  }
+
+  @Test(.enabled(if: data != nil, "FACET_DATA names no folder of real photos"))
+  func framesOfCelebATurned() throws {
+    let folder = URL(fileURLWithPath: Self.data ?? "").appendingPathComponent("celeba-original/img_align_celeba")
+    let names = try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted()
+    let angles = Array(stride(from: -35.0, through: 35, by: 10))
+    var errors: [Double] = []
+    var searched = 0
+    for (i, name) in stride(from: 5, to: names.count, by: 24).map({ names[$0] }).enumerated() {
+      let frame = try Picture(contentsOf: folder.appendingPathComponent(name))
+      guard let reference = try Self.detector.largestFace(in: frame) else { continue }
+      let (picture, place) = Self.turned(frame, degrees: angles[i % angles.count])
+      searched += 1
+      if let face = try Self.detector.largestFace(in: picture) { errors.append(Self.error(face, reference, place)) }
+    }
+    errors.sort()
+    let mean = errors.reduce(0, +) / Double(errors.count)
+    #expect(searched >= 45 && Double(errors.count) >= 0.93 * Double(searched))
+    #expect(errors[errors.count / 2] < 0.03 && errors[errors.count * 9 / 10] < 0.08)
+    print("turned faces found in \(errors.count) of \(searched); error: mean", mean, "median", errors[errors.count / 2])
   }
 }

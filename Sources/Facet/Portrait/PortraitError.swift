@@ -11,7 +11,7 @@ public enum PortraitError: Error, Equatable, CustomStringConvertible {
   public var description: String {
     switch self {
     case .noFace(let file):
-      "\(file ?? "the picture"): no face found: give a photo of a face seen from the front, at least 40 pixels "
+      "\(file ?? "the picture"): no face found: give a photo of a face seen from the front, at least 48 pixels "
         + "wide, or --aligned for a picture that is already in the training frame"
     case .noSuchFace(let file, let number, let found):
       "\(file ?? "the picture"): there is no face \(number), only \(found): take a number up to that, or all"
