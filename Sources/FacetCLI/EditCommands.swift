@@ -134,7 +134,7 @@ struct PhotoOptions: ParsableArguments {
     if done == 0 { throw CommandError("none of \(jobs.count) photos could be used") }
   }
 
-  private static func concernsOnePhoto(_ error: any Error) -> Bool {
+  static func concernsOnePhoto(_ error: any Error) -> Bool {
     switch error {
     case is PortraitError: true
     case PhotoError.unreadable, PhotoError.notAPhoto, PhotoError.tooLarge, PhotoError.damaged: true
@@ -142,7 +142,7 @@ struct PhotoOptions: ParsableArguments {
     }
   }
 
-  private static func describe(_ error: any Error, _ input: URL) -> String {
+  static func describe(_ error: any Error, _ input: URL) -> String {
     if case PortraitError.noFace(file: nil) = error { return "\(PortraitError.noFace(file: input.path))" }
     return "\(error)"
   }
@@ -185,7 +185,7 @@ struct PhotoOptions: ParsableArguments {
   }
 
   /// A file as it is, a folder as the photos in it.
-  private static func expand(_ path: String) throws -> [URL] {
+  static func expand(_ path: String) throws -> [URL] {
     let url = URL(fileURLWithPath: path)
     guard isFolder(path) else { return [url] }
     let photos = try FileManager.default.contentsOfDirectory(at: url, includingPropertiesForKeys: nil)

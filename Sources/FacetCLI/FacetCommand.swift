@@ -15,7 +15,7 @@ struct FacetCommand: ParsableCommand {
       """,
     version: facetVersion,
     subcommands: [
-      EditCommand.self, SpectrumCommand.self, ReconstructCommand.self, TrainCommand.self, AttributesCommand.self,
-      EvaluateCommand.self, InfoCommand.self,
+      EditCommand.self, SpectrumCommand.self, ReconstructCommand.self, InspectCommand.self, TrainCommand.self,
+      AttributesCommand.self, EvaluateCommand.self, InfoCommand.self,
     ])
 }
