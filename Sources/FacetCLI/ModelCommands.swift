@@ -3,49 +3,6 @@ import Facet
 import Foundation
 import Torch
 
-struct AttributesCommand: ParsableCommand {
-  static let configuration = CommandConfiguration(
-    commandName: "attributes",
-    abstract: "Find the attribute directions of a model and store them in its bundle.",
-    discussion: """
-      Each photo of the train partition is encoded once for all attributes.
-
-      Examples:
-        facet attributes --model runs/a --data celeba
-        facet attributes --model runs/a --data celeba --limit 2000 --device cuda
-      """)
-
-  @Option(help: "Folder of the model bundle.", completion: .directory)
-  var model: String
-  @Option(help: "Folder laid out as CelebA; its train partition is used, masks are not needed.", completion: .directory)
-  var data: String
-  @Option(help: "The most photos with, and the most without, that count for an attribute.")
-  var limit = 10_000
-  @Option(help: "The factor on a direction at strength 1; 1 is the way from the mean without to the mean with.")
-  var scale = AttributeDirections.defaultScale
-  @OptionGroup var engine: EngineOptions
-
-  func validate() throws {
-    if limit < 1 { throw ValidationError("--limit must be above 0") }
-    if !(scale > 0 && scale <= 10) { throw ValidationError("--scale must be above 0 and at most 10") }
-  }
-
-  func run() throws {
-    let device = try engine.prepare()
-    let bundle = try ModelBundle(contentsOf: URL(fileURLWithPath: model, isDirectory: true), device: device)
-    let dataset = try CelebA(
-      directory: URL(fileURLWithPath: data, isDirectory: true), configuration: .encoding(bundle.configuration))
-    let samples = try open(dataset, .train)
-    let report = ProgressReport("attributes", total: samples.count, unit: "photos")
-    let directions = try AttributeDirections.find(with: bundle.model, in: samples, limit: limit, scale: scale, device: device) {
-      done, _ in report.update(done)
-    }
-    report.finish()
-    try directions.write(to: bundle)
-    print("\(directions.names.count) directions from \(samples.count) photos, stored in \(bundle.url.path)")
-  }
-}
-
 struct EvaluateCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "evaluate",
@@ -134,18 +91,41 @@ struct InfoCommand: ParsableCommand {
       print("attributes  none yet; 'facet attributes --model \(bundle.url.path) --data DIR' finds them")
       return
     }
-    let directions = try AttributeDirections(of: bundle)
-    let width = directions.names.map(\.count).max() ?? 0
-    print("attributes  \(directions.names.count), with the photos that have and lack them and the factor at strength 1")
+    list(try AttributeDirections(of: bundle))
+  }
+
+  /// A line for each attribute.
+  private func list(_ directions: AttributeDirections) {
+    let labels = directions.labelNames.count
+    let combined = directions.definitions.isEmpty ? "" : " and \(directions.definitions.count) combined"
+    print("attributes  \(labels)\(combined)")
+    print("            have, lack: photos that went into the direction")
+    print("            add, remove: factors at strength 1 and -1; those of the mean difference in parentheses")
+    print("            accuracy, base, error: of the probe on val, of the commoner answer, of its probabilities")
+    let width = max(10, directions.names.map(\.count).max() ?? 0)
+    print("  \("name".padded(to: width))    have    lack    add         remove      accuracy  base   error")
+    let (factors, plain) = (directions.factors(.isolated), directions.factors(.meanDifference))
     for (index, name) in directions.names.enumerated() {
-      let counts = String(format: "%8d %8d", directions.positives[index], directions.negatives[index])
-      print("  \(name.padded(to: width))\(counts)  \(String(format: "%.2f", directions.scales[index]))")
+      let counts = String(format: "%8d%8d", directions.positives[index], directions.negatives[index])
+      let strengths = String(
+        format: "%7.2f (%4.2f)%7.2f (%4.2f)", factors[index].add, plain[index].add, factors[index].remove,
+        plain[index].remove)
+      let figures = directions.probes.figures[index].map {
+        String(format: "%9.3f%8.3f%7.3f", $0.accuracy, $0.baseRate, $0.calibrationError)
+      }
+      print("  \(name.padded(to: width))\(counts)\(strengths)\(figures ?? "")")
+    }
+    for definition in directions.definitions {
+      var text = "\(definition.name): \(definition.positives)"
+      if let negatives = definition.negatives { text += " against \(negatives)" }
+      if let within = definition.within { text += " within \(within)" }
+      print("  \(text)")
     }
   }
 }
 
 extension String {
-  fileprivate func padded(to width: Int) -> String { self + String(repeating: " ", count: max(0, width - count)) }
+  func padded(to width: Int) -> String { self + String(repeating: " ", count: max(0, width - count)) }
 }
 
 extension Partition: ExpressibleByArgument {}

@@ -37,6 +37,8 @@ private enum Op {
   static let gather = Operator("aten::gather")
   static let norm = Operator("aten::linalg_vector_norm")
   static let matmul = Operator("aten::matmul")
+  static let cholesky = Operator("aten::linalg_cholesky")
+  static let choleskySolve = Operator("aten::cholesky_solve")
 
   static let reshape = Operator("aten::reshape")
   static let permute = Operator("aten::permute")
@@ -197,6 +199,16 @@ extension Tensor {
 
   /// The matrix product, batched over leading dimensions.
   public func matmul(_ other: Tensor) throws(TorchError) -> Tensor { try Op.matmul(.tensor(self), .tensor(other)) }
+
+  /// The lower triangular L of this symmetric matrix L · Lᵀ.
+  /// - Throws: ``TorchError`` when it is not positive definite.
+  public func cholesky() throws(TorchError) -> Tensor { try Op.cholesky(.tensor(self)) }
+
+  /// X of A · X = `self`.
+  /// - Parameter factor: A's ``cholesky()``.
+  public func choleskySolve(_ factor: Tensor) throws(TorchError) -> Tensor {
+    try Op.choleskySolve(.tensor(self), .tensor(factor))
+  }
 }
 
 // MARK: Shape, type, place

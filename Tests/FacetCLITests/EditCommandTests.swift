@@ -135,4 +135,41 @@ struct EditCommandTests {
     #expect(try probability(photo) > 0.8)
     #expect(abs(try probability(edited) - 0.3) < 0.15)
   }
+
+  @Test func facesAreInspected() throws {
+    struct Inspection: Decodable {
+      struct Box: Decodable { let x, y, width, height: Double }
+      let file: String
+      let face: Box
+      let attributes: [String: Double]
+    }
+    let program = try Program()
+    defer { program.remove() }
+    let photo = try crop(program, "a.png")
+    let table = try program.run("inspect", photo, "--aligned")
+    #expect(table.status == 0, "\(table.errors)")
+    let lines = table.output.split(separator: "\n")
+    #expect(lines.count == 41 && lines[0].hasSuffix("a.png: face at 0, 0, 144 x 144 pixels"))
+    let percents = lines.dropFirst().compactMap { Double($0.split(separator: " ")[1]) }
+    #expect(percents.count == 40 && percents == percents.sorted(by: >))
+
+    try FileManager.default.copyItem(atPath: photo, toPath: program.path("b.png"))
+    try Data("text".utf8).write(to: URL(fileURLWithPath: program.path("c.jpg")))
+    let photos = [photo, program.path("c.jpg"), program.path("b.png")]
+    let json = try program.run(["inspect"] + photos + ["--aligned", "--json", "--skip"])
+    #expect(json.status == 0 && json.errors.contains("skipped: "), "\(json.errors)")
+    let inspections = try json.output.split(separator: "\n").map {
+      try JSONDecoder().decode(Inspection.self, from: Data($0.utf8))
+    }
+    #expect(inspections.map(\.file) == [photo, program.path("b.png")])
+    #expect(inspections[0].face.width == 144 && inspections[0].attributes.count == 40)
+    #expect(inspections[0].attributes.values.allSatisfy((0...1).contains))
+    #expect(try #require(inspections[0].attributes["Smiling"]) > 0.5)
+
+    let refused = try program.run(["inspect"] + photos + ["--aligned"])
+    #expect(refused.status == 1 && refused.errorLines.last?.contains("c.jpg") == true, "\(refused.errors)")
+    try Picture(width: 90, height: 90, filledWith: 99).write(to: URL(fileURLWithPath: program.path("empty.png")))
+    let empty = try program.run("inspect", program.path("empty.png"))
+    #expect(empty.status == 1 && empty.errors.contains("empty.png: no face found"), "\(empty.errors)")
+  }
 }

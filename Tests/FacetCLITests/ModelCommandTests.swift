@@ -31,12 +31,59 @@ struct ModelCommandTests {
     #expect(info.status == 0, "\(info.errors)")
     #expect(info.output.contains("compact, 32x32 pixels, latent size 8"))
     #expect(info.output.contains(/Smiling +5 +5/))
+    #expect(info.output.contains("attributes  2\n") && info.output.contains("accuracy"))
+    #expect(attributes.output.contains("probes on 8 photos of val"))
+
+    let few = try program.run(
+      ["attributes", "define", "both", "--positives", "Smiling & Eyeglasses", "--model", model, "--data", data])
+    #expect(few.status == 1)
+    #expect(few.errors.contains(/'both' has \d+ photos on the positive side and \d+ on the negative/), "\(few.errors)")
+  }
+
+  @Test func combinedDirectionsAreDefinedAndRemoved() throws {
+    let faces = try DrawnFaces(count: 96)
+    let program = try Program()
+    defer { program.remove() }
+    #expect(try program.run(program.training(faces, "run", images: 8)).status == 0)
+    let source = ["--model", program.path("run"), "--data", faces.folder.path]
+    let without = try program.run(["attributes", "define", "plain", "--positives", "Smiling"] + source)
+    #expect(without.status == 1 && without.errors.contains("attributes.safetensors: missing"), "\(without.errors)")
+    #expect(try program.run(["attributes", "find", "--scale", "2"] + source).status == 0)
+
+    let define = ["attributes", "define", "plain", "--positives", "!Smiling & !Eyeglasses | !Smiling"]
+    let defined = try program.run(define + ["--photos", "8"] + source)
+    #expect(defined.status == 0, "\(defined.errors)")
+    #expect(defined.output.hasPrefix("plain: 24 photos have it, 48 lack it"), "\(defined.output)")
+    let info = try program.run(["info", "--model", program.path("run")])
+    #expect(info.output.contains("attributes  2 and 1 combined"))
+    #expect(info.output.contains("plain: !Smiling & !Eyeglasses | !Smiling"))
+    let again = try program.run(define + source)
+    #expect(again.status == 1 && again.errors.contains("--replace"), "\(again.errors)")
+    let replaced = try program.run(
+      ["attributes", "define", "Plain", "--positives", "Smiling", "--negatives", "!Smiling", "--replace", "--scale", "1"]
+        + source)
+    #expect(replaced.output.hasPrefix("Plain: 48 photos have it, 24 lack it"), "\(replaced.errors)")
+    // Found anew, the bundle keeps its definitions.
+    let anew = try program.run(["attributes", "--scale", "1.5"] + source)
+    #expect(anew.output.hasPrefix("3 directions from 72 photos, 1 of them combined"), "\(anew.output)")
+
+    #expect(try program.run(["attributes", "remove", "plain", "--model", program.path("run")]).status == 0)
+    let gone = try program.run(["attributes", "remove", "plain", "--model", program.path("run")])
+    #expect(gone.status == 1 && gone.errorLines.count == 1, "\(gone.errors)")
+
+    let fault = try program.run(["attributes", "define", "x", "--positives", "Smiling & Eyeglases"] + source)
+    #expect(fault.status == 1)
+    #expect(fault.errors.contains("positives query, character 11: no attribute is named 'Eyeglases'; try Eyeglasses"))
+    let lines = fault.errorLines
+    #expect(lines.last?.firstIndex(of: "^") == lines.dropLast().last?.range(of: "Eyeglases")?.lowerBound)
+    #expect(try program.run(["attributes", "define", "x"] + source).status == 64)
+    #expect(try program.run(["attributes", "--photos", "0"] + source).status == 64)
   }
 
   @Test func helpAndErrors() throws {
     let program = try Program()
     defer { program.remove() }
-    for command in ["train", "attributes", "evaluate", "info", "edit", "spectrum", "reconstruct"] {
+    for command in ["train", "attributes", "evaluate", "info", "edit", "spectrum", "reconstruct", "inspect"] {
       let help = try program.run(command, "--help")
       #expect(help.status == 0)
       #expect(help.output.contains("facet \(command)"), "no example in the help of \(command)")

@@ -68,6 +68,19 @@ import Torch
     }
   }
 
+  @Test func theProbesSeeThePortrait() throws {
+    let (editor, _, face) = try Self.portrait.get()
+    let probes = editor.directions.probes
+    let seen = Dictionary(uniqueKeysWithValues: zip(probes.names, try probes.probabilities(of: face.latent)))
+    #expect(try #require(seen["Smiling"]) > 0.8 && #require(seen["No_Beard"]) > 0.9)
+    #expect(try #require(seen["Male"]) < 0.3 && #require(seen["Eyeglasses"]) < 0.2)
+    // An edit at strength -1 is enough to be seen, by what decodes too.
+    let edited = try editor.decode(face, [AttributeEdit("Smiling", strength: -1)])
+    let again = try withoutGradients { try editor.bundle.model.encode(edited.image).mean }
+    let index = try editor.directions.index(of: "Smiling")
+    #expect(try probes.probabilities(of: again)[index] < 0.5)
+  }
+
   @Test func alignedPicturesNeedNoSearch() throws {
     let (editor, photo, face) = try Self.portrait.get()
     // A picture without a face is taken as aligned all the same.
@@ -135,9 +148,17 @@ import Torch
 
   @Test func theDefaultBundleHasAllOfCelebAsAttributes() throws {
     let (editor, _, _) = try Self.portrait.get()
-    #expect(editor.directions.names.count == 40)
-    #expect(editor.directions.names.contains("Smiling"))
-    #expect(editor.directions.positives.allSatisfy { $0 > 0 })
+    let directions = editor.directions
+    #expect(directions.labelNames.count == 40)
+    #expect(directions.labelNames.contains("Smiling"))
+    #expect(directions.definitions == CombinedDirection.articles)
+    #expect(directions.positives.allSatisfy { $0 >= 20 })
+    let figures = directions.probes.figures.prefix(40).compactMap(\.self)
+    #expect(figures.count == 40)
+    #expect(figures.map(\.accuracy).reduce(0, +) / 40 > 0.86)
+    for method in DirectionMethod.allCases {
+      #expect(directions.factors(method).allSatisfy { (0.5...6).contains($0.add) && (0.5...6).contains($0.remove) })
+    }
     #expect(editor.bundle.configuration.imageSize >= 128)
     let sizes = try FileManager.default.contentsOfDirectory(atPath: editor.bundle.url.path).map {
       try FileManager.default.attributesOfItem(atPath: editor.bundle.url.appendingPathComponent($0).path)[.size] as? Int ?? 0

@@ -276,10 +276,21 @@ extension ModelConfiguration {
 
   // MARK: Directions
 
+  private let definition = CombinedDirection("smiling_man", positives: "Smiling & Male", within: "Male")
+
   private func directions() throws -> AttributeDirections {
-    AttributeDirections(
-      names: ["Smiling", "Male"], vectors: try Tensor((0..<12).map { Float($0) }, shape: [2, 6]), positives: [3, 4],
-      negatives: [5, 6], scales: [1.5, 2], codeMean: try .zeros([6]), codeDeviation: try .ones([6]))
+    func rows(_ first: Float) throws -> Tensor { try Tensor((0..<18).map { first + Float($0) }, shape: [3, 6]) }
+    return AttributeDirections(
+      names: ["Smiling", "Male", "smiling_man"], definitions: [definition], positives: [3, 4, 5], negatives: [6, 7, 8],
+      probes: AttributeProbes(
+        names: ["Smiling", "Male", "smiling_man"], mean: try .ones([6]), weights: try rows(-4), biases: [0.5, -1, 0],
+        figures: [.init(photos: 9, accuracy: 0.75, share: 0.5, calibrationError: 0.125), nil, nil]),
+      codeMean: try .ones([6]), codeFactor: try Tensor.identity(6).to(.float32),
+      vectorsByMethod: [.isolated: try rows(0), .meanDifference: try rows(1)],
+      factorsByMethod: [
+        .isolated: [.init(add: 1.5, remove: 2), .init(add: 2, remove: 3), .init(add: 1, remove: 1)],
+        .meanDifference: [.init(add: 1, remove: 1), .init(add: 1, remove: 0.5), .init(add: 1, remove: 1)],
+      ])
   }
 
   @Test func directionsComeBack() throws {
@@ -290,13 +301,34 @@ extension ModelConfiguration {
     let written = try directions()
     try written.write(to: bundle)
     let read = try AttributeDirections(of: bundle)
-    #expect(read.names == written.names && read.scales == written.scales)
+    #expect(read.names == written.names && read.definitions == [definition])
+    #expect(read.labelNames == ["Smiling", "Male"])
     #expect(read.positives == written.positives && read.negatives == written.negatives)
-    try expectClose(read.vectors, written.vectors, tolerance: 0)
-    try expectClose(read.codeDeviation, written.codeDeviation, tolerance: 0)
-    try expectClose(values(read.step("male", strength: -0.5)), [-6, -7, -8, -9, -10, -11], tolerance: 1e-6)
+    #expect(read.probes.figures == written.probes.figures && read.probes.biases == written.probes.biases)
+    try expectClose(read.probes.weights, written.probes.weights, tolerance: 0)
+    try expectClose(read.codeMean, written.codeMean, tolerance: 0)
+    try expectClose(read.codeFactor, written.codeFactor, tolerance: 0)
+    for method in DirectionMethod.allCases {
+      #expect(read.factors(method) == written.factors(method))
+      try expectClose(read.vectors(method), written.vectors(method), tolerance: 0)
+    }
+    try expectClose(values(read.step("male", strength: -0.5)), [-9, -10.5, -12, -13.5, -15, -16.5], tolerance: 1e-6)
+    try expectClose(
+      values(read.step("Male", strength: -1, method: .meanDifference)), [-3.5, -4, -4.5, -5, -5.5, -6], tolerance: 1e-6)
     let unknown = #expect(throws: AttributeError.self) { try read.step("Smilling", strength: 1) }
-    #expect(unknown?.suggestions == ["Smiling"])
+    #expect(unknown?.suggestions.first == "Smiling")
+  }
+
+  @Test func directionsThatFloat16DoesNotHold() throws {
+    try write()
+    let bundle = try ModelBundle(contentsOf: url)
+    let whole = try directions()
+    let huge = AttributeDirections(
+      names: whole.names, definitions: whole.definitions, positives: whole.positives, negatives: whole.negatives,
+      probes: whole.probes, codeMean: whole.codeMean, codeFactor: try whole.codeFactor * 1e6,
+      vectorsByMethod: whole.vectorsByMethod, factorsByMethod: whole.factorsByMethod)
+    #expect(throws: BundleError.self) { try huge.write(to: bundle) }
+    #expect(!FileManager.default.fileExists(atPath: attributesURL.path))
   }
 
   @Test func directionsOfOtherWeightsAreRefused() throws {
@@ -331,14 +363,31 @@ extension ModelConfiguration {
       #expect(error?.reason.contains(part) == true, "\(error?.reason ?? "")")
     }
     try refused("not a file of attribute directions") { $1["format"] = "other" }
+    try refused("another version of Facet (facet-attributes-1); make it") { $1["format"] = "facet-attributes-1" }
     try refused("other weights") { $1["model"] = nil }
-    try refused("no attributes") { $1["names"] = "" }
-    try refused("'directions'") { $1["names"] = "Smiling" }
-    try refused("'directions'") { tensors, _ in tensors["directions"] = nil }
+    try refused("names cannot be read") { $1["names"] = "Smiling,Male" }
+    try refused("names cannot be read") { $1["names"] = "[" + String(repeating: "\"a\",", count: 1 << 18) + "\"a\"]" }
+    try refused("no attributes") { $1["names"] = "[]" }
+    try refused("or one twice") { $1["names"] = #"["Smiling","smiling","smiling_man"]"# }
+    try refused("not of its last attributes") { $1["names"] = #"["Smiling","Male","other"]"# }
+    try refused("definitions cannot be read") { $1["definitions"] = nil }
+    try refused("definitions cannot be read") { $1["definitions"] = String(repeating: "[", count: 100_000) }
+    try refused("a definition cannot be read: positives query, character 1") {
+      $1["definitions"] = #"[{"name":"smiling_man","positives":"Other"}]"#
+    }
+    try refused("is missing or not") { $1["names"] = #"["Male","smiling_man"]"#; $1["definitions"] = "[]" }
+    for name in ["directions.isolated", "directions.mean-difference", "probes.weights", "factors.isolated", "code_factor"] {
+      try refused("'\(name)' is missing") { tensors, _ in tensors[name] = nil }
+      try refused("'\(name)' is missing or not") { tensors, _ in tensors[name] = try tensors[name]!.to(.float64) }
+      try refused("not finite") { tensors, _ in tensors[name] = try tensors[name]! * Double.nan }
+    }
     try refused("'code_mean'") { tensors, _ in tensors["code_mean"] = try .zeros([7]) }
-    try refused("'scales'") { tensors, _ in tensors["scales"] = try .zeros([2]) }
-    try refused("not finite") { tensors, _ in tensors["directions"] = try .full([2, 6], .nan) }
-    try refused("not finite") { tensors, _ in tensors["scales"] = try Tensor([1, .infinity]) }
+    try refused("'code_factor'") { tensors, _ in tensors["code_factor"] = try .zeros([6, 5], dtype: .float16) }
+    try refused("'positives' holds numbers below 0") { tensors, _ in
+      tensors["positives"] = try Tensor([1, -1, 1] as [Int64])
+    }
+    try refused("beyond 0 and 100") { tensors, _ in tensors["factors.isolated"] = try .zeros([3, 2]) }
+    try refused("beyond 0 and 1") { tensors, _ in tensors["probes.figures"] = try .full([3, 3], 1.5) }
   }
 }
 
@@ -369,7 +418,8 @@ extension ModelConfiguration {
     #expect(calls == [5, 10, 12])
     let codes = try codes(model, cache)
     #expect(found.names == fixture.attributeNames)
-    #expect(found.scales == Array(repeating: AttributeDirections.defaultScale, count: 3))
+    let scale = AttributeDirections.defaultScale
+    #expect(found.factors(.isolated) == Array(repeating: StrengthFactors(add: scale, remove: scale), count: 3))
     for attribute in 0..<3 {
       // Photo i has attribute a where bit a of i is set.
       let isPositive = cache.sampleIndices.map { ($0 >> attribute) & 1 == 1 }
@@ -381,17 +431,17 @@ extension ModelConfiguration {
       #expect(found.positives[attribute] == positive.count)
       #expect(found.negatives[attribute] == negative.count)
       try expectClose(
-        values(found.vectors.select(0, attribute)), zip(positive.mean, negative.mean).map { $0 - $1 },
+        values(found.vectors(.meanDifference).select(0, attribute)), zip(positive.mean, negative.mean).map { $0 - $1 },
         fixture.attributeNames[attribute], tolerance: 1e-5, scale: positive.mean.map(abs).max()!)
     }
     func average(_ numbers: [Double]) -> Double { numbers.reduce(0, +) / Double(numbers.count) }
     let mean: [Double] = (0..<6).map { j in average(codes.map { $0[j] }) }
     try expectClose(values(found.codeMean), mean, "mean", tolerance: 1e-5)
-    let deviation: [Double] = (0..<6).map { j in
-      let squares: [Double] = codes.map { code in (code[j] - mean[j]) * (code[j] - mean[j]) }
-      return average(squares).squareRoot()
+    let covariance: [Double] = (0..<36).map { entry in
+      average(codes.map { code in (code[entry / 6] - mean[entry / 6]) * (code[entry % 6] - mean[entry % 6]) })
     }
-    try expectClose(values(found.codeDeviation), deviation, "deviation", tolerance: 1e-4)
+    let factor = try found.codeFactor.to(.float64)
+    try expectClose(values(factor.matmul(factor.transpose(0, 1))), covariance, "covariance", tolerance: 1e-4)
   }
 
   @Test func anAttributeThatNoPhotoHas() throws {

@@ -73,6 +73,9 @@ extension Engine {
       try expect(matrix.mean(dims: [0, 1], keepDim: true), [3.5], shape: [1, 1])
       try expect(matrix.norm(), [sqrt(91)], shape: [])
       try expect(matrix.matmul(matrix.transpose(0, 1)), [14, 32, 32, 77], shape: [2, 2])
+      let product = try Tensor([4, 2, 2, 5] as [Float], shape: [2, 2])
+      try expect(product.cholesky(), [2, 0, 1, 2], shape: [2, 2])
+      try expect(Tensor([8, 0] as [Float], shape: [2, 1]).choleskySolve(product.cholesky()), [2.5, -1], shape: [2, 1])
     }
 
     @Test func shapes() throws {

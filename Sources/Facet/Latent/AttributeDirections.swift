@@ -1,55 +1,163 @@
 import Foundation
 import Torch
 
-/// Directions in a model's latent space that change attributes, one for each label of the data set.
-///
-/// A direction is the mean latent mean of photos that have the attribute, less that of photos that
-/// don't, over the training partition (Toledo 2021; after Larsen et al. 2016).
+/// How the direction of an attribute comes from the photos' codes.
+public enum DirectionMethod: String, Sendable, CaseIterable, Codable {
+  /// The difference of the means, less what the labels that were not asked for explain of it.
+  case isolated
+  /// The mean code of photos that have the attribute, less that of photos that don't (Toledo 2021; after Larsen et al.
+  /// 2016). What goes along with the attribute in the data comes along.
+  case meanDifference = "mean-difference"
+}
+
+/// The factors on a direction at strength 1 and −1: enough to be seen as having the attribute, or lacking it.
+public struct StrengthFactors: Sendable, Equatable {
+  public var add: Double
+  public var remove: Double
+
+  public init(add: Double, remove: Double) { (self.add, self.remove) = (add, remove) }
+
+  subscript(strength: Double) -> Double { strength < 0 ? remove : add }
+}
+
+/// Directions in a model's latent space that change attributes, one for each label of the data set and for each
+/// ``CombinedDirection``, with the probes that see the attributes in a code.
 public struct AttributeDirections: Sendable {
-  /// The attributes' names, such as `Smiling`.
+  /// The attributes' names, such as `Smiling`: the labels, then the combined directions.
   public let names: [String]
-  /// Attributes × latent size, float32.
-  public let vectors: Tensor
-  /// Photos with and without each attribute that went into its direction.
+  /// The combined directions, the last of ``names``.
+  public let definitions: [CombinedDirection]
+  /// Photos with and without each attribute that went into its mean difference.
   public let positives: [Int]
   public let negatives: [Int]
-  /// The factor on a direction at strength 1.
-  public let scales: [Double]
-  /// Mean and standard deviation of the codes of the training photos, latent size each.
+  /// One for each of ``names``.
+  public let probes: AttributeProbes
+  /// The mean of the training photos' codes, latent size, float32.
   public let codeMean: Tensor
-  public let codeDeviation: Tensor
+  /// Lower triangular L, latent size × latent size, float32; the codes' covariance is L · Lᵀ.
+  public let codeFactor: Tensor
+  let vectorsByMethod: [DirectionMethod: Tensor]
+  let factorsByMethod: [DirectionMethod: [StrengthFactors]]
 
   /// The factor at strength 1 where nothing else is known: the way from the mean photo without the attribute to the
   /// mean photo with it, and half as far again.
   public static let defaultScale = 1.5
+  /// The most combined directions.
+  public static let maximumDefinitions = 200
 
-  static let file = "attributes.safetensors"
+  /// The names of the data set's labels, without the combined directions.
+  public var labelNames: [String] { Array(names.dropLast(definitions.count)) }
 
-  /// The step in latent space for an attribute at a strength, 1 × latent size.
+  /// One direction for each of ``names``: attributes × latent size, float32.
+  public func vectors(_ method: DirectionMethod) -> Tensor { vectorsByMethod[method]! }
+
+  /// One pair for each of ``names``.
+  public func factors(_ method: DirectionMethod) -> [StrengthFactors] { factorsByMethod[method]! }
+
+  /// The position of an attribute in ``names``; letter case does not matter.
   /// - Throws: ``AttributeError`` with the nearest names when there is no such attribute.
-  public func step(_ attribute: String, strength: Double) throws -> Tensor {
+  public func index(of attribute: String) throws -> Int {
     guard let index = names.firstIndex(where: { $0.lowercased() == attribute.lowercased() }) else {
       throw AttributeError(unknown: attribute, known: names)
     }
-    return try vectors.narrow(0, index..<index + 1) * (strength * scales[index])
+    return index
   }
+
+  /// The step in latent space for an attribute at a strength, 1 × latent size, float32.
+  /// - Parameters:
+  ///   - attribute: its name; letter case does not matter.
+  ///   - strength: 1 adds the attribute, −1 takes it away.
+  ///   - kept: attributes whose probes the step leaves where they are.
+  ///   - method: how the direction was found.
+  /// - Throws: ``AttributeError`` for a name that there is not, or one both asked for and kept.
+  public func step(
+    _ attribute: String, strength: Double, keeping kept: [String] = [], method: DirectionMethod = .isolated
+  ) throws -> Tensor {
+    let index = try index(of: attribute)
+    return try direction(index, keeping: kept, method) * (strength * factors(method)[index][strength])
+  }
+
+  /// The strength that brings an attribute's probe to a probability, were the moved code encoded again as it is.
+  /// Decoding and encoding lose some of a step: take this as a first guess where that matters.
+  /// - Parameters:
+  ///   - attribute: its name.
+  ///   - latent: the face's code, 1 × latent size.
+  ///   - probability: in 0 … 1; what lies within 0.001 of an end is taken as that far from it.
+  ///   - kept: attributes held still, as in ``step(_:strength:keeping:method:)``.
+  ///   - method: how the direction was found.
+  /// - Returns: a strength in ``AttributeEdit/range``.
+  /// - Throws: ``AttributeError`` as the step does, and where the direction does not move the probe.
+  public func strength(
+    of attribute: String, from latent: Tensor, to probability: Double, keeping kept: [String] = [],
+    method: DirectionMethod = .isolated
+  ) throws -> Double {
+    let index = try index(of: attribute)
+    let gain = try gain(of: direction(index, keeping: kept, method), on: index)
+    guard gain > 0 else { throw AttributeError(still: names[index], keeping: kept) }
+    let wanted = min(0.999, max(0.001, probability))
+    let present = try probes.logits(of: latent).select(1, index).item()
+    let difference = log(wanted / (1 - wanted)) - present
+    let strength = difference / (gain * factors(method)[index][difference])
+    return min(AttributeEdit.range.upperBound, max(AttributeEdit.range.lowerBound, strength))
+  }
+
+  /// How much a step of 1 along a direction moves a probe's log odds.
+  func gain(of direction: Tensor, on index: Int) throws -> Double {
+    try (direction.to(.float64) * probes.weights.select(0, index).to(.float64)).sum().item()
+  }
+
+  /// The direction with the kept attributes' probes held still: d − Σ Wᵀ (W Σ Wᵀ)⁻¹ W d, with the kept probes' weights
+  /// W and the codes' covariance Σ. Of all directions that leave the probes still it is the nearest, as the codes'
+  /// spread measures distance.
+  private func direction(_ index: Int, keeping kept: [String], _ method: DirectionMethod) throws -> Tensor {
+    let direction = try vectors(method).narrow(0, index..<index + 1)
+    let keptIndices = try Set(kept.map { try self.index(of: $0) }).sorted()
+    if keptIndices.contains(index) { throw AttributeError(asked: names[index]) }
+    guard !keptIndices.isEmpty else { return direction }
+    let weights = try probes.weights.indexSelect(0, Tensor(keptIndices.map(Int64.init))).to(.float64)
+    let factor = try codeFactor.to(.float64)
+    let spread = try factor.matmul(factor.transpose(0, 1).matmul(weights.transpose(0, 1)))
+    let among = try weights.matmul(spread)
+    let scale = try among.diagonal().mean().item()
+    let moved = try weights.matmul(direction.to(.float64).transpose(0, 1))
+    let correction = try spread.matmul(moved.choleskySolve(among.withRidge(max(1e-9 * scale, 1e-30)).cholesky()))
+    let held = try (direction.to(.float64) - correction.transpose(0, 1)).to(.float32)
+    // What the attribute loses to those that are kept is made up for, within reason.
+    let (before, after) = (try gain(of: direction, on: index), try gain(of: held, on: index))
+    guard before > 0, after > 0 else { return held }
+    return try held * min(Self.maximumCompensation, max(1, before / after))
+  }
+
+  private static let maximumCompensation = 2.0
 }
 
-/// An attribute that a bundle has no direction for.
+/// An attribute that a bundle cannot change as it was asked to.
 public struct AttributeError: Error, Equatable, CustomStringConvertible {
   public let attribute: String
+  /// The nearest names where there is no such attribute.
   public let suggestions: [String]
+  public let description: String
 
   init(unknown attribute: String, known: [String]) {
     self.attribute = attribute
-    let wanted = attribute.lowercased()
-    let near = known.map { (name: $0, distance: editDistance(wanted, $0.lowercased())) }
+    let wanted = attribute.lowercased().prefix(100)
+    let near = known.map { (name: $0, distance: editDistance(String(wanted), $0.lowercased())) }
       .filter { $0.distance <= max(2, wanted.count / 3) || $0.name.lowercased().contains(wanted) }
       .sorted { ($0.distance, $0.name) < ($1.distance, $1.name) }
     suggestions = near.isEmpty ? known : near.prefix(3).map(\.name)
+    description = "unknown attribute '\(attribute)'; try \(suggestions.joined(separator: ", "))"
   }
 
-  public var description: String { "unknown attribute '\(attribute)'; try \(suggestions.joined(separator: ", "))" }
+  init(asked attribute: String) {
+    (self.attribute, suggestions) = (attribute, [])
+    description = "'\(attribute)' is to be changed and kept; leave it out of one"
+  }
+
+  init(still attribute: String, keeping kept: [String]) {
+    (self.attribute, suggestions) = (attribute, [])
+    description = "the direction of '\(attribute)' does not change it"
+      + (kept.isEmpty ? "" : " with \(kept.joined(separator: ", ")) kept; keep less")
+  }
 }
 
 /// Levenshtein's distance between two words.
@@ -74,8 +182,10 @@ extension AttributeDirections {
   /// Finds the directions of all attributes in one pass: each photo is encoded once.
   /// - Parameters:
   ///   - samples: the training partition.
-  ///   - limit: the most positives, and the most negatives, that count for an attribute; the first in the list's order.
-  ///   - scale: the factor on each direction at strength 1.
+  ///   - limit: the most positives, and the most negatives, that count for a mean difference; the first in the list's
+  ///     order.
+  ///   - scale: the factor on each direction at strength 1; ``calibrated(with:on:calibration:only:device:progress:)``
+  ///     finds better ones.
   ///   - device: where the work is done.
   ///   - model: the model, for use.
   ///   - batchSize: photos encoded at once.
@@ -85,117 +195,196 @@ extension AttributeDirections {
     with model: any FaceVAE, in samples: DecodedCache, limit: Int = 10_000, scale: Double = defaultScale,
     batchSize: Int = 64, device: Device = .cpu, progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
   ) throws -> AttributeDirections {
-    let names = samples.dataset.attributeNames
-    let loader = BatchLoader(samples, options: .evaluation(batchSize: batchSize))
-    loader.start(epoch: 0)
-    model.setTraining(false)
-    var positives = ClassMeans(attributes: names.count, limit: limit)
-    var negatives = ClassMeans(attributes: names.count, limit: limit)
-    let latentSize = model.configuration.latentSize
-    var sum = try Tensor.zeros([latentSize], dtype: .float64)
-    var squares = try Tensor.zeros([latentSize], dtype: .float64)
-    var done = 0
-    try withoutGradients {
-      while let batch = loader.next() {
-        let codes = try model.encode(batch.imageTensor(on: device)).mean.to(.cpu).to(.float64)
-        try positives.add(codes, labels: batch.labels, where: 1)
-        try negatives.add(codes, labels: batch.labels, where: -1)
-        sum = try sum + codes.sum(dims: [0])
-        squares = try squares + codes.square().sum(dims: [0])
-        done += batch.count
-        progress(done, samples.count)
-      }
-    }
-    for (index, name) in names.enumerated() where positives.counts[index] == 0 || negatives.counts[index] == 0 {
-      throw TrainingError(
-        "attribute '\(name)' has \(positives.counts[index]) photos with it and \(negatives.counts[index]) without; "
-          + "a direction needs both")
-    }
-    let mean = try sum / Double(done)
-    let variance = try (squares / Double(done) - mean.square()).clamp(min: 0)
-    return AttributeDirections(
-      names: names,
-      vectors: try (positives.means() - negatives.means()).to(.float32),
-      positives: positives.counts, negatives: negatives.counts,
-      scales: Array(repeating: scale, count: names.count),
-      codeMean: try mean.to(.float32), codeDeviation: try variance.sqrt().to(.float32))
+    let photos = try EncodedPhotos(samples, with: model, batchSize: batchSize, device: device, progress: progress)
+    return try find(in: photos, limit: limit, scale: scale)
   }
 
-  /// Running sums in float64, so that the order of the photos does not show in float32.
-  private struct ClassMeans {
-    let limit: Int
-    private(set) var counts: [Int]
-    private var sums: Tensor?
-
-    init(attributes: Int, limit: Int) {
-      self.limit = limit
-      counts = Array(repeating: 0, count: attributes)
+  /// Finds the directions of all attributes, their probes and the codes' mean and covariance.
+  /// - Parameters:
+  ///   - photos: the training partition.
+  ///   - validation: photos to measure the probes on, if any.
+  ///   - definitions: combined directions; see ``defining(_:in:validation:limit:scale:)``.
+  ///   - limit: the most positives, and the most negatives, that count for a mean difference; the first in the list's
+  ///     order. Isolated directions and probes take all.
+  ///   - scale: the factor on each direction at strength 1.
+  /// - Throws: `TrainingError` when an attribute has no positives or no negatives, ``CombinedDirectionError``.
+  public static func find(
+    in photos: EncodedPhotos, validation: EncodedPhotos? = nil, definitions: [CombinedDirection] = [],
+    limit: Int = 10_000, scale: Double = defaultScale
+  ) throws -> AttributeDirections {
+    let groups = photos.groups()
+    for (name, group) in zip(photos.attributeNames, groups) where group.positives.isEmpty || group.negatives.isEmpty {
+      throw TrainingError(
+        "attribute '\(name)' has \(group.positives.count) photos with it and \(group.negatives.count) without; "
+          + "a direction needs both")
     }
-
-    mutating func add(_ codes: Tensor, labels: UnsafeMutableBufferPointer<Int8>, where value: Int8) throws {
-      let rows = codes.size(0)
-      var chosen = [Double](repeating: 0, count: counts.count * rows)  // attributes × rows
-      for row in 0..<rows {
-        for attribute in counts.indices
-        where labels[row * counts.count + attribute] == value && counts[attribute] < limit {
-          chosen[attribute * rows + row] = 1
-          counts[attribute] += 1
-        }
+    let statistics = try LatentStatistics(photos)
+    var result = AttributeDirections(
+      names: [], definitions: [], positives: [], negatives: [],
+      probes: AttributeProbes(
+        names: [], mean: try statistics.mean.to(.float32), weights: try .zeros([0, photos.latentSize]), biases: [],
+        figures: []),
+      codeMean: try statistics.mean.to(.float32), codeFactor: try statistics.factor().to(.float32),
+      vectorsByMethod: Dictionary(
+        uniqueKeysWithValues: try DirectionMethod.allCases.map { ($0, try .zeros([0, photos.latentSize])) }),
+      factorsByMethod: Dictionary(uniqueKeysWithValues: DirectionMethod.allCases.map { ($0, []) }))
+    var names = photos.attributeNames
+    var validationGroups = validation?.groups()
+    var allGroups = groups
+    for definition in definitions {
+      try allGroups.append(definition.checkedGroups(in: photos, beside: names))
+      try validation.map {
+        try validationGroups?.append(definition.groups($0.labels, attributes: $0.attributeNames))
       }
-      let partial = try Tensor(chosen, shape: [counts.count, rows]).matmul(codes)
-      sums = try sums.map { try $0 + partial } ?? partial
+      names.append(definition.name)
     }
+    result = try result.appending(
+      names, definitions, allGroups, in: photos, statistics, validation.map { ($0, validationGroups ?? []) },
+      limit: limit, scale: scale)
+    return result
+  }
 
-    func means() throws -> Tensor {
-      guard let sums else { throw TrainingError("there are no photos to find directions in") }
-      return try sums / Tensor(counts.map { Double(max(1, $0)) }, shape: [counts.count, 1])
+  /// These directions with one more, combined from labels.
+  /// - Parameters:
+  ///   - definition: what it is.
+  ///   - photos: the training partition.
+  ///   - validation: photos to measure its probe on, if any.
+  ///   - limit: the most photos on each side of its mean difference.
+  ///   - scale: the factor at strength 1.
+  /// - Throws: ``CombinedDirectionError``.
+  public func defining(
+    _ definition: CombinedDirection, in photos: EncodedPhotos, validation: EncodedPhotos? = nil, limit: Int = 10_000,
+    scale: Double = defaultScale
+  ) throws -> AttributeDirections {
+    guard photos.attributeNames == labelNames else { throw CombinedDirectionError.otherLabels }
+    guard definitions.count < Self.maximumDefinitions else {
+      throw CombinedDirectionError.tooMany(limit: Self.maximumDefinitions)
     }
+    let groups = try definition.checkedGroups(in: photos, beside: names)
+    let measured = try validation.map {
+      ($0, [try definition.groups($0.labels, attributes: $0.attributeNames)])
+    }
+    return try appending(
+      [definition.name], [definition], [groups], in: photos, LatentStatistics(photos), measured, limit: limit,
+      scale: scale)
+  }
+
+  /// Checks a combined direction's name and queries, without photos.
+  /// - Throws: ``CombinedDirectionError``.
+  public func check(_ definition: CombinedDirection) throws {
+    if names.contains(where: { $0.lowercased() == definition.name.lowercased() }) {
+      throw CombinedDirectionError.nameTaken(definition.name)
+    }
+    _ = try definition.groups([], attributes: labelNames)
+  }
+
+  /// These directions without a combined one.
+  /// - Throws: ``AttributeError`` when there is no such combined direction.
+  public func removing(_ name: String) throws -> AttributeDirections {
+    guard let position = definitions.firstIndex(where: { $0.name.lowercased() == name.lowercased() }) else {
+      throw AttributeError(unknown: name, known: definitions.map(\.name))
+    }
+    var definitions = definitions
+    definitions.remove(at: position)
+    let removed = labelNames.count + position
+    let left = names.indices.filter { $0 != removed }
+    let rows = try Tensor(left.map(Int64.init))
+    func pick<Element>(_ elements: [Element]) -> [Element] { left.map { elements[$0] } }
+    return AttributeDirections(
+      names: pick(names), definitions: definitions, positives: pick(positives), negatives: pick(negatives),
+      probes: AttributeProbes(
+        names: pick(names), mean: probes.mean, weights: try probes.weights.indexSelect(0, rows),
+        biases: pick(probes.biases), figures: pick(probes.figures)),
+      codeMean: codeMean, codeFactor: codeFactor, vectorsByMethod: try vectorsByMethod.mapValues { try $0.indexSelect(0, rows) },
+      factorsByMethod: factorsByMethod.mapValues(pick))
+  }
+
+  /// These directions with others behind them.
+  private func appending(
+    _ names: [String], _ definitions: [CombinedDirection], _ groups: [LabelGroups], in photos: EncodedPhotos,
+    _ statistics: LatentStatistics, _ validation: (EncodedPhotos, [LabelGroups])?, limit: Int, scale: Double
+  ) throws -> AttributeDirections {
+    let limited = groups.map { group in
+      LabelGroups(
+        positives: Array(group.positives.prefix(limit)), negatives: Array(group.negatives.prefix(limit)),
+        asked: group.asked)
+    }
+    let differences = try Self.differences(limited, photos.count)
+    let isolated = try Self.isolated(groups, in: photos, statistics)
+    let found: [DirectionMethod: Tensor] = [
+      .meanDifference: try photos.sums(differences).to(.float32), .isolated: try isolated.to(.float32),
+    ]
+    var probes = try AttributeProbes.fit(names, to: groups, in: photos, statistics: statistics, center: self.probes.mean)
+    if let (photos, groups) = validation { probes = try probes.measured(on: photos, groups) }
+    let scales = names.map { _ in StrengthFactors(add: scale, remove: scale) }
+    return AttributeDirections(
+      names: self.names + names, definitions: self.definitions + definitions,
+      positives: positives + limited.map(\.positives.count), negatives: negatives + limited.map(\.negatives.count),
+      probes: AttributeProbes(
+        names: self.probes.names + names, mean: probes.mean,
+        weights: try .cat([self.probes.weights, probes.weights]), biases: self.probes.biases + probes.biases,
+        figures: self.probes.figures + probes.figures),
+      codeMean: codeMean, codeFactor: codeFactor,
+      vectorsByMethod: Dictionary(
+        uniqueKeysWithValues: try vectorsByMethod.map { ($0.key, try .cat([$0.value, found[$0.key]!])) }),
+      factorsByMethod: factorsByMethod.mapValues { $0 + scales })
+  }
+
+  /// The differences of the group means less what the labels that were not asked for explain:
+  /// mean(Z | P) − mean(Z | N) − Σⱼ (mean(yⱼ | P) − mean(yⱼ | N)) · Rⱼ. For a single label that is its own effect, since
+  /// the residuals of least squares have the same mean on both sides.
+  static func isolated(
+    _ groups: [LabelGroups], in photos: EncodedPhotos, _ statistics: LatentStatistics
+  ) throws -> Tensor {
+    let differences = try differences(groups, photos.count)
+    let labels = photos.attributeNames.count
+    var isOther = [Double](repeating: 1, count: groups.count * labels)
+    for (row, group) in groups.enumerated() {
+      for label in group.asked { isOther[row * labels + label] = 0 }
+    }
+    let others = try differences.matmul(photos.presence()) * Tensor(isOther, shape: [groups.count, labels])
+    return try photos.sums(differences) - others.matmul(statistics.effects)
+  }
+
+  /// The matrix groups × photos that gives the differences of the groups' means.
+  private static func differences(_ groups: [LabelGroups], _ count: Int) throws -> Tensor {
+    var weights = [Double](repeating: 0, count: groups.count * count)
+    for (row, group) in groups.enumerated() {
+      for photo in group.positives { weights[row * count + photo] = 1 / Double(group.positives.count) }
+      for photo in group.negatives { weights[row * count + photo] = -1 / Double(group.negatives.count) }
+    }
+    return try Tensor(weights, shape: [groups.count, count])
   }
 }
 
-// MARK: On disk
-
-extension AttributeDirections {
-  /// Writes the directions into a bundle's folder, bound to its weights.
-  public func write(to bundle: ModelBundle) throws {
-    let tensors = [
-      "directions": vectors, "code_mean": codeMean, "code_deviation": codeDeviation,
-      "positives": try Tensor(positives.map(Int64.init)), "negatives": try Tensor(negatives.map(Int64.init)),
-      "scales": try Tensor(scales),
-    ]
-    let metadata = ["format": "facet-attributes-1", "model": bundle.fingerprint, "names": names.joined(separator: ",")]
-    try Tensor.save(tensors, metadata: metadata, to: bundle.url.appendingPathComponent(Self.file))
+extension CombinedDirection {
+  /// The groups where both are large enough and the name is free.
+  fileprivate func checkedGroups(in photos: EncodedPhotos, beside names: [String]) throws -> LabelGroups {
+    if names.contains(where: { $0.lowercased() == name.lowercased() }) { throw CombinedDirectionError.nameTaken(name) }
+    let groups = try groups(photos.labels, attributes: photos.attributeNames)
+    guard min(groups.positives.count, groups.negatives.count) >= Self.minimumPhotos else {
+      throw CombinedDirectionError.tooFewPhotos(
+        name: name, positives: groups.positives.count, negatives: groups.negatives.count)
+    }
+    return groups
   }
 
-  /// Reads the directions of a bundle.
-  /// - Throws: ``BundleError`` when there are none, or they belong to other weights.
-  public init(of bundle: ModelBundle) throws {
-    let url = bundle.url.appendingPathComponent(Self.file)
-    guard FileManager.default.fileExists(atPath: url.path) else {
-      throw BundleError(path: url.path, reason: "missing; make it with 'facet attributes --model \(bundle.url.path) --data DIR'")
-    }
-    let (tensors, metadata) = try Tensor.load(from: url)
-    func fault(_ reason: String) -> BundleError { BundleError(path: url.path, reason: reason) }
-    guard metadata["format"] == "facet-attributes-1" else { throw fault("not a file of attribute directions") }
-    guard metadata["model"] == bundle.fingerprint else {
-      throw fault("made for other weights; make it anew with 'facet attributes'")
-    }
-    let names = metadata["names"]?.split(separator: ",").map(String.init) ?? []
-    let latentSize = bundle.configuration.latentSize
-    func tensor(_ name: String, _ dtype: DType, _ shape: [Int]) throws -> Tensor {
-      guard let tensor = tensors[name], tensor.dtype == dtype, tensor.shape == shape else {
-        throw fault("'\(name)' is missing or not \(dtype) of shape \(shape)")
+  /// Of some definitions those that photos are enough for, and for each of the others why not.
+  public static func usable(
+    _ definitions: [CombinedDirection], in photos: EncodedPhotos
+  ) -> (definitions: [CombinedDirection], faults: [any Error]) {
+    var names = photos.attributeNames
+    var usable: [CombinedDirection] = []
+    var faults: [any Error] = []
+    for definition in definitions {
+      do {
+        _ = try definition.checkedGroups(in: photos, beside: names)
+        names.append(definition.name)
+        usable.append(definition)
+      } catch {
+        faults.append(error)
       }
-      return tensor
     }
-    guard !names.isEmpty else { throw fault("it names no attributes") }
-    self.names = names
-    vectors = try tensor("directions", .float32, [names.count, latentSize])
-    codeMean = try tensor("code_mean", .float32, [latentSize])
-    codeDeviation = try tensor("code_deviation", .float32, [latentSize])
-    positives = try tensor("positives", .int64, [names.count]).array(Int64.self).map(Int.init)
-    negatives = try tensor("negatives", .int64, [names.count]).array(Int64.self).map(Int.init)
-    scales = try tensor("scales", .float64, [names.count]).array()
-    guard scales.allSatisfy(\.isFinite), try vectors.isAllFinite() else { throw fault("it holds numbers that are not finite") }
+    return (usable, faults)
   }
 }

@@ -1,0 +1,123 @@
+import Foundation
+import Torch
+
+extension AttributeDirections {
+  static let file = "attributes.safetensors"
+  private static let format = "facet-attributes-2"
+  /// More than any data set's attributes, and so little that a forged file cannot ask for much.
+  private static let maximumNames = 10_000
+  private static let maximumMetadata = 1 << 20
+
+  /// Writes the directions into a bundle's folder, bound to its weights.
+  ///
+  /// Directions, probes and the covariance's factor are stored in float16.
+  /// - Throws: ``BundleError`` when they hold numbers that float16 does not; `FileError`.
+  public func write(to bundle: ModelBundle) throws {
+    let url = bundle.url.appendingPathComponent(Self.file)
+    var tensors = [
+      "probes.weights": try probes.weights.to(.float16), "probes.biases": try Tensor(probes.biases),
+      "probes.photos": try Tensor(probes.figures.map { Int64($0?.photos ?? 0) }),
+      "probes.figures": try Tensor(
+        probes.figures.flatMap { [$0?.accuracy ?? 0, $0?.share ?? 0, $0?.calibrationError ?? 0] }.map(Float.init),
+        shape: [names.count, 3]),
+      "code_mean": codeMean, "code_factor": try codeFactor.to(.float16),
+      "positives": try Tensor(positives.map(Int64.init)), "negatives": try Tensor(negatives.map(Int64.init)),
+    ]
+    for method in DirectionMethod.allCases {
+      tensors["directions.\(method.rawValue)"] = try vectors(method).to(.float16)
+      tensors["factors.\(method.rawValue)"] = try Tensor(
+        factors(method).flatMap { [Float($0.add), Float($0.remove)] }, shape: [names.count, 2])
+    }
+    for (name, tensor) in tensors where try !tensor.isAllFinite() {
+      throw BundleError(path: url.path, reason: "'\(name)' has no place in float16; the model's codes are out of range")
+    }
+    let metadata = [
+      "format": Self.format, "model": bundle.fingerprint, "names": try JSON.encode(names),
+      "definitions": try JSON.encode(definitions),
+    ]
+    try Tensor.save(tensors, metadata: metadata, to: url)
+  }
+
+  /// Reads the directions of a bundle.
+  /// - Throws: ``BundleError`` when there are none, or they belong to other weights.
+  public init(of bundle: ModelBundle) throws {
+    let url = bundle.url.appendingPathComponent(Self.file)
+    let remedy = "make it with 'facet attributes --model \(bundle.url.path) --data DIR'"
+    guard FileManager.default.fileExists(atPath: url.path) else {
+      throw BundleError(path: url.path, reason: "missing; \(remedy)")
+    }
+    let (tensors, metadata) = try Tensor.load(from: url)
+    func fault(_ reason: String) -> BundleError { BundleError(path: url.path, reason: reason) }
+    guard let format = metadata["format"], format.hasPrefix("facet-attributes-") else {
+      throw fault("not a file of attribute directions")
+    }
+    guard format == Self.format else { throw fault("made by another version of Facet (\(format)); \(remedy)") }
+    guard metadata["model"] == bundle.fingerprint else { throw fault("made for other weights; \(remedy)") }
+
+    func decoded<Value: Decodable>(_ key: String, _: Value.Type) throws -> Value {
+      guard let text = metadata[key], text.utf8.count <= Self.maximumMetadata,
+        let value = try? JSON.decode(Value.self, text)
+      else { throw fault("its \(key) cannot be read") }
+      return value
+    }
+    let names = try decoded("names", [String].self)
+    let definitions = try decoded("definitions", [CombinedDirection].self)
+    guard !names.isEmpty else { throw fault("it names no attributes") }
+    guard names.count <= Self.maximumNames, Set(names.map { $0.lowercased() }).count == names.count else {
+      throw fault("it names too many attributes, or one twice")
+    }
+    guard definitions.count <= min(Self.maximumDefinitions, names.count - 1),
+      definitions.map(\.name) == names.suffix(definitions.count)
+    else { throw fault("its definitions are not of its last attributes") }
+    do {
+      for definition in definitions { _ = try definition.groups([], attributes: Array(names.dropLast(definitions.count))) }
+    } catch {
+      throw fault("a definition cannot be read: \(error)")
+    }
+
+    let (count, latentSize) = (names.count, bundle.configuration.latentSize)
+    func tensor(_ name: String, _ dtype: DType, _ shape: [Int]) throws -> Tensor {
+      guard let tensor = tensors[name], tensor.dtype == dtype, tensor.shape == shape else {
+        throw fault("'\(name)' is missing or not \(dtype) of shape \(shape)")
+      }
+      guard try tensor.isAllFinite() else { throw fault("'\(name)' holds numbers that are not finite") }
+      return dtype == .float16 ? try tensor.to(.float32) : tensor
+    }
+    func counts(_ name: String) throws -> [Int] {
+      let counts = try tensor(name, .int64, [count]).array(Int64.self)
+      guard counts.allSatisfy({ $0 >= 0 }) else { throw fault("'\(name)' holds numbers below 0") }
+      return counts.map(Int.init)
+    }
+    let photos = try counts("probes.photos")
+    let figures = try tensor("probes.figures", .float32, [count, 3]).array(Float.self).map(Double.init)
+    guard figures.allSatisfy((0...1).contains) else { throw fault("'probes.figures' holds numbers beyond 0 and 1") }
+    let codeMean = try tensor("code_mean", .float32, [latentSize])
+    self.names = names
+    self.definitions = definitions
+    self.codeMean = codeMean
+    codeFactor = try tensor("code_factor", .float16, [latentSize, latentSize])
+    positives = try counts("positives")
+    negatives = try counts("negatives")
+    probes = AttributeProbes(
+      names: names, mean: codeMean, weights: try tensor("probes.weights", .float16, [count, latentSize]),
+      biases: try tensor("probes.biases", .float64, [count]).array(),
+      figures: photos.enumerated().map { index, photos in
+        photos == 0
+          ? nil
+          : AttributeProbes.Figures(
+            photos: photos, accuracy: figures[index * 3], share: figures[index * 3 + 1],
+            calibrationError: figures[index * 3 + 2])
+      })
+    vectorsByMethod = Dictionary(
+      uniqueKeysWithValues: try DirectionMethod.allCases.map {
+        ($0, try tensor("directions.\($0.rawValue)", .float16, [count, latentSize]))
+      })
+    factorsByMethod = Dictionary(
+      uniqueKeysWithValues: try DirectionMethod.allCases.map { method in
+        let name = "factors.\(method.rawValue)"
+        let numbers = try tensor(name, .float32, [count, 2]).array(Float.self).map(Double.init)
+        guard numbers.allSatisfy({ $0 > 0 && $0 <= 100 }) else { throw fault("'\(name)' holds numbers beyond 0 and 100") }
+        return (method, (0..<count).map { StrengthFactors(add: numbers[$0 * 2], remove: numbers[$0 * 2 + 1]) })
+      })
+  }
+}

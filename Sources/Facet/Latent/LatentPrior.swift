@@ -1,0 +1,58 @@
+import Torch
+
+/// A distribution of latent codes, to draw new faces from.
+public struct LatentPrior: Sendable {
+  public enum Kind: String, Sendable, CaseIterable {
+    /// The normal distribution with the mean and covariance of the training photos' codes: these do not follow N(0, 1).
+    case fitted
+    /// N(0, 1), towards which training pulls each code.
+    case standardNormal = "standard-normal"
+  }
+
+  /// The most codes drawn at once.
+  public static let maximumCount = 10_000
+
+  public let kind: Kind
+  private let mean: Tensor
+  private let factor: Tensor?
+
+  public init(_ kind: Kind, of directions: AttributeDirections) throws {
+    self.kind = kind
+    switch kind {
+    case .fitted: (mean, factor) = (directions.codeMean, directions.codeFactor)
+    case .standardNormal: (mean, factor) = (try .zeros(directions.codeMean.shape), nil)
+    }
+  }
+
+  /// The temperature where none is given. Fitted at 1, a share of the faces is distorted: the codes are not quite
+  /// normal.
+  public var defaultTemperature: Double { kind == .fitted ? 0.75 : 1 }
+
+  /// Draws codes, count × latent size, float32.
+  /// - Parameters:
+  ///   - count: at least 1, at most ``maximumCount``.
+  ///   - seed: the same seed gives the same codes; fewer of them are the first of more.
+  ///   - temperature: on the deviation from the mean, at least 0; `nil` for ``defaultTemperature``.
+  /// - Throws: ``LatentPriorError`` for a count or a temperature out of its range.
+  public func sample(count: Int, seed: UInt64, temperature: Double? = nil) throws -> Tensor {
+    let temperature = temperature ?? defaultTemperature
+    guard (1...Self.maximumCount).contains(count) else {
+      throw LatentPriorError(description: "\(count) codes were asked for; take 1 to \(Self.maximumCount)")
+    }
+    guard temperature >= 0, temperature <= 10 else {
+      throw LatentPriorError(description: "the temperature is \(temperature); take 0 to 10")
+    }
+    let noise = try Tensor.stack(
+      (0..<count).map { index in
+        var mixed = SplitMix64(seed, UInt64(index))
+        return try .randn(mean.shape, generator: Generator(seed: mixed.next()))
+      })
+    let spread = try factor.map { try noise.matmul($0.transpose(0, 1)) } ?? noise
+    return try mean + spread * temperature
+  }
+}
+
+/// A request for codes that a prior cannot answer.
+public struct LatentPriorError: Error, Equatable, CustomStringConvertible {
+  public let description: String
+}

@@ -1,0 +1,191 @@
+import ArgumentParser
+import Facet
+import Foundation
+import Torch
+
+struct AttributesCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "attributes",
+    abstract: "Find the attribute directions of a model and store them in its bundle.",
+    discussion: """
+      'find', which needs not be written, finds a direction for each label of a data set, two ways, the probes that \
+      see it, and how far strength 1 goes. 'define' adds directions between photos that queries over the labels choose.
+
+      A query has names of labels, each by itself or with =1 or =-1, '!' for not, '&', '|' and parentheses.
+
+      Examples:
+        facet attributes --model runs/a --data celeba
+        facet attributes define bearded_blond --positives 'No_Beard=-1 & Blond_Hair' --negatives No_Beard \
+      --within Male --model runs/a --data celeba
+        facet attributes remove bearded_blond --model runs/a
+      """,
+    subcommands: [Find.self, Define.self, Remove.self], defaultSubcommand: Find.self)
+
+  struct Find: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Find the directions of all attributes anew.",
+      discussion: """
+        Each photo of the train partition is encoded once for all attributes; where there is a val partition, the \
+        probes are measured on it. Combined directions that the bundle has, and those of the article, are made anew too.
+
+        Examples:
+          facet attributes --model runs/a --data celeba
+          facet attributes --model runs/a --data celeba --limit 2000 --device cuda
+        """)
+
+    @OptionGroup var source: SourceOptions
+
+    func run() throws {
+      let (bundle, photos) = try source.open()
+      var wanted = CombinedDirection.articles
+      if let present = try? AttributeDirections(of: bundle) {
+        let names = Set(wanted.map(\.name))
+        wanted += present.definitions.filter { !names.contains($0.name) }
+      }
+      let (definitions, faults) = CombinedDirection.usable(wanted, in: photos.training)
+      // Labels of another data set than CelebA are no reason to speak of the article's directions.
+      for case let fault as CombinedDirectionError in faults {
+        if case .badQuery = fault { continue }
+        note("left out: \(fault)")
+      }
+      note("fitting \(photos.training.attributeNames.count + definitions.count) probes")
+      let found = try AttributeDirections.find(
+        in: photos.training, validation: photos.validation, definitions: definitions, limit: source.limit,
+        scale: source.scale ?? AttributeDirections.defaultScale)
+      let directions = try source.calibrate(found, of: bundle, on: photos.training)
+      try directions.write(to: bundle)
+      let combined = definitions.isEmpty ? "" : ", \(definitions.count) of them combined"
+      print("\(directions.names.count) directions from \(photos.training.count) photos\(combined), stored in \(bundle.url.path)")
+      let figures = directions.probes.figures.prefix(directions.labelNames.count).compactMap(\.self)
+      guard !figures.isEmpty else { return }
+      func mean(_ figure: (AttributeProbes.Figures) -> Double) -> Double {
+        figures.map(figure).reduce(0, +) / Double(figures.count)
+      }
+      print(
+        String(
+          format: "probes on %d photos of val: accuracy %.3f (base rate %.3f), calibration error %.3f in the mean",
+          photos.validation?.count ?? 0, mean(\.accuracy), mean(\.baseRate), mean(\.calibrationError)))
+    }
+  }
+
+  struct Define: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Add a direction between photos that queries choose.",
+      discussion: """
+        Example:
+          facet attributes define blond_beard --positives 'No_Beard=-1 & Blond_Hair=1' --negatives No_Beard=1 \
+        --within Male=1 --model runs/a --data celeba
+        """)
+
+    @Argument(help: "The new attribute's name: letters, digits, '_' and '-'.")
+    var name: String
+    @Option(help: "A query for the photos that have it.")
+    var positives: String
+    @Option(help: "A query for the photos that lack it; default: all that are not positive.")
+    var negatives: String?
+    @Option(help: "A query for the photos that are looked at; default: all.")
+    var within: String?
+    @Flag(help: "Replace the definition of that name.")
+    var replace = false
+    @OptionGroup var source: SourceOptions
+
+    func run() throws {
+      let bundle = try source.bundle()
+      var directions = try AttributeDirections(of: bundle)
+      if replace, directions.definitions.contains(where: { $0.name.lowercased() == name.lowercased() }) {
+        directions = try directions.removing(name)
+      } else if directions.definitions.contains(where: { $0.name.lowercased() == name.lowercased() }) {
+        throw CommandError("\(CombinedDirectionError.nameTaken(name)); add --replace to define it anew")
+      }
+      let definition = CombinedDirection(name, positives: positives, negatives: negatives, within: within)
+      // Before minutes of work.
+      try directions.check(definition)
+      let photos = try source.encode(with: bundle)
+      let defined = try directions.defining(
+        definition, in: photos.training, validation: photos.validation, limit: source.limit,
+        scale: source.scale ?? AttributeDirections.defaultScale)
+      let last = defined.names.count - 1
+      try source.calibrate(defined, of: bundle, on: photos.training, only: [last]).write(to: bundle)
+      print(
+        "\(name): \(defined.positives[last]) photos have it, \(defined.negatives[last]) lack it; stored in \(bundle.url.path)")
+    }
+  }
+
+  struct Remove: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Take a combined direction out of a bundle.",
+      discussion: """
+        Example:
+          facet attributes remove blond_beard --model runs/a
+        """)
+
+    @Argument(help: "The combined direction's name.")
+    var name: String
+    @Option(help: "Folder of the model bundle.", completion: .directory)
+    var model: String
+
+    func run() throws {
+      let bundle = try ModelBundle(contentsOf: URL(fileURLWithPath: model, isDirectory: true))
+      try AttributeDirections(of: bundle).removing(name).write(to: bundle)
+    }
+  }
+
+  /// The model, the photos, and what counts.
+  struct SourceOptions: ParsableArguments {
+    @Option(help: "Folder of the model bundle.", completion: .directory)
+    var model: String
+    @Option(help: "Folder laid out as CelebA; its train partition is used, masks are not needed.", completion: .directory)
+    var data: String
+    @Option(help: "The most photos with, and the most without, that count for an attribute's mean difference.")
+    var limit = 10_000
+    @Option(help: "The most photos that each factor at strength 1 is measured on.")
+    var photos = StrengthCalibration().photos
+    @Option(help: "The factor at strength 1 for all directions, instead of measuring it.")
+    var scale: Double?
+    @OptionGroup var engine: EngineOptions
+
+    func validate() throws {
+      if limit < 1 { throw ValidationError("--limit must be above 0") }
+      if !(8...10_000).contains(photos) { throw ValidationError("--photos must be from 8 to 10000") }
+      if let scale, !(scale > 0 && scale <= 10) { throw ValidationError("--scale must be above 0 and at most 10") }
+    }
+
+    func bundle() throws -> ModelBundle {
+      try ModelBundle(contentsOf: URL(fileURLWithPath: model, isDirectory: true), device: engine.prepare())
+    }
+
+    func open() throws -> (ModelBundle, (training: EncodedPhotos, validation: EncodedPhotos?)) {
+      let bundle = try bundle()
+      return (bundle, try encode(with: bundle))
+    }
+
+    func encode(with bundle: ModelBundle) throws -> (training: EncodedPhotos, validation: EncodedPhotos?) {
+      let device = try engine.prepare()
+      let dataset = try CelebA(
+        directory: URL(fileURLWithPath: data, isDirectory: true), configuration: .encoding(bundle.configuration))
+      func encode(_ partition: Partition) throws -> EncodedPhotos {
+        let samples = try FacetCLI.open(dataset, partition)
+        let report = ProgressReport("attributes \(partition.rawValue)", total: samples.count, unit: "photos")
+        let photos = try EncodedPhotos(samples, with: bundle.model, device: device) { done, _ in report.update(done) }
+        report.finish()
+        return photos
+      }
+      return (try encode(.train), dataset.indices(of: .validation).isEmpty ? nil : try encode(.validation))
+    }
+
+    func calibrate(
+      _ directions: AttributeDirections, of bundle: ModelBundle, on photos: EncodedPhotos, only: [Int]? = nil
+    ) throws -> AttributeDirections {
+      if scale != nil { return directions }
+      var calibration = StrengthCalibration()
+      calibration.photos = self.photos
+      let total = (only ?? Array(directions.names.indices)).count * 2 * DirectionMethod.allCases.count
+      let report = ProgressReport("strengths", total: total, unit: "factors")
+      let result = try directions.calibrated(
+        with: bundle.model, on: photos, calibration: calibration, only: only, device: engine.prepare()
+      ) { done, _ in report.update(done) }
+      report.finish()
+      return result
+    }
+  }
+}
