@@ -36,8 +36,9 @@ extension Picture {
   /// - Precondition: three channels; four in the patch.
   public mutating func change(by patch: FloatPicture, place: Similarity) {
     precondition(channels == 3 && patch.channels == 4, "a colour picture, and a patch of offset and slope")
-    let changes = stride(from: 0, to: patch.values.count, by: 4).map { i in
-      SIMD4(255 * patch.values[i], 255 * patch.values[i + 1], 255 * patch.values[i + 2], patch.values[i + 3])
+    let values = patch.values
+    let changes = stride(from: 0, to: values.count, by: 4).map { i -> SIMD4<Float> in
+      SIMD4<Float>(values[i], values[i + 1], values[i + 2], values[i + 3]) * SIMD4<Float>(255, 255, 255, 1)
     }
     let (right, bottom) = (Double(patch.width), Double(patch.height))
     let corners = [(0, 0), (right, 0), (0, bottom), (right, bottom)].map { place(Point(x: $0.0, y: $0.1)) }
