@@ -48,7 +48,7 @@ import Testing
 
   /// A small change moves a colour that sRGB does not have by as little.
   @Test func coloursBeyondSRGBStay() throws {
-    let green = (0..<Self.width * Self.height).flatMap { _ in [UInt8(20), 250, 30] }
+    let green = (0..<Self.width * Self.height).flatMap { _ -> [UInt8] in [20, 250, 30] }
     var photo = try Photo(data: Self.file(profile: Self.adobe, green))
     let clipped = photo.picture[0, 0].map { $0 }
     #expect(clipped[0] == 0)
@@ -109,7 +109,7 @@ import Testing
   }
 
   @Test func sixteenBitsAsJPEG() throws {
-    let values = Drawn.gradient(Self.width, Self.height).pixels.flatMap { [0x40, $0] }
+    let values = Drawn.gradient(Self.width, Self.height).pixels.flatMap { value -> [UInt8] in [0x40, value] }
     let photo = try Photo(data: Self.file(bits: 16, values))
     let again = try Photo(data: photo.encoded(as: .jpeg, quality: 98))
     #expect(again.source == nil && Drawn.largestDifference(again.picture, photo.picture) < 8)
@@ -237,7 +237,7 @@ import Testing
 
   @Test(.enabled(if: writes(.heic), "this libvips writes no HEIC"))
   func heicOfTwelveBits() throws {
-    let values = Drawn.gradient(Self.width, Self.height).pixels.flatMap { [0x40, $0] }
+    let values = Drawn.gradient(Self.width, Self.height).pixels.flatMap { value -> [UInt8] in [0x40, value] }
     let photo = try Photo(data: Self.file(bits: 16, profile: Self.adobe, values))
     let again = try Photo(data: photo.encoded(as: .heic))
     #expect(again.format == .heic && again.metadata?["icc-profile-data"] == Self.adobe)
