@@ -55,7 +55,8 @@ struct AttributesCommand: ParsableCommand {
       let directions = try source.calibrate(found, of: bundle, on: photos.training)
       try directions.write(to: bundle)
       let combined = definitions.isEmpty ? "" : ", \(definitions.count) of them combined"
-      print("\(directions.names.count) directions from \(photos.training.count) photos\(combined), stored in \(bundle.url.path)")
+      let count = photos.training.count
+      print("\(directions.names.count) directions from \(count) photos\(combined), stored in \(bundle.url.path)")
       let figures = directions.probes.figures.prefix(directions.labelNames.count).compactMap(\.self)
       guard !figures.isEmpty else { return }
       func mean(_ figure: (AttributeProbes.Figures) -> Double) -> Double {
@@ -107,7 +108,8 @@ struct AttributesCommand: ParsableCommand {
       let last = defined.names.count - 1
       try source.calibrate(defined, of: bundle, on: photos.training, only: [last]).write(to: bundle)
       print(
-        "\(name): \(defined.positives[last]) photos have it, \(defined.negatives[last]) lack it; stored in \(bundle.url.path)")
+        "\(name): \(defined.positives[last]) photos have it, \(defined.negatives[last]) lack it; "
+          + "stored in \(bundle.url.path)")
     }
   }
 
@@ -134,7 +136,7 @@ struct AttributesCommand: ParsableCommand {
   struct SourceOptions: ParsableArguments {
     @Option(help: "Folder of the model bundle.", completion: .directory)
     var model: String
-    @Option(help: "Folder laid out as CelebA; its train partition is used, masks are not needed.", completion: .directory)
+    @Option(help: "Folder laid out as CelebA, masks are not needed; train is used, val to measure.", completion: .directory)
     var data: String
     @Option(help: "The most photos with, and the most without, that count for an attribute's mean difference.")
     var limit = 10_000

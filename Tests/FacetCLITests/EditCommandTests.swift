@@ -163,7 +163,7 @@ struct EditCommandTests {
     }
     #expect(inspections.map(\.file) == [photo, program.path("b.png")])
     #expect(inspections[0].face.width == 144 && inspections[0].attributes.count == 40)
-    #expect(inspections[0].attributes.values.allSatisfy((0...1).contains))
+    #expect(inspections[0].attributes.values.allSatisfy { (0...1).contains($0) })
     #expect(try #require(inspections[0].attributes["Smiling"]) > 0.5)
 
     let refused = try program.run(["inspect"] + photos + ["--aligned"])

@@ -16,9 +16,9 @@ import Testing
 
   @Test func labelsAndSigns() throws {
     let all = Array(0..<16)
-    let (smiling, male, beardless) = ({ $0 & 1 == 1 }, { $0 & 2 == 2 }, { $0 & 4 == 4 }) as (
-      (Int) -> Bool, (Int) -> Bool, (Int) -> Bool
-    )
+    func smiling(_ bits: Int) -> Bool { bits & 1 == 1 }
+    func male(_ bits: Int) -> Bool { bits & 2 == 2 }
+    func beardless(_ bits: Int) -> Bool { bits & 4 == 4 }
     #expect(try matches("Smiling") == all.filter(smiling))
     #expect(try matches("smiling=1") == all.filter(smiling))
     #expect(try matches(" Smiling = -1 ") == all.filter { !smiling($0) })

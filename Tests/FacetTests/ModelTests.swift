@@ -376,7 +376,8 @@ extension ModelConfiguration {
       $1["definitions"] = #"[{"name":"smiling_man","positives":"Other"}]"#
     }
     try refused("is missing or not") { $1["names"] = #"["Male","smiling_man"]"#; $1["definitions"] = "[]" }
-    for name in ["directions.isolated", "directions.mean-difference", "probes.weights", "factors.isolated", "code_factor"] {
+    let arrays = ["directions.isolated", "directions.mean-difference", "probes.weights", "factors.isolated", "code_factor"]
+    for name in arrays {
       try refused("'\(name)' is missing") { tensors, _ in tensors[name] = nil }
       try refused("'\(name)' is missing or not") { tensors, _ in tensors[name] = try tensors[name]!.to(.float64) }
       try refused("not finite") { tensors, _ in tensors[name] = try tensors[name]! * Double.nan }
@@ -437,8 +438,12 @@ extension ModelConfiguration {
     func average(_ numbers: [Double]) -> Double { numbers.reduce(0, +) / Double(numbers.count) }
     let mean: [Double] = (0..<6).map { j in average(codes.map { $0[j] }) }
     try expectClose(values(found.codeMean), mean, "mean", tolerance: 1e-5)
-    let covariance: [Double] = (0..<36).map { entry in
-      average(codes.map { code in (code[entry / 6] - mean[entry / 6]) * (code[entry % 6] - mean[entry % 6]) })
+    var covariance: [Double] = []
+    for i in 0..<6 {
+      for j in 0..<6 {
+        let products: [Double] = codes.map { code in (code[i] - mean[i]) * (code[j] - mean[j]) }
+        covariance.append(average(products))
+      }
     }
     let factor = try found.codeFactor.to(.float64)
     try expectClose(values(factor.matmul(factor.transpose(0, 1))), covariance, "covariance", tolerance: 1e-4)

@@ -70,7 +70,8 @@ extension AttributeDirections {
       definitions.map(\.name) == names.suffix(definitions.count)
     else { throw fault("its definitions are not of its last attributes") }
     do {
-      for definition in definitions { _ = try definition.groups([], attributes: Array(names.dropLast(definitions.count))) }
+      let labels = Array(names.dropLast(definitions.count))
+      for definition in definitions { _ = try definition.groups([], attributes: labels) }
     } catch {
       throw fault("a definition cannot be read: \(error)")
     }
@@ -116,7 +117,9 @@ extension AttributeDirections {
       uniqueKeysWithValues: try DirectionMethod.allCases.map { method in
         let name = "factors.\(method.rawValue)"
         let numbers = try tensor(name, .float32, [count, 2]).array(Float.self).map(Double.init)
-        guard numbers.allSatisfy({ $0 > 0 && $0 <= 100 }) else { throw fault("'\(name)' holds numbers beyond 0 and 100") }
+        guard numbers.allSatisfy({ $0 > 0 && $0 <= 100 }) else {
+          throw fault("'\(name)' holds numbers beyond 0 and 100")
+        }
         return (method, (0..<count).map { StrengthFactors(add: numbers[$0 * 2], remove: numbers[$0 * 2 + 1]) })
       })
   }

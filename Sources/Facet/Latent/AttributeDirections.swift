@@ -295,7 +295,8 @@ extension AttributeDirections {
       probes: AttributeProbes(
         names: pick(names), mean: probes.mean, weights: try probes.weights.indexSelect(0, rows),
         biases: pick(probes.biases), figures: pick(probes.figures)),
-      codeMean: codeMean, codeFactor: codeFactor, vectorsByMethod: try vectorsByMethod.mapValues { try $0.indexSelect(0, rows) },
+      codeMean: codeMean, codeFactor: codeFactor,
+      vectorsByMethod: try vectorsByMethod.mapValues { try $0.indexSelect(0, rows) },
       factorsByMethod: factorsByMethod.mapValues(pick))
   }
 
@@ -314,7 +315,8 @@ extension AttributeDirections {
     let found: [DirectionMethod: Tensor] = [
       .meanDifference: try photos.sums(differences).to(.float32), .isolated: try isolated.to(.float32),
     ]
-    var probes = try AttributeProbes.fit(names, to: groups, in: photos, statistics: statistics, center: self.probes.mean)
+    var probes = try AttributeProbes.fit(
+      names, to: groups, in: photos, statistics: statistics, center: self.probes.mean)
     if let (photos, groups) = validation { probes = try probes.measured(on: photos, groups) }
     let scales = names.map { _ in StrengthFactors(add: scale, remove: scale) }
     return AttributeDirections(
@@ -331,8 +333,8 @@ extension AttributeDirections {
   }
 
   /// The differences of the group means less what the labels that were neither asked for nor parts of those explain:
-  /// mean(Z | P) − mean(Z | N) − Σⱼ (mean(yⱼ | P) − mean(yⱼ | N)) · Rⱼ. For a single label without parts that is its own effect, since
-  /// the residuals of least squares have the same mean on both sides.
+  /// mean(Z | P) − mean(Z | N) − Σⱼ (mean(yⱼ | P) − mean(yⱼ | N)) · Rⱼ. For a single label without parts that is its own
+  /// effect, since the residuals of least squares have the same mean on both sides.
   static func isolated(
     _ groups: [LabelGroups], in photos: EncodedPhotos, _ statistics: LatentStatistics
   ) throws -> Tensor {

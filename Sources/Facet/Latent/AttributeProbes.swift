@@ -53,8 +53,8 @@ extension AttributeProbes {
 
   /// Fits one probe to each pair of groups, all at once.
   ///
-  /// The Hessian of the cross entropy nowhere passes ¼ XᵀX (Böhning and Lindsay 1988), which is the same for all probes: one
-  /// factorisation serves every step of all of them, where Newton's method takes one a step and probe. Momentum with
+  /// The Hessian of the cross entropy nowhere passes ¼ XᵀX (Böhning and Lindsay 1988), which is the same for all probes:
+  /// one factorisation serves every step of all of them, where Newton's method takes one a step and probe. Momentum with
   /// restarts (O'Donoghue and Candès 2015) makes up for the shorter steps.
   static func fit(
     _ names: [String], to groups: [LabelGroups], in photos: EncodedPhotos, statistics: LatentStatistics, center: Tensor,
@@ -87,7 +87,9 @@ extension AttributeProbes {
         + ridge.unsqueeze(1) * ahead
       let step = try gradient.choleskySolve(factor)
       let decrease = try (gradient * step).sum(dims: [0]).array(Double.self)
-      guard decrease.allSatisfy(\.isFinite) else { throw TrainingError("the codes are not finite; the model is broken") }
+      guard decrease.allSatisfy(\.isFinite) else {
+        throw TrainingError("the codes are not finite; the model is broken")
+      }
       if decrease.allSatisfy({ $0 < 1e-8 }) { break }
       let next = try ahead - step
       let moved = try next - weights
@@ -110,7 +112,7 @@ extension AttributeProbes {
   /// The same probes with figures over photos.
   /// - Parameter groups: of these photos, one pair a probe.
   func measured(on photos: EncodedPhotos, _ groups: [LabelGroups]) throws -> AttributeProbes {
-    let probabilities = try logits(of: photos.codes).to(.float64).sigmoid().transpose(0, 1).contiguous().array(Double.self)
+    let probabilities = try logits(of: photos.codes).to(.float64).sigmoid().transpose(0, 1).array(Double.self)
     let figures = groups.enumerated().map { probe, groups -> Figures? in
       let row = probabilities[probe * photos.count..<(probe + 1) * photos.count]
       func pairs(_ rows: [Int], _ label: Bool) -> [(Double, Bool)] { rows.map { (row[row.startIndex + $0], label) } }

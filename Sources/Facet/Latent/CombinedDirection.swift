@@ -20,9 +20,9 @@ public struct CombinedDirection: Codable, Sendable, Equatable {
 
   /// The article's own set: beards against none, and women with an attribute against women without.
   public static let articles = [
-    CombinedDirection("black_beard", positives: "No_Beard=-1 & Black_Hair=1", negatives: "No_Beard=1", within: "Male=1"),
-    CombinedDirection("blond_beard", positives: "No_Beard=-1 & Blond_Hair=1", negatives: "No_Beard=1", within: "Male=1"),
-    CombinedDirection("gray_beard", positives: "No_Beard=-1 & Gray_Hair=1", negatives: "No_Beard=1", within: "Male=1"),
+    beard("black_beard", hair: "Black_Hair"),
+    beard("blond_beard", hair: "Blond_Hair"),
+    beard("gray_beard", hair: "Gray_Hair"),
     CombinedDirection("male_no_beard", positives: "No_Beard=1", within: "Male=1"),
     CombinedDirection("female_blond", positives: "Blond_Hair=1", within: "Male=-1"),
     CombinedDirection("female_eyeglasses", positives: "Eyeglasses=1", within: "Male=-1"),
@@ -31,6 +31,10 @@ public struct CombinedDirection: Codable, Sendable, Equatable {
     CombinedDirection("female_smiling", positives: "Smiling=1", within: "Male=-1"),
     CombinedDirection("female_young", positives: "Young=1", within: "Male=-1"),
   ]
+
+  private static func beard(_ name: String, hair: String) -> CombinedDirection {
+    CombinedDirection(name, positives: "No_Beard=-1 & \(hair)=1", negatives: "No_Beard=1", within: "Male=1")
+  }
 
   /// The two groups among photos with labels.
   func groups(_ labels: [Int8], attributes names: [String]) throws(CombinedDirectionError) -> LabelGroups {

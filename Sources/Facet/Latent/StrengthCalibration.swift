@@ -51,7 +51,8 @@ extension AttributeDirections {
     var done = 0
     model.setTraining(false)
     guard photos.attributeNames == labelNames else { throw CombinedDirectionError.otherLabels }
-    let groups = try photos.groups() + definitions.map { try $0.groups(photos.labels, attributes: photos.attributeNames) }
+    let combined = try definitions.map { try $0.groups(photos.labels, attributes: photos.attributeNames) }
+    let groups = photos.groups() + combined
     try withoutGradients {
       let logits = try probes.logits(of: photos.codes).transpose(0, 1).contiguous()
       for target in targets {
@@ -91,8 +92,8 @@ extension AttributeDirections {
 }
 
 extension StrengthCalibration {
-  /// The factor in ``range`` at which `reached` passes 0: by secants inside a bracket, for it rises almost straight, and
-  /// each look at it edits all the faces. The nearer end where it passes 0 nowhere.
+  /// The factor in ``range`` at which `reached` passes 0, or the nearer end where it does nowhere. By secants inside a
+  /// bracket: it rises almost straight, and each look at it edits all the faces.
   /// - Parameters:
   ///   - start: its value at factor 0, below 0.
   ///   - slope: its slope there, were nothing lost on the way.
