@@ -318,3 +318,29 @@ private final class QuarterFaces: FaceVAE {
     }
   }
 }
+
+/// What the default bundle says about itself, on real photos.
+@Suite struct LatentRealTests {
+  @Test(.enabled(if: realData != nil, "FACET_DATA names no folder of real photos"))
+  func theStoredFiguresAreThoseOfTheValidationPhotos() throws {
+    let bundle = try ModelBundle()
+    let directions = try AttributeDirections(of: bundle)
+    let dataset = try CelebA(
+      directory: #require(realData).appendingPathComponent("celeba"), configuration: .encoding(bundle.configuration))
+    let photos = try EncodedPhotos(DecodedCache.open(dataset, partition: .validation), with: bundle.model)
+    #expect(photos.attributeNames == directions.labelNames)
+    let combined = try directions.definitions.map { try $0.groups(photos.labels, attributes: photos.attributeNames) }
+    let measured = try directions.probes.measured(on: photos, photos.groups() + combined)
+    for (name, (stored, now)) in zip(directions.names, zip(directions.probes.figures, measured.figures)) {
+      #expect(stored?.photos == now?.photos, "\(name)")
+      guard let stored, let now else { continue }
+      // Weights were rounded to float16 after they were measured.
+      #expect(abs(stored.accuracy - now.accuracy) < 0.003 + 1.5 / Double(now.photos), "\(name)")
+      #expect(abs(stored.calibrationError - now.calibrationError) < 0.01, "\(name)")
+      #expect(abs(stored.share - now.share) < 1e-6, "\(name)")
+    }
+    // Between people it never saw, the model's codes tell more than the commoner answer.
+    let better = measured.figures.prefix(40).compactMap(\.self).filter { $0.accuracy >= $0.baseRate }
+    #expect(better.count >= 32)
+  }
+}

@@ -8,12 +8,19 @@ extension AttributeDirections {
   private static let maximumNames = 10_000
   private static let maximumMetadata = 1 << 20
 
+  /// Names are told apart without their letter case.
+  private static func canStore(_ names: [String]) -> Bool {
+    names.count <= maximumNames && Set(names.map { $0.lowercased() }).count == names.count
+  }
+  private static let badNames = "it names over \(maximumNames) attributes, or one twice"
+
   /// Writes the directions into a bundle's folder, bound to its weights.
   ///
   /// Directions, probes and the covariance's factor are stored in float16.
   /// - Throws: ``BundleError`` when they hold numbers that float16 does not; `FileError`.
   public func write(to bundle: ModelBundle) throws {
     let url = bundle.url.appendingPathComponent(Self.file)
+    guard Self.canStore(names) else { throw BundleError(path: url.path, reason: Self.badNames) }
     var tensors = [
       "probes.weights": try probes.weights.to(.float16), "probes.biases": try Tensor(probes.biases),
       "probes.photos": try Tensor(probes.figures.map { Int64($0?.photos ?? 0) }),
@@ -63,9 +70,7 @@ extension AttributeDirections {
     let names = try decoded("names", [String].self)
     let definitions = try decoded("definitions", [CombinedDirection].self)
     guard !names.isEmpty else { throw fault("it names no attributes") }
-    guard names.count <= Self.maximumNames, Set(names.map { $0.lowercased() }).count == names.count else {
-      throw fault("it names too many attributes, or one twice")
-    }
+    guard Self.canStore(names) else { throw fault(Self.badNames) }
     guard definitions.count <= min(Self.maximumDefinitions, names.count - 1),
       definitions.map(\.name) == names.suffix(definitions.count)
     else { throw fault("its definitions are not of its last attributes") }

@@ -9,7 +9,7 @@ public struct StrengthCalibration {
   ) throws -> Tensor
 
   /// The most photos for one factor.
-  public var photos = 64
+  public var photos = 96
   /// The share of the edited faces that the probe must see as asked.
   public var share = 0.8
   /// The factors that are taken.
