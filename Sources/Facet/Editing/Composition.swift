@@ -89,12 +89,21 @@ extension Tensor {
 
   /// Images under a Gaussian, as if the border went on.
   fileprivate func blurred(sigma: Double) throws -> Tensor {
-    let radius = Int((3 * sigma).rounded(.up))
-    let line = (-radius...radius).map { exp(-Double($0 * $0) / (2 * sigma * sigma)) }
-    let kernel = try Tensor(line.flatMap { a in line.map { b in Float(a * b) } }, shape: [1, 1, line.count, line.count])
-      .to(device)
+    let line = gaussian(sigma: sigma)
+    let radius = line.count / 2
+    let values: [Float] = line.flatMap { (a: Float) -> [Float] in line.map { (b: Float) -> Float in a * b } }
+    let kernel = try Tensor(values, shape: [1, 1, line.count, line.count]).to(device)
     let reached = try Tensor.ones([1, 1, size(2), size(3)], device: device).conv2d(kernel, padding: radius)
     let weight = try kernel.expand([size(1), 1, line.count, line.count])
     return try conv2d(weight, padding: radius, groups: size(1)) / reached
+  }
+}
+
+/// The bell out to three standard deviations, 1 in its middle.
+private func gaussian(sigma: Double) -> [Float] {
+  let radius = Int((3 * sigma).rounded(.up))
+  return (-radius...radius).map { place in
+    let distance = Double(place) / sigma
+    return Float(exp(-distance * distance / 2))
   }
 }

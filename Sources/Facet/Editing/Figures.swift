@@ -18,9 +18,9 @@ extension FaceEditor {
     options: EditOptions = .init(), isAligned: Bool = false, side: Int? = nil
   ) throws -> Picture {
     let face = try faces(in: photo.picture, choice, isAligned: isAligned)[0]
+    let side = side ?? min(256, max(bundle.configuration.imageSize, Int(face.alignment.side)))
     let rows = try attributes.map { attribute in
-      try row(
-        of: face, in: photo, strengths.map { AttributeEdit(attribute, strength: $0) }, options, side: side ?? side(of: face))
+      try row(of: face, in: photo, strengths.map { AttributeEdit(attribute, strength: $0) }, options, side: side)
     }
     return try Picture.sheet(rows)
   }
@@ -40,10 +40,6 @@ extension FaceEditor {
   ) throws -> [Tile] {
     let face = try faces(in: photo.picture, choice, isAligned: isAligned)[0]
     return try row(of: face, in: photo, edits, options, side: side, caption: caption)
-  }
-
-  private func side(of face: EncodedFace) -> Int {
-    min(256, max(bundle.configuration.imageSize, Int(face.alignment.side)))
   }
 
   private func row(
