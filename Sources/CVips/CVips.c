@@ -19,6 +19,7 @@ struct CVImage {
 
 struct CVMetadata {
   VipsImage *image;  // one pixel that carries the fields
+  bool keeps_location;
 };
 
 // MARK: Library
@@ -183,23 +184,30 @@ bool cv_has_other_profile(const CVImage *image) { return image->profile == OTHER
 
 static void *copy_field(VipsImage *from, const char *name, GValue *value, void *context) {
   (void)from;
-  VipsImage *to = ((void **)context)[0];
-  bool keeps_location = ((void **)context)[1] != NULL;
+  VipsImage *to = context;
   bool kept = g_str_has_prefix(name, "exif-") || strcmp(name, VIPS_META_XMP_NAME) == 0 ||
               strcmp(name, VIPS_META_IPTC_NAME) == 0 || strcmp(name, VIPS_META_RESOLUTION_UNIT) == 0 ||
               strcmp(name, "heif-bitdepth") == 0;
-  // Directory 3 is GPS's. libvips leaves out of the EXIF block it writes what has no field here.
-  if (!keeps_location && g_str_has_prefix(name, "exif-ifd3-")) kept = false;
   if (kept) vips_image_set(to, name, value);
+  // Before libvips 8.15 a HEIF's XMP is one of several blocks that only have numbers.
+  if (g_str_has_prefix(name, "heif-mime-")) {
+    size_t size;
+    const char *data = vips_value_get_blob(value, &size);
+    if (data && g_strstr_len(data, MIN(size, 1024), "adobe:ns:meta/"))
+      vips_image_set_blob_copy(to, VIPS_META_XMP_NAME, data, size);
+  }
   return NULL;
 }
 
-static void copy_fields(VipsImage *from, VipsImage *to, bool keeps_location) {
-  void *context[] = {to, keeps_location ? to : NULL};
-  vips_image_map(from, copy_field, context);
+// Directory 3 of EXIF is GPS's. libvips leaves out of the block it writes what has no field.
+static void remove_position(VipsImage *image) {
+  char **names = vips_image_get_fields(image);
+  for (char **name = names; name && *name; ++name)
+    if (g_str_has_prefix(*name, "exif-ifd3-")) vips_image_remove(image, *name);
+  g_strfreev(names);
 }
 
-static CVMetadata *carrier(VipsImage *from, bool keeps_location) {
+static CVMetadata *carrier(VipsImage *from) {
   VipsImage *black = NULL, *image = NULL;
   double x = from ? from->Xres : 1, y = from ? from->Yres : 1;
   if (vips_black(&black, 1, 1, NULL) || vips_copy(black, &image, "xres", x, "yres", y, NULL)) {
@@ -208,9 +216,10 @@ static CVMetadata *carrier(VipsImage *from, bool keeps_location) {
     return NULL;
   }
   g_object_unref(black);
-  if (from) copy_fields(from, image, keeps_location);
+  if (from) vips_image_map(from, copy_field, image);
   CVMetadata *metadata = g_new0(CVMetadata, 1);
   metadata->image = image;
+  metadata->keeps_location = true;
   return metadata;
 }
 
@@ -227,7 +236,7 @@ static void set_srgb(VipsImage *image) {
 
 CVMetadata *cv_metadata(const CVImage *image) {
   if (!library()) return NULL;
-  CVMetadata *metadata = carrier(image ? image->image : NULL, true);
+  CVMetadata *metadata = carrier(image ? image->image : NULL);
   if (!metadata || !image) return metadata;
   if (image->colours && image->profile != NO_PROFILE) copy_profile(image->image, metadata->image);
   if (!image->colours) set_srgb(metadata->image);
@@ -235,8 +244,10 @@ CVMetadata *cv_metadata(const CVImage *image) {
 }
 
 CVMetadata *cv_metadata_copy(const CVMetadata *metadata, bool keeps_location) {
-  CVMetadata *copy = carrier(metadata->image, keeps_location);
-  if (copy) copy_profile(metadata->image, copy->image);
+  CVMetadata *copy = carrier(metadata->image);
+  if (!copy) return NULL;
+  copy_profile(metadata->image, copy->image);
+  copy->keeps_location = keeps_location;
   return copy;
 }
 
@@ -318,9 +329,17 @@ static int run(VipsImage *image, Target *t) {
 
 // 8-bit sRGB, three channels, from whatever colours the file has.
 static int convert(VipsImage *in, bool profiled, VipsObject *scope, VipsImage **out) {
-  VipsImage **t = (VipsImage **)vips_object_local_array(scope, 3);
+  VipsImage **t = (VipsImage **)vips_object_local_array(scope, 5);
+  bool grey = in->Bands == 1;
   if (profiled && vips_icc_transform(in, &t[0], "srgb", "embedded", TRUE, "depth", 8, NULL) == 0) {
     in = t[0];
+    if (grey) {
+      // Rounding on the way must not give it colour.
+      if (vips_extract_band(in, &t[3], 1, NULL) ||
+          vips_copy(t[3], &t[4], "interpretation", VIPS_INTERPRETATION_B_W, NULL))
+        return -1;
+      in = t[4];
+    }
   } else {
     vips_error_clear();  // a damaged or foreign profile counts as none
   }
@@ -433,10 +452,11 @@ static int assemble(CVPixels pixels, const CVMetadata *metadata, VipsObject *sco
   if (vips_copy(image, &t[3], "interpretation", colours, "xres", x, "yres", y, NULL)) return -1;
   image = t[3];
   if (metadata) {
-    copy_fields(metadata->image, image, true);
+    vips_image_map(metadata->image, copy_field, image);
     copy_profile(metadata->image, image);
     // libvips has parsed the EXIF block again. The pixels are turned already, and the thumbnail shows
     // the picture before the edit; what is set here is what is written.
+    if (!metadata->keeps_location) remove_position(image);
     if (has_field(image, VIPS_META_ORIENTATION)) vips_image_set_int(image, VIPS_META_ORIENTATION, 1);
     vips_image_remove(image, "jpeg-thumbnail-data");
   }

@@ -18,8 +18,8 @@ enum IPTC {
     }
     let kept = filtered(datasets, keepsLocation: keepsLocation)
     if kept.isEmpty { return nil }
-    let padding = [UInt8](repeating: 0, count: (4 - kept.count % 4) % 4)
-    guard format == .jpeg else { return kept + padding }
+    // libvips writes a quarter of the bytes it is given into a TIFF (8.14) or all of them, rounded up to four.
+    guard format == .jpeg else { return kept + [UInt8](repeating: 0, count: 3 * kept.count) }
     let size = (0..<4).map { UInt8(truncatingIfNeeded: kept.count >> (24 - 8 * $0)) }
     return signature + resource + number + [0, 0] + size + kept + (kept.count % 2 == 0 ? [] : [0])
   }

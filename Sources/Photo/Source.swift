@@ -15,11 +15,13 @@ struct Source: Sendable {
 
   var channels: Int { colours + (hasAlpha ? 1 : 0) }
 
-  /// The values with a picture's changes: where it differs from the decoded one, the own value moves by as much as
-  /// the sRGB colour does in the file's profile. So what sRGB or 8 bits cannot say stays.
+  /// The values with a picture's changes: where it differs from the decoded one, the new colour in the file's
+  /// profile. What sRGB or 8 bits could not say of the old one is added, the less the greater the change.
   ///
   /// Nil where the picture is of another size, or where grey with a profile became colour.
-  func edited(_ picture: Picture, _ metadata: Metadata, name: String) throws(PhotoError) -> (values: [UInt8], channels: Int)? {
+  func edited(
+    _ picture: Picture, _ metadata: Metadata, name: String
+  ) throws(PhotoError) -> (values: [UInt8], channels: Int)? {
     guard picture.width == decoded.width && picture.height == decoded.height else { return nil }
     let changed = changes(picture)
     if changed.isEmpty { return (values, channels) }
@@ -36,21 +38,32 @@ struct Source: Sendable {
       let after = try wide(picture, part, colours, metadata, name: name)
       values.withUnsafeMutableBytes { bytes in
         for (i, place) in part.enumerated() {
+          let kept = keptPart(picture, place)
           for c in 0..<colours {
-            let step = Int(after[i * colours + c]) - Int(before[i * colours + c])
             let index = place * pixel + c
+            let own =
+              bits == 16
+              ? Float(bytes.load(fromByteOffset: 2 * index, as: UInt16.self)) : Float(bytes[index]) * 257
+            let rest = (own - Float(before[i * colours + c])) * kept
+            let value = max(0, min(65535, (Float(after[i * colours + c]) + rest).rounded()))
             if bits == 16 {
-              let value = Int(bytes.load(fromByteOffset: 2 * index, as: UInt16.self)) + step
-              bytes.storeBytes(of: UInt16(max(0, min(65535, value))), toByteOffset: 2 * index, as: UInt16.self)
+              bytes.storeBytes(of: UInt16(value), toByteOffset: 2 * index, as: UInt16.self)
             } else {
-              // Rounded to whole steps of 8 bits.
-              bytes[index] = UInt8(max(0, min(255, (Int(bytes[index]) * 257 + step + 128) / 257)))
+              bytes[index] = UInt8((value / 257).rounded())
             }
           }
         }
       }
     }
     return (values, pixel)
+  }
+
+  /// How much of what the decoded colour left out stays with a pixel: all up to a change by 16, nothing from 64.
+  private func keptPart(_ picture: Picture, _ place: Int) -> Float {
+    let change = (3 * place..<3 * place + 3).reduce(0) {
+      max($0, abs(Int(picture.pixels[$1]) - Int(decoded.pixels[$1])))
+    }
+    return max(0, min(1, Float(64 - change) / 48))
   }
 
   /// Indices of the pixels that differ.
@@ -74,7 +87,8 @@ struct Source: Sendable {
       let rgb = places.flatMap { picture.pixels[3 * $0..<3 * $0 + 3] }
       return try Codec.convert(rgb, to: metadata, channels: colours, name: name)
     }
-    return places.flatMap { picture.pixels[3 * $0..<3 * $0 + colours].map { UInt16($0) * 257 } }
+    // As libvips takes 16 bits to 8: the lower half is cut off.
+    return places.flatMap { picture.pixels[3 * $0..<3 * $0 + colours].map { UInt16($0) << 8 } }
   }
 
   /// Grey values as red, green and blue.

@@ -11,7 +11,8 @@ enum Made {
     func xyz(_ x: Double, _ y: Double, _ z: Double) -> [UInt8] {
       Array("XYZ ".utf8) + big(0) + fixed(x) + fixed(y) + fixed(z)
     }
-    let curve = Array("curv".utf8) + big(0) + big(1) + [UInt8(exponent), UInt8(exponent * 256.0) & 255, 0, 0]
+    let gamma = Int(exponent * 256)
+    let curve = Array("curv".utf8) + big(0) + big(1) + [UInt8(gamma >> 8), UInt8(gamma & 255), 0, 0]
     let name = Array("Made by a test\0".utf8)
     let description = Array("desc".utf8) + big(0) + big(name.count) + name + [UInt8](repeating: 0, count: 78 + 1)
     var tags: [(String, [UInt8])] = [

@@ -132,7 +132,7 @@ import Testing
     #expect(jpeg.prefix(expected.count).elementsEqual(expected) && jpeg.count == expected.count + rest.count % 2)
     // Bare in a TIFF, and from there whole again.
     let tiff = try #require(IPTC.edited(field, keepsLocation: true, for: .tiff))
-    #expect(tiff.starts(with: datasets) && tiff.count % 4 == 0)
+    #expect(tiff.starts(with: datasets) && tiff.count == 4 * datasets.count)
     #expect(IPTC.edited(tiff, keepsLocation: false, for: .jpeg) == jpeg)
     let swapped = stride(from: 0, to: tiff.count, by: 4).flatMap { tiff[$0..<$0 + 4].reversed() }
     #expect(IPTC.edited(swapped, keepsLocation: false, for: .jpeg) == jpeg)
@@ -186,7 +186,8 @@ import Testing
     #expect(tags["XMP-dc:Title"] == "A title" && tags["XMP-xmp:CreatorTool"] == "Facet")
     if format != .tiff { #expect(tags["IFD0:Make"] == "A camera" && tags["ExifIFD:ISO"] == "200") }
     if format == .jpeg || format == .tiff { #expect(tags["IPTC:Headline"] == "A headline") }
-    #expect(tags["ExifTool:Warning"] == nil && tags["ExifTool:Error"] == nil)
+    // libvips' EXIF in PNG and WebP makes exiftool warn of its place and head.
+    #expect(tags["ExifTool:Error"] == nil && (format == .png || format == .webp || tags["ExifTool:Warning"] == nil))
 
     try photo.write(to: url, keepsLocation: true)
     tags = try ExifTool.tags(url)
@@ -194,6 +195,13 @@ import Testing
     if format != .tiff { #expect(tags["GPS:GPSLatitude"] == "48.1" && tags["GPS:GPSAreaInformation"] == "Munich") }
     if format == .jpeg || format == .tiff { #expect(tags["IPTC:City"] == "Munich") }
     #expect(tags["XMP-iptcExt:DigitalSourceType"] == Self.mark)
+
+    // And once more, from there.
+    try Photo(contentsOf: url).write(to: url)
+    tags = try ExifTool.tags(url)
+    #expect(tags.keys.filter(Self.isPlace) == [] && tags["XMP-iptcExt:DigitalSourceType"] == Self.mark)
+    #expect(tags["XMP-dc:Title"] == "A title" && (format == .tiff || tags["IFD0:Make"] == "A camera"))
+    if format == .jpeg || format == .tiff { #expect(tags["IPTC:Headline"] == "A headline") }
   }
 
   @Test(.enabled(if: ExifTool.path != nil, "exiftool is not installed"))
