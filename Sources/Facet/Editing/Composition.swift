@@ -77,7 +77,7 @@ public enum Composition: String, Sendable, CaseIterable {
 
   private static let share = 0.85
   /// The variance, of the three colours together, up to which a neighbourhood counts as flat.
-  private static let flatness = 0.002
+  private static let flatness = 0.004
 }
 
 extension Tensor {
