@@ -74,7 +74,8 @@ public final class FaceDetector: Sendable {
   /// a score below 0.5 and below half of the best one's counts as false.
   /// - Parameters:
   ///   - picture: the photo, of any size.
-  ///   - minimumScore: what the detector must at least give a face; 99 in 100 from the front have more than 0.15.
+  ///   - minimumScore: what the detector must at least give a face: of 197 from the front that it saw, 196 had
+  ///     more than 0.15.
   public func faces(in picture: Picture, minimumScore: Double = 0.15) throws(PortraitError) -> [DetectedFace] {
     try find(in: picture, minimumScore, all: true)
   }
@@ -83,7 +84,8 @@ public final class FaceDetector: Sendable {
   /// is easy to see: smaller and turned faces are searched only when there is no such face.
   /// - Parameters:
   ///   - picture: the photo, of any size.
-  ///   - minimumScore: what the detector must at least give a face; 99 in 100 from the front have more than 0.15.
+  ///   - minimumScore: what the detector must at least give a face: of 197 from the front that it saw, 196 had
+  ///     more than 0.15.
   public func largestFace(in picture: Picture, minimumScore: Double = 0.15) throws(PortraitError) -> DetectedFace? {
     try find(in: picture, minimumScore, all: false).first
   }
