@@ -19,7 +19,7 @@ struct AttributesCommand: ParsableCommand {
       --within Male --model runs/a --data celeba
         facet attributes remove bearded_blond --model runs/a
       """,
-    subcommands: [Find.self, Define.self, Remove.self], defaultSubcommand: Find.self)
+    subcommands: [Find.self, Define.self, Remove.self, Strength.self], defaultSubcommand: Find.self)
 
   struct Find: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -129,6 +129,41 @@ struct AttributesCommand: ParsableCommand {
     func run() throws {
       let bundle = try ModelBundle(contentsOf: URL(fileURLWithPath: model, isDirectory: true))
       try AttributeDirections(of: bundle).removing(name).write(to: bundle)
+    }
+  }
+
+  struct Strength: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      commandName: "strength",
+      abstract: "Set how far strength 1 and -1 of an attribute go, as seen by eye.",
+      discussion: """
+        The factors are on the direction's own length; 'facet info' shows them.
+
+        Example:
+          facet attributes strength Eyeglasses --add 2.8 --model runs/a
+        """)
+
+    @Argument(help: "The attribute.")
+    var name: String
+    @Option(help: "The factor at strength 1.")
+    var add: Double?
+    @Option(help: "The factor at strength -1.")
+    var remove: Double?
+    @Option(help: "isolated or mean-difference.")
+    var method: DirectionMethod = .isolated
+    @Option(help: "Folder of the model bundle.", completion: .directory)
+    var model: String
+
+    func validate() throws {
+      if add == nil && remove == nil { throw ValidationError("give --add, --remove or both") }
+      for factor in [add, remove].compactMap({ $0 }) where !(factor > 0 && factor <= 10) {
+        throw ValidationError("a factor must be above 0 and at most 10")
+      }
+    }
+
+    func run() throws {
+      let bundle = try ModelBundle(contentsOf: URL(fileURLWithPath: model, isDirectory: true))
+      try AttributeDirections(of: bundle).setting(name, method, add: add, remove: remove).write(to: bundle)
     }
   }
 

@@ -75,7 +75,7 @@ public enum Composition: String, Sendable, CaseIterable {
     return try ((covariance + flatness) / (variance + flatness)).clamp(min: 0, max: 1)
   }
 
-  private static let share = 0.85
+  private static let share = 0.9
   /// The variance, of the three colours together, up to which a neighbourhood counts as flat.
   private static let flatness = 0.004
 }

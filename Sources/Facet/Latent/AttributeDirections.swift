@@ -300,6 +300,25 @@ extension AttributeDirections {
       factorsByMethod: factorsByMethod.mapValues(pick))
   }
 
+  /// These directions with other factors at strength 1 and −1 for one attribute, such as were chosen by eye.
+  /// - Parameters:
+  ///   - attribute: its name.
+  ///   - method: how the direction was found.
+  ///   - add: the factor at strength 1, above 0; `nil` leaves it.
+  ///   - remove: the factor at strength −1, above 0; `nil` leaves it.
+  /// - Throws: ``AttributeError`` for a name that there is not.
+  public func setting(
+    _ attribute: String, _ method: DirectionMethod = .isolated, add: Double? = nil, remove: Double? = nil
+  ) throws -> AttributeDirections {
+    let index = try index(of: attribute)
+    var factors = factorsByMethod
+    if let add { factors[method]![index].add = add }
+    if let remove { factors[method]![index].remove = remove }
+    return AttributeDirections(
+      names: names, definitions: definitions, positives: positives, negatives: negatives, probes: probes,
+      codeMean: codeMean, codeFactor: codeFactor, vectorsByMethod: vectorsByMethod, factorsByMethod: factors)
+  }
+
   /// These directions with others behind them.
   private func appending(
     _ names: [String], _ definitions: [CombinedDirection], _ groups: [LabelGroups], in photos: EncodedPhotos,

@@ -1,14 +1,14 @@
 import Torch
 
-/// How the factors at strength 1 and −1 are found, so that strength 1 means the same for all attributes: as much of it
-/// as the typical photo that has it.
+/// How the factors at strength 1 and −1 are found, so that strength 1 means the same for all attributes: enough for
+/// most faces to be seen as having it.
 public struct StrengthCalibration {
   /// The most photos for one factor.
   public var photos = 96
-  /// The share of the edited faces that must show as much of the attribute as the middle one of the photos that have it.
-  public var share = 0.5
-  /// The factors that are taken.
-  public var range = 0.5...5.0
+  /// The share of the edited faces that the probe must see as asked.
+  public var share = 0.8
+  /// The factors that are taken: beyond three times the way between the means codes leave what the model knows.
+  public var range = 0.5...3.0
   /// Photos edited at once.
   public var batchSize = 64
   /// How an edited crop is made with the directions of each method: what is lost on the way counts.
@@ -19,7 +19,7 @@ public struct StrengthCalibration {
 
 extension AttributeDirections {
   /// These directions with factors measured on photos: for each direction, way and method the factor at which the given
-  /// share of faces, edited, composed and encoded again, have the median log odds of the photos on the asked side.
+  /// share of faces, edited, composed and encoded again, are on the asked side of the attribute's probe.
   ///
   /// The photos are the first that are on the other side by their label and by the probe. Where there are fewer than
   /// eight the factor stays as it is.
@@ -47,22 +47,20 @@ extension AttributeDirections {
       for target in targets {
         let odds = try logits.select(0, target).array(Float.self).map(Double.init)
         for sign in [1.0, -1] {
-          let (side, asked) = sign > 0
-            ? (groups[target].negatives, groups[target].positives) : (groups[target].positives, groups[target].negatives)
-          let typical = asked.isEmpty ? 0 : Self.reached(asked.map { odds[$0] * sign }, by: 0.5)
+          let side = sign > 0 ? groups[target].negatives : groups[target].positives
           let rows = Array(side.lazy.filter { odds[$0] * sign < 0 }.prefix(calibration.photos))
           let faces = rows.count < 8 ? nil : try EditedFaces(rows, of: photos, with: model, calibration.batchSize, device)
           for method in DirectionMethod.allCases {
             if let faces {
               let direction = try vectors(method).narrow(0, target..<target + 1)
               let factor = try calibration.solve(
-                start: Self.reached(rows.map { odds[$0] * sign }, by: calibration.share) - typical,
+                start: Self.reached(rows.map { odds[$0] * sign }, by: calibration.share),
                 slope: gain(of: direction, on: target)
               ) { factor in
                 let codes = try faces.encodedAgain(
                   after: direction * (factor * sign), calibration.compositions[method] ?? .difference)
                 let odds = try probes.logits(of: codes).select(1, target).contiguous().array(Float.self)
-                return Self.reached(odds.map { Double($0) * sign }, by: calibration.share) - typical
+                return Self.reached(odds.map { Double($0) * sign }, by: calibration.share)
               }
               if sign > 0 { factors[method]![target].add = factor } else { factors[method]![target].remove = factor }
             }
