@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <vips/vips.h>
 
@@ -12,11 +13,13 @@ struct CVImage {
   VipsImage *image;
   const char *format;
   int orientation;
+  int colours;
+  enum { NO_PROFILE, SRGB_PROFILE, OTHER_PROFILE } profile;
 };
 
 struct CVMetadata {
   VipsImage *image;  // one pixel that carries the fields
-  bool had_profile;
+  bool keeps_location;
 };
 
 // MARK: Library
@@ -80,6 +83,60 @@ static bool may_load(const char *loader) {
   return false;
 }
 
+static bool has_field(const VipsImage *image, const char *name) { return vips_image_get_typeof(image, name) != 0; }
+
+static void copy_profile(VipsImage *from, VipsImage *to) {
+  const void *data;
+  size_t size;
+  if (has_field(from, VIPS_META_ICC_NAME) && vips_image_get_blob(from, VIPS_META_ICC_NAME, &data, &size) == 0)
+    vips_image_set_blob_copy(to, VIPS_META_ICC_NAME, data, size);
+}
+
+static int colours_of(const VipsImage *image) {
+  if (image->BandFmt != VIPS_FORMAT_UCHAR && image->BandFmt != VIPS_FORMAT_USHORT) return 0;
+  int bands = image->Bands - (vips_image_hasalpha((VipsImage *)image) ? 1 : 0);
+  switch (image->Type) {
+    case VIPS_INTERPRETATION_B_W:
+    case VIPS_INTERPRETATION_GREY16: return bands == 1 ? 1 : 0;
+    case VIPS_INTERPRETATION_sRGB:
+    case VIPS_INTERPRETATION_RGB:
+    case VIPS_INTERPRETATION_RGB16: return bands == 3 ? 3 : 0;
+    default: return 0;
+  }
+}
+
+// How far, in steps of 255, an image's profile takes colours from where sRGB has them; -1 where it is of no use.
+static int distance_from_srgb(VipsImage *in, int colours) {
+  enum { STEPS = 9, COUNT = STEPS * STEPS * STEPS };
+  uint8_t samples[COUNT * 3];
+  for (int i = 0; i < COUNT; ++i) {
+    int place = i;
+    for (int c = 0; c < colours; ++c, place /= STEPS)
+      samples[i * colours + c] = colours == 1 ? i % 256 : place % STEPS * 255 / (STEPS - 1);
+  }
+  VipsObject *scope = VIPS_OBJECT(vips_image_new());
+  VipsImage **t = (VipsImage **)vips_object_local_array(scope, 3);
+  int distance = -1;
+  t[0] = vips_image_new_from_memory(samples, COUNT * colours, COUNT, 1, colours, VIPS_FORMAT_UCHAR);
+  VipsInterpretation type = colours == 1 ? VIPS_INTERPRETATION_B_W : VIPS_INTERPRETATION_sRGB;
+  if (!t[0] || vips_copy(t[0], &t[1], "interpretation", type, NULL)) goto done;
+  copy_profile(in, t[1]);
+  if (vips_icc_transform(t[1], &t[2], "srgb", "embedded", TRUE, "depth", 8, NULL)) goto done;
+  size_t size;
+  uint8_t *result = vips_image_write_to_memory(t[2], &size);
+  if (!result) goto done;
+  if (size == COUNT * 3) {
+    distance = 0;
+    for (int i = 0; i < COUNT * 3; ++i)
+      distance = MAX(distance, abs(result[i] - samples[colours == 1 ? i / 3 : i]));
+  }
+  g_free(result);
+done:
+  g_object_unref(scope);
+  vips_error_clear();
+  return distance;
+}
+
 int cv_open(const char *path, const void *bytes, size_t count, CVImage **result, char **error) {
   if (!library()) return failed_with(error, "libvips does not start");
   VipsSource *source = path ? vips_source_new_from_file(path) : vips_source_new_from_memory(bytes, count);
@@ -97,6 +154,12 @@ int cv_open(const char *path, const void *bytes, size_t count, CVImage **result,
   opened->image = image;
   opened->format = format_of(image);
   opened->orientation = vips_image_get_orientation(image);
+  opened->colours = colours_of(image);
+  if (has_field(image, VIPS_META_ICC_NAME)) {
+    // Rounding on the way through Lab moves sRGB itself by a step.
+    int distance = opened->colours ? distance_from_srgb(image, opened->colours) : 255;
+    opened->profile = distance < 0 ? NO_PROFILE : distance <= 2 ? SRGB_PROFILE : OTHER_PROFILE;
+  }
   *result = opened;
   return 0;
 }
@@ -113,36 +176,101 @@ int64_t cv_width(const CVImage *image) { return swaps_axes(image) ? image->image
 int64_t cv_height(const CVImage *image) { return swaps_axes(image) ? image->image->Xsize : image->image->Ysize; }
 bool cv_has_alpha(const CVImage *image) { return vips_image_hasalpha(image->image); }
 const char *cv_format(const CVImage *image) { return image->format; }
+int cv_colours(const CVImage *image) { return image->colours; }
+int cv_bits(const CVImage *image) { return image->image->BandFmt == VIPS_FORMAT_USHORT ? 16 : 8; }
+bool cv_has_other_profile(const CVImage *image) { return image->profile == OTHER_PROFILE; }
 
 // MARK: Metadata
 
-static void *copy_field(VipsImage *from, const char *name, GValue *value, void *to) {
+static void *copy_field(VipsImage *from, const char *name, GValue *value, void *context) {
   (void)from;
+  VipsImage *to = context;
   bool kept = g_str_has_prefix(name, "exif-") || strcmp(name, VIPS_META_XMP_NAME) == 0 ||
-              strcmp(name, VIPS_META_IPTC_NAME) == 0 || strcmp(name, VIPS_META_RESOLUTION_UNIT) == 0;
+              strcmp(name, VIPS_META_IPTC_NAME) == 0 || strcmp(name, VIPS_META_RESOLUTION_UNIT) == 0 ||
+              strcmp(name, "heif-bitdepth") == 0;
   if (kept) vips_image_set(to, name, value);
+  // Before libvips 8.15 a HEIF's XMP is one of several blocks that only have numbers.
+  if (g_str_has_prefix(name, "heif-mime-")) {
+    size_t size;
+    const char *data = vips_value_get_blob(value, &size);
+    if (data && g_strstr_len(data, MIN(size, 1024), "adobe:ns:meta/"))
+      vips_image_set_blob_copy(to, VIPS_META_XMP_NAME, data, size);
+  }
   return NULL;
 }
 
-CVMetadata *cv_metadata(const CVImage *image) {
-  VipsImage *black = NULL, *carrier = NULL;
-  if (vips_black(&black, 1, 1, NULL) ||
-      vips_copy(black, &carrier, "xres", image->image->Xres, "yres", image->image->Yres, NULL)) {
+// Directory 3 of EXIF is GPS's. libvips leaves out of the block it writes what has no field.
+static void remove_position(VipsImage *image) {
+  char **names = vips_image_get_fields(image);
+  for (char **name = names; name && *name; ++name)
+    if (g_str_has_prefix(*name, "exif-ifd3-")) vips_image_remove(image, *name);
+  g_strfreev(names);
+}
+
+static CVMetadata *carrier(VipsImage *from) {
+  VipsImage *black = NULL, *image = NULL;
+  double x = from ? from->Xres : 1, y = from ? from->Yres : 1;
+  if (vips_black(&black, 1, 1, NULL) || vips_copy(black, &image, "xres", x, "yres", y, NULL)) {
     VIPS_UNREF(black);
     vips_error_clear();
     return NULL;
   }
   g_object_unref(black);
-  vips_image_map(image->image, copy_field, carrier);
+  if (from) vips_image_map(from, copy_field, image);
   CVMetadata *metadata = g_new0(CVMetadata, 1);
-  metadata->image = carrier;
-  metadata->had_profile = vips_image_get_typeof(image->image, VIPS_META_ICC_NAME) != 0;
+  metadata->image = image;
+  metadata->keeps_location = true;
   return metadata;
+}
+
+static void set_srgb(VipsImage *image) {
+  VipsBlob *profile = NULL;
+  if (vips_profile_load("srgb", &profile, NULL) == 0) {
+    size_t size;
+    const void *data = vips_blob_get(profile, &size);
+    vips_image_set_blob_copy(image, VIPS_META_ICC_NAME, data, size);
+    vips_area_unref(VIPS_AREA(profile));
+  }
+  vips_error_clear();
+}
+
+CVMetadata *cv_metadata(const CVImage *image) {
+  if (!library()) return NULL;
+  CVMetadata *metadata = carrier(image ? image->image : NULL);
+  if (!metadata || !image) return metadata;
+  if (image->colours && image->profile != NO_PROFILE) copy_profile(image->image, metadata->image);
+  if (!image->colours) set_srgb(metadata->image);
+  return metadata;
+}
+
+CVMetadata *cv_metadata_copy(const CVMetadata *metadata, bool keeps_location) {
+  CVMetadata *copy = carrier(metadata->image);
+  if (!copy) return NULL;
+  copy_profile(metadata->image, copy->image);
+  copy->keeps_location = keeps_location;
+  return copy;
 }
 
 void cv_metadata_free(CVMetadata *metadata) {
   g_object_unref(metadata->image);
   g_free(metadata);
+}
+
+const void *cv_metadata_get(const CVMetadata *metadata, const char *field, size_t *count) {
+  const void *bytes;
+  if (!has_field(metadata->image, field)) return NULL;
+  if (vips_image_get_blob(metadata->image, field, &bytes, count) == 0) return bytes;
+  vips_error_clear();
+  return NULL;
+}
+
+void cv_metadata_set(CVMetadata *metadata, const char *field, const void *bytes, size_t count) {
+  vips_image_remove(metadata->image, field);
+  if (bytes) vips_image_set_blob_copy(metadata->image, field, bytes, count);
+}
+
+void cv_metadata_replace_profile(CVMetadata *metadata) {
+  if (vips_image_remove(metadata->image, VIPS_META_ICC_NAME)) set_srgb(metadata->image);
 }
 
 // MARK: Decoding
@@ -151,14 +279,14 @@ void cv_metadata_free(CVMetadata *metadata) {
 // origin + x * step_x + y * step_y, which turns and mirrors on the way.
 typedef struct {
   uint8_t *colours, *alpha;
-  int channels;
+  size_t size;  // bytes a pixel has in `colours`
   int64_t origin, step_x, step_y;
 } Target;
 
-static Target target(const CVImage *image, uint8_t *colours, int channels, uint8_t *alpha) {
-  int64_t w = image->image->Xsize, h = image->image->Ysize, row = cv_width(image);
-  Target t = {colours, alpha, channels, 0, 1, row};
-  switch (image->orientation) {
+static Target target(int64_t w, int64_t h, int orientation, void *colours, size_t size, uint8_t *alpha) {
+  int64_t row = orientation >= 5 ? h : w;
+  Target t = {colours, alpha, size, 0, 1, row};
+  switch (orientation) {
     case 2: t.origin = w - 1, t.step_x = -1, t.step_y = row; break;
     case 3: t.origin = w * h - 1, t.step_x = -1, t.step_y = -row; break;
     case 4: t.origin = (h - 1) * row, t.step_x = 1, t.step_y = -row; break;
@@ -173,17 +301,17 @@ static Target target(const CVImage *image, uint8_t *colours, int channels, uint8
 
 static int place(VipsRegion *region, VipsRect *area, void *context) {
   const Target *t = context;
-  int bands = region->im->Bands;
+  size_t size = VIPS_IMAGE_SIZEOF_PEL(region->im);
   for (int y = area->top; y < area->top + area->height; ++y) {
     const uint8_t *from = VIPS_REGION_ADDR(region, area->left, y);
     int64_t to = t->origin + area->left * t->step_x + y * t->step_y;
-    if (t->step_x == 1 && bands == t->channels) {
-      memcpy(t->colours + to * bands, from, (size_t)area->width * bands);
+    if (t->step_x == 1 && size == t->size) {
+      memcpy(t->colours + to * size, from, area->width * size);
       continue;
     }
-    for (int x = 0; x < area->width; ++x, from += bands, to += t->step_x) {
-      for (int c = 0; c < t->channels; ++c) t->colours[to * t->channels + c] = from[c];
-      if (t->alpha) t->alpha[to] = from[t->channels];
+    for (int x = 0; x < area->width; ++x, from += size, to += t->step_x) {
+      for (size_t c = 0; c < t->size; ++c) t->colours[to * t->size + c] = from[c];
+      if (t->alpha) t->alpha[to] = from[t->size];
     }
   }
   return 0;
@@ -200,11 +328,18 @@ static int run(VipsImage *image, Target *t) {
 }
 
 // 8-bit sRGB, three channels, from whatever colours the file has.
-static int convert(VipsImage *in, VipsObject *scope, VipsImage **out) {
-  VipsImage **t = (VipsImage **)vips_object_local_array(scope, 3);
-  bool profiled = vips_image_get_typeof(in, VIPS_META_ICC_NAME) != 0;
+static int convert(VipsImage *in, bool profiled, VipsObject *scope, VipsImage **out) {
+  VipsImage **t = (VipsImage **)vips_object_local_array(scope, 5);
+  bool grey = in->Bands == 1;
   if (profiled && vips_icc_transform(in, &t[0], "srgb", "embedded", TRUE, "depth", 8, NULL) == 0) {
     in = t[0];
+    if (grey) {
+      // Rounding on the way must not give it colour.
+      if (vips_extract_band(in, &t[3], 1, NULL) ||
+          vips_copy(t[3], &t[4], "interpretation", VIPS_INTERPRETATION_B_W, NULL))
+        return -1;
+      in = t[4];
+    }
   } else {
     vips_error_clear();  // a damaged or foreign profile counts as none
   }
@@ -220,17 +355,34 @@ static int convert(VipsImage *in, VipsObject *scope, VipsImage **out) {
   return 0;
 }
 
-int cv_decode(CVImage *image, uint8_t *rgb, uint8_t *alpha, char **error) {
+// The file's own values, upright, and an image of them.
+static int decode_own(CVImage *image, void *own, VipsObject *scope, VipsImage **out) {
+  VipsImage **t = (VipsImage **)vips_object_local_array(scope, 2);
+  VipsImage *in = image->image;
+  size_t size = VIPS_IMAGE_SIZEOF_PEL(in);
+  int64_t width = cv_width(image), height = cv_height(image);
+  Target to = target(in->Xsize, in->Ysize, image->orientation, own, size, NULL);
+  if (run(in, &to)) return -1;
+  t[0] = vips_image_new_from_memory(own, size * width * height, width, height, in->Bands, in->BandFmt);
+  if (!t[0] || vips_copy(t[0], &t[1], "interpretation", in->Type, NULL)) return -1;
+  copy_profile(in, t[1]);
+  *out = t[1];
+  return 0;
+}
+
+int cv_decode(CVImage *image, void *own, uint8_t *rgb, uint8_t *alpha, char **error) {
   VipsObject *scope = VIPS_OBJECT(vips_image_new());
   VipsImage **t = (VipsImage **)vips_object_local_array(scope, 4);
   VipsImage *in = image->image, *colours = NULL;
-  int status = 0;
-  if (!vips_image_hasalpha(in)) {
+  bool profiled = image->profile == OTHER_PROFILE;
+  // A file is read from beginning to end once: what is converted then are its own values.
+  int status = own ? decode_own(image, own, scope, &in) : 0;
+  if (status == 0 && !vips_image_hasalpha(in)) {
     alpha = NULL;
-    status = convert(in, scope, &colours);
-  } else {
+    status = convert(in, profiled, scope, &colours);
+  } else if (status == 0) {
     bool wide = in->BandFmt == VIPS_FORMAT_USHORT;
-    status = vips_extract_band(in, &t[0], 0, "n", in->Bands - 1, NULL) || convert(t[0], scope, &colours) ||
+    status = vips_extract_band(in, &t[0], 0, "n", in->Bands - 1, NULL) || convert(t[0], profiled, scope, &colours) ||
              vips_extract_band(in, &t[1], in->Bands - 1, NULL) ||
              vips_cast(t[1], &t[2], VIPS_FORMAT_UCHAR, "shift", wide, NULL) ||
              vips_bandjoin2(colours, t[2], &t[3], NULL);
@@ -241,7 +393,7 @@ int cv_decode(CVImage *image, uint8_t *rgb, uint8_t *alpha, char **error) {
     return failed_with(error, "its colours are of no kind that is known");
   }
   if (status == 0) {
-    Target to = target(image, rgb, 3, alpha);
+    Target to = target(in->Xsize, in->Ysize, own ? 1 : image->orientation, rgb, 3, alpha);
     status = run(colours, &to);
   }
   g_object_unref(scope);
@@ -251,76 +403,122 @@ int cv_decode(CVImage *image, uint8_t *rgb, uint8_t *alpha, char **error) {
 int cv_decode_labels(CVImage *image, uint8_t *labels, char **error) {
   VipsImage *in = image->image;
   int depth = 8;
-  if (vips_image_get_typeof(in, "bits-per-sample")) vips_image_get_int(in, "bits-per-sample", &depth);
-  if (in->Bands != 1 || in->BandFmt != VIPS_FORMAT_UCHAR || depth != 8 ||
-      vips_image_get_typeof(in, "palette-bit-depth"))
+  if (has_field(in, "bits-per-sample")) vips_image_get_int(in, "bits-per-sample", &depth);
+  if (in->Bands != 1 || in->BandFmt != VIPS_FORMAT_UCHAR || depth != 8 || has_field(in, "palette-bit-depth"))
     return failed_with(error, "a label map has one channel of 8 bits and no palette");
-  Target to = target(image, labels, 1, NULL);
+  Target to = target(in->Xsize, in->Ysize, image->orientation, labels, 1, NULL);
   return run(in, &to) == 0 ? 0 : failed(error);
 }
 
 // MARK: Encoding
 
-static int encode(VipsImage *image, const char *format, int quality, void **bytes, size_t *count) {
+int cv_from_srgb(const CVMetadata *metadata, const uint8_t *rgb, int64_t count, int channels, uint16_t *values,
+                 char **error) {
+  VipsObject *scope = VIPS_OBJECT(vips_image_new());
+  VipsImage **t = (VipsImage **)vips_object_local_array(scope, 5);
+  uint16_t *result = NULL;
+  size_t size = 0;
+  t[0] = vips_image_new_from_memory(rgb, (size_t)count * 3, count, 1, 3, VIPS_FORMAT_UCHAR);
+  if (t[0] && vips_copy(t[0], &t[1], "interpretation", VIPS_INTERPRETATION_sRGB, NULL) == 0 &&
+      vips_icc_import(t[1], &t[2], "input_profile", "srgb", NULL) == 0 && vips_copy(t[2], &t[3], NULL) == 0) {
+    // Exporting goes by the profile that the image carries.
+    copy_profile(metadata->image, t[3]);
+    if (vips_icc_export(t[3], &t[4], "depth", 16, NULL) == 0) result = vips_image_write_to_memory(t[4], &size);
+  }
+  bool fits = result && size == (size_t)count * channels * sizeof *values;
+  if (fits) memcpy(values, result, size);
+  g_free(result);
+  g_object_unref(scope);
+  return fits ? 0 : failed(error);
+}
+
+// The values as libvips has them, with the metadata's fields.
+static int assemble(CVPixels pixels, const CVMetadata *metadata, VipsObject *scope, VipsImage **out) {
+  VipsImage **t = (VipsImage **)vips_object_local_array(scope, 4);
+  size_t area = (size_t)pixels.width * pixels.height;
+  bool wide = pixels.bits == 16, grey = pixels.channels < 3;
+  t[0] = vips_image_new_from_memory(pixels.values, area * pixels.channels * (wide ? 2 : 1), pixels.width,
+                                    pixels.height, pixels.channels, wide ? VIPS_FORMAT_USHORT : VIPS_FORMAT_UCHAR);
+  VipsImage *image = t[0];
+  if (!image) return -1;
+  if (pixels.alpha) {
+    t[1] = vips_image_new_from_memory(pixels.alpha, area, pixels.width, pixels.height, 1, VIPS_FORMAT_UCHAR);
+    if (!t[1] || vips_bandjoin2(image, t[1], &t[2], NULL)) return -1;
+    image = t[2];
+  }
+  VipsInterpretation colours = grey ? wide ? VIPS_INTERPRETATION_GREY16 : VIPS_INTERPRETATION_B_W
+                                    : wide ? VIPS_INTERPRETATION_RGB16 : VIPS_INTERPRETATION_sRGB;
+  double x = metadata ? metadata->image->Xres : 1, y = metadata ? metadata->image->Yres : 1;
+  if (vips_copy(image, &t[3], "interpretation", colours, "xres", x, "yres", y, NULL)) return -1;
+  image = t[3];
+  if (metadata) {
+    vips_image_map(metadata->image, copy_field, image);
+    copy_profile(metadata->image, image);
+    // libvips has parsed the EXIF block again. The pixels are turned already, and the thumbnail shows
+    // the picture before the edit; what is set here is what is written.
+    if (!metadata->keeps_location) remove_position(image);
+    if (has_field(image, VIPS_META_ORIENTATION)) vips_image_set_int(image, VIPS_META_ORIENTATION, 1);
+    vips_image_remove(image, "jpeg-thumbnail-data");
+  }
+  *out = image;
+  return 0;
+}
+
+static int encode(VipsImage *image, CVCoding coding, void **bytes, size_t *count) {
+  const char *format = coding.format;
   if (strcmp(format, "jpeg") == 0)
-    return vips_jpegsave_buffer(image, bytes, count, "Q", quality, "optimize_coding", TRUE, "subsample_mode",
-                                VIPS_FOREIGN_SUBSAMPLE_OFF, NULL);
+    return vips_jpegsave_buffer(image, bytes, count, "Q", coding.quality, "optimize_coding", TRUE, "interlace",
+                                coding.progressive, "subsample_mode", VIPS_FOREIGN_SUBSAMPLE_OFF, NULL);
   if (strcmp(format, "png") == 0) return vips_pngsave_buffer(image, bytes, count, NULL);
-  if (strcmp(format, "webp") == 0) return vips_webpsave_buffer(image, bytes, count, "Q", quality, NULL);
+  if (strcmp(format, "webp") == 0)
+    return vips_webpsave_buffer(image, bytes, count, "Q", coding.quality, "lossless", coding.lossless, NULL);
+  if (strcmp(format, "gif") == 0) return vips_gifsave_buffer(image, bytes, count, NULL);
   if (strcmp(format, "tiff") == 0)
     return vips_tiffsave_buffer(image, bytes, count, "compression", VIPS_FOREIGN_TIFF_COMPRESSION_DEFLATE, NULL);
   VipsForeignHeifCompression compression =
       strcmp(format, "avif") == 0 ? VIPS_FOREIGN_HEIF_COMPRESSION_AV1 : VIPS_FOREIGN_HEIF_COMPRESSION_HEVC;
-  return vips_heifsave_buffer(image, bytes, count, "Q", quality, "compression", compression, "subsample_mode",
-                              VIPS_FOREIGN_SUBSAMPLE_OFF, NULL);
+  int depth = image->BandFmt == VIPS_FORMAT_UCHAR ? 8 : 12;
+  if (depth > 8 && has_field(image, "heif-bitdepth")) vips_image_get_int(image, "heif-bitdepth", &depth);
+  return vips_heifsave_buffer(image, bytes, count, "Q", coding.quality, "compression", compression, "bitdepth",
+                              CLAMP(depth, 8, 12), "subsample_mode", VIPS_FOREIGN_SUBSAMPLE_OFF, NULL);
 }
 
+static bool has_a_size(CVPixels pixels) {
+  return pixels.width > 0 && pixels.height > 0 && pixels.width <= VIPS_MAX_COORD && pixels.height <= VIPS_MAX_COORD;
+}
 
-int cv_encode(const uint8_t *pixels, const uint8_t *alpha, int64_t width, int64_t height, int channels,
-              const CVMetadata *metadata, const char *format, int quality,
-              void **bytes, size_t *count, char **error) {
+int cv_encode(CVPixels pixels, const CVMetadata *metadata, CVCoding coding, void **bytes, size_t *count,
+              char **error) {
   if (!library()) return failed_with(error, "libvips does not start");
-  if (width < 1 || height < 1 || width > VIPS_MAX_COORD || height > VIPS_MAX_COORD)
-    return failed_with(error, "its size is not one a file can have");
+  if (!has_a_size(pixels)) return failed_with(error, "its size is not one a file can have");
   VipsObject *scope = VIPS_OBJECT(vips_image_new());
-  VipsImage **t = (VipsImage **)vips_object_local_array(scope, 5);
-  size_t area = (size_t)width * height;
-  int status = -1;
-  t[0] = vips_image_new_from_memory(pixels, area * channels, width, height, channels, VIPS_FORMAT_UCHAR);
-  VipsImage *image = t[0];
-  if (!image) goto done;
-  if (alpha) {
-    t[1] = vips_image_new_from_memory(alpha, area, width, height, 1, VIPS_FORMAT_UCHAR);
-    if (!t[1] || vips_bandjoin2(image, t[1], &t[2], NULL)) goto done;
-    image = t[2];
-  }
-  VipsInterpretation colours = channels == 1 ? VIPS_INTERPRETATION_B_W : VIPS_INTERPRETATION_sRGB;
-  double x = metadata ? metadata->image->Xres : 1, y = metadata ? metadata->image->Yres : 1;
-  if (vips_copy(image, &t[3], "interpretation", colours, "xres", x, "yres", y, NULL)) goto done;
-  image = t[3];
-  if (metadata) {
-    vips_image_map(metadata->image, copy_field, image);
-    // libvips has parsed the EXIF block again. The pixels are turned already, and the thumbnail shows
-    // the picture before the edit; what is set here is what is written.
-    if (vips_image_get_typeof(image, VIPS_META_ORIENTATION)) vips_image_set_int(image, VIPS_META_ORIENTATION, 1);
-    vips_image_remove(image, "jpeg-thumbnail-data");
-    VipsBlob *profile = NULL;
-    if (metadata->had_profile && vips_profile_load("srgb", &profile, NULL) == 0) {
-      size_t size;
-      const void *data = vips_blob_get(profile, &size);
-      vips_image_set_blob_copy(image, VIPS_META_ICC_NAME, data, size);
-      vips_area_unref(VIPS_AREA(profile));
-    }
-  }
-  if (alpha && strcmp(format, "jpeg") == 0) {
-    VipsArrayDouble *white = vips_array_double_newv(1, 255.0);
-    int flattened = vips_flatten(image, &t[4], "background", white, NULL);
+  VipsImage **t = (VipsImage **)vips_object_local_array(scope, 1), *image = NULL;
+  int status = assemble(pixels, metadata, scope, &image);
+  if (status == 0 && vips_image_hasalpha(image) && strcmp(coding.format, "jpeg") == 0) {
+    VipsArrayDouble *white = vips_array_double_newv(1, pixels.bits == 16 ? 65535.0 : 255.0);
+    status = vips_flatten(image, &t[0], "background", white, NULL);
     vips_area_unref(VIPS_AREA(white));
-    if (flattened) goto done;
-    image = t[4];
+    image = t[0];
   }
-  status = encode(image, format, quality, bytes, count);
-done:
+  if (status == 0) status = encode(image, coding, bytes, count);
+  g_object_unref(scope);
+  vips_thread_shutdown();
+  return status == 0 ? 0 : failed(error);
+}
+
+int cv_encode_animation(CVPixels pixels, const CVMetadata *metadata, CVCoding coding, int count,
+                        const int *milliseconds, int loops, void **bytes, size_t *size, char **error) {
+  if (!library()) return failed_with(error, "libvips does not start");
+  if (!has_a_size(pixels)) return failed_with(error, "its size is not one a file can have");
+  VipsObject *scope = VIPS_OBJECT(vips_image_new());
+  VipsImage *image = NULL;
+  int status = assemble(pixels, metadata, scope, &image);
+  if (status == 0) {
+    vips_image_set_int(image, VIPS_META_PAGE_HEIGHT, pixels.height / count);
+    vips_image_set_array_int(image, "delay", milliseconds, count);
+    vips_image_set_int(image, "loop", loops);
+    status = encode(image, coding, bytes, size);
+  }
   g_object_unref(scope);
   vips_thread_shutdown();
   return status == 0 ? 0 : failed(error);

@@ -15,7 +15,8 @@ struct FacetCommand: ParsableCommand {
       """,
     version: facetVersion,
     subcommands: [
-      EditCommand.self, SpectrumCommand.self, ReconstructCommand.self, InspectCommand.self, TrainCommand.self,
-      AttributesCommand.self, EvaluateCommand.self, InfoCommand.self,
+      EditCommand.self, InspectCommand.self, GridCommand.self, SpectrumCommand.self, MorphCommand.self,
+      SampleCommand.self, ReconstructCommand.self, TrainCommand.self, AttributesCommand.self, EvaluateCommand.self,
+      InfoCommand.self,
     ])
 }

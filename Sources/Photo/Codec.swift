@@ -6,6 +6,7 @@ import Foundation
 struct Codec: ~Copyable {
   private let image: OpaquePointer
   private let file: String
+  private let bytes: Bytes
   let width: Int
   let height: Int
 
@@ -26,7 +27,7 @@ struct Codec: ~Copyable {
       throw .unreadable(file: file, reason: String(cString: strerror(errno)))
     }
     guard status.st_size > 0 else { throw .notAPhoto(file: file) }
-    return try body(Codec(path: file, bytes: UnsafeRawBufferPointer(start: nil, count: 0), name: file, limit: limit))
+    return try body(Codec(.file(file), name: file, limit: limit))
   }
 
   /// Opens bytes in memory; `name` stands for the file in errors.
@@ -36,16 +37,20 @@ struct Codec: ~Copyable {
     guard !data.isEmpty else { throw .notAPhoto(file: name) }
     let result = data.withUnsafeBytes { bytes in
       Swift.Result { () throws(PhotoError) in
-        try body(Codec(path: nil, bytes: bytes, name: name, limit: limit))
+        try body(Codec(.memory(bytes), name: name, limit: limit))
       }
     }
     return try result.get()
   }
 
-  private init(path: String?, bytes: UnsafeRawBufferPointer, name: String, limit: Int) throws(PhotoError) {
+  private init(_ bytes: Bytes, name: String, limit: Int) throws(PhotoError) {
     var image: OpaquePointer?
     var message: UnsafeMutablePointer<CChar>?
-    let status = Int(cv_open(path, bytes.baseAddress, bytes.count, &image, &message))
+    let status =
+      switch bytes {
+      case .file(let path): Int(cv_open(path, nil, 0, &image, &message))
+      case .memory(let memory): Int(cv_open(nil, memory.baseAddress, memory.count, &image, &message))
+      }
     guard status == 0, let image else {
       let reason = text(message)
       throw status == Int(CV_NOT_AN_IMAGE) ? .notAPhoto(file: name) : .damaged(file: name, reason: reason)
@@ -56,6 +61,7 @@ struct Codec: ~Copyable {
       throw .tooLarge(file: name, width: width, height: height, limit: limit)
     }
     self.image = image
+    self.bytes = bytes
     self.width = width
     self.height = height
     file = name
@@ -65,17 +71,41 @@ struct Codec: ~Copyable {
 
   var format: Photo.Format { Photo.Format(rawValue: String(cString: cv_format(image))) ?? .jpeg }
   var hasAlpha: Bool { cv_has_alpha(image) }
-  var metadata: Metadata? { cv_metadata(image).map(Metadata.init) }
+  /// 1 for grey, 3 for red, green and blue, 0 for colours of another kind, such as CMYK.
+  var colours: Int { Int(cv_colours(image)) }
+  var metadata: Metadata? { Metadata(of: image) }
+  var coding: Coding { Coding(format, bytes.read) }
 
   /// sRGB pixels, and alpha where the image has it.
   func decode() throws(PhotoError) -> (picture: Picture, alpha: [UInt8]?) {
+    try decode(own: nil)
+  }
+
+  /// Decodes, and keeps the file's own values where they are of another profile or of 16 bits.
+  func decodeWithSource() throws(PhotoError) -> (picture: Picture, alpha: [UInt8]?, source: Source?) {
+    let (bits, isProfiled) = (Int(cv_bits(image)), cv_has_other_profile(image))
+    guard colours > 0, bits == 16 || isProfiled else {
+      let (picture, alpha) = try decode(own: nil)
+      return (picture, alpha, nil)
+    }
+    var values = [UInt8](repeating: 0, count: width * height * (colours + (hasAlpha ? 1 : 0)) * bits / 8)
+    let result = values.withUnsafeMutableBytes { own in
+      Result { () throws(PhotoError) in try decode(own: own.baseAddress) }
+    }
+    let (picture, alpha) = try result.get()
+    let source = Source(
+      values: values, colours: colours, hasAlpha: hasAlpha, bits: bits, isProfiled: isProfiled, decoded: picture)
+    return (picture, alpha, source)
+  }
+
+  private func decode(own: UnsafeMutableRawPointer?) throws(PhotoError) -> (picture: Picture, alpha: [UInt8]?) {
     var message: UnsafeMutablePointer<CChar>?
     var status: Int32 = 0
     var alpha = [UInt8]()
     if hasAlpha { alpha = [UInt8](repeating: 255, count: width * height) }
     let pixels = [UInt8](unsafeUninitializedCapacity: width * height * 3) { rgb, count in
       alpha.withUnsafeMutableBufferPointer {
-        status = cv_decode(image, rgb.baseAddress, hasAlpha ? $0.baseAddress : nil, &message)
+        status = cv_decode(image, own, rgb.baseAddress, hasAlpha ? $0.baseAddress : nil, &message)
       }
       count = status == 0 ? width * height * 3 : 0
     }
@@ -95,22 +125,86 @@ struct Codec: ~Copyable {
     return Picture(width: width, height: height, channels: 1, pixels: labels)
   }
 
+  /// What is encoded: interleaved values of 8 or 16 bits, and opacity that they may not hold.
+  struct Pixels {
+    var values: [UInt8]
+    var width: Int
+    var height: Int
+    /// Alpha included.
+    var channels: Int
+    var bits = 8
+    var alpha: [UInt8]?
+
+    init(_ picture: Picture, alpha: [UInt8]? = nil) {
+      (values, width, height, channels) = (picture.pixels, picture.width, picture.height, picture.channels)
+      self.alpha = alpha
+    }
+  }
+
   static func encode(
-    _ picture: Picture, alpha: [UInt8]? = nil, metadata: Metadata? = nil, format: Photo.Format, quality: Int,
+    _ pixels: Pixels, metadata: Metadata? = nil, format: Photo.Format, quality: Int, coding: Coding = Coding(),
     name: String
+  ) throws(PhotoError) -> Data {
+    try withPixels(pixels, name: name) { pixels, bytes, count, message in
+      format.rawValue.withCString { format in
+        let coding = CVCoding(
+          format: format, quality: Int32(quality), lossless: coding.isLossless, progressive: coding.isProgressive)
+        return cv_encode(pixels, metadata?.pointer, coding, bytes, count, message)
+      }
+    }
+  }
+
+  /// Encodes pictures that lie one below the other, one for each of `milliseconds`.
+  static func encode(
+    frames pixels: Pixels, milliseconds: [Int], loops: Int, metadata: Metadata?, format: Animation.Format, quality: Int,
+    name: String
+  ) throws(PhotoError) -> Data {
+    try withPixels(pixels, name: name) { pixels, bytes, count, message in
+      format.rawValue.withCString { format in
+        let coding = CVCoding(format: format, quality: Int32(quality), lossless: false, progressive: false)
+        return cv_encode_animation(
+          pixels, metadata?.pointer, coding, Int32(milliseconds.count), milliseconds.map { Int32($0) }, Int32(loops),
+          bytes, count, message)
+      }
+    }
+  }
+
+  private static func withPixels(
+    _ pixels: Pixels, name: String,
+    _ encode: (
+      CVPixels, UnsafeMutablePointer<UnsafeMutableRawPointer?>, UnsafeMutablePointer<Int>,
+      UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>
+    ) -> Int32
   ) throws(PhotoError) -> Data {
     var bytes: UnsafeMutableRawPointer?
     var count = 0
     var message: UnsafeMutablePointer<CChar>?
-    let status = picture.pixels.withUnsafeBufferPointer { pixels in
-      (alpha ?? []).withUnsafeBufferPointer { alphas in
-        cv_encode(
-          pixels.baseAddress, alpha == nil ? nil : alphas.baseAddress, Int64(picture.width), Int64(picture.height),
-          Int32(picture.channels), metadata?.pointer, format.rawValue, Int32(quality), &bytes, &count, &message)
+    let status = pixels.values.withUnsafeBytes { values in
+      (pixels.alpha ?? []).withUnsafeBufferPointer { alpha in
+        encode(
+          CVPixels(
+            values: values.baseAddress, width: Int64(pixels.width), height: Int64(pixels.height),
+            channels: Int32(pixels.channels), bits: Int32(pixels.bits),
+            alpha: pixels.alpha == nil ? nil : alpha.baseAddress), &bytes, &count, &message)
       }
     }
     guard status == 0, let bytes else { throw .unwritable(file: name, reason: text(message)) }
     return Data(bytesNoCopy: bytes, count: count, deallocator: .custom { pointer, _ in cv_free(pointer) })
+  }
+
+  /// sRGB pixels in the metadata's profile, `channels` of 16 bits each.
+  static func convert(
+    _ rgb: [UInt8], to metadata: Metadata, channels: Int, name: String
+  ) throws(PhotoError) -> [UInt16] {
+    var message: UnsafeMutablePointer<CChar>?
+    var status: Int32 = 0
+    let count = rgb.count / 3
+    let values = [UInt16](unsafeUninitializedCapacity: count * channels) { values, initialized in
+      status = cv_from_srgb(metadata.pointer, rgb, Int64(count), Int32(channels), values.baseAddress, &message)
+      initialized = status == 0 ? count * channels : 0
+    }
+    guard status == 0 else { throw .unwritable(file: name, reason: text(message)) }
+    return values
   }
 
   /// White letters on black, one channel; nil for text without ink.
@@ -128,12 +222,26 @@ struct Codec: ~Copyable {
   }
 }
 
-/// EXIF, XMP, IPTC and resolution of a file that was read, for the one that is written.
-final class Metadata: @unchecked Sendable {
-  // Never written to after it is made.
-  let pointer: OpaquePointer
-  init(_ pointer: OpaquePointer) { self.pointer = pointer }
-  deinit { cv_metadata_free(pointer) }
+/// Where a file's bytes are.
+private enum Bytes {
+  case file(String)
+  case memory(UnsafeRawBufferPointer)
+
+  /// Bytes from an offset on; fewer at the end or where the file cannot be read.
+  func read(offset: Int, count: Int) -> [UInt8] {
+    guard offset >= 0, count > 0 else { return [] }
+    switch self {
+    case .memory(let bytes):
+      return Array(bytes.dropFirst(offset).prefix(count))
+    case .file(let path):
+      let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+      guard descriptor >= 0 else { return [] }
+      defer { close(descriptor) }
+      return [UInt8](unsafeUninitializedCapacity: count) { bytes, initialized in
+        initialized = max(0, pread(descriptor, bytes.baseAddress, count, off_t(offset)))
+      }
+    }
+  }
 }
 
 /// Takes over a message of CVips.

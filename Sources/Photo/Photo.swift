@@ -1,10 +1,12 @@
 import Files
 import Foundation
 
-/// A photo as it was decoded from a file, with what is needed to write it back: format, alpha, metadata.
+/// A photo as it was decoded from a file, with what is needed to write it back: format, quality, profile, alpha,
+/// metadata.
 ///
 /// Pixels are 8-bit sRGB: an embedded ICC profile is converted from, 16-bit, greyscale and CMYK files
-/// are accepted, and the EXIF orientation is applied.
+/// are accepted, and the EXIF orientation is applied. A file of another profile or of 16 bits a channel is written as
+/// it came: pixels that were not changed get the values they had, changed ones are converted.
 public struct Photo: Sendable {
   public enum Format: String, Sendable, CaseIterable {
     case jpeg, png, webp, tiff, heic, avif
@@ -26,16 +28,29 @@ public struct Photo: Sendable {
   /// How many pixels a photo may have unless told otherwise: 100 million, which take 300 MB.
   public static let defaultPixelLimit = 100_000_000
 
+  /// The quality that lossy formats are written with where nothing else is known.
+  public static let defaultQuality = 94
+
   /// The pixels, three channels.
   public var picture: Picture
+  /// How the picture came to be, once it is no longer what a camera made: written into the file's XMP in place of
+  /// what was there. Nil leaves what was there.
+  public var digitalSource: DigitalSource?
   /// Opacity, one value a pixel, 255 for opaque; written back to the formats that have it.
   public let alpha: [UInt8]?
   /// The format of the file that was read.
   public let format: Format
+  /// Whether the file had one channel of grey. It is written with one again while the picture has no colour.
+  public let isGrey: Bool
+  let coding: Coding
+  let source: Source?
   let metadata: Metadata?
 
   public var width: Int { picture.width }
   public var height: Int { picture.height }
+  /// The quality of the JPEG that was read, 1…100 on libjpeg's scale, estimated from its quantization tables; nil
+  /// for other formats.
+  public var quality: Int? { coding.quality }
 
   /// Reads a file.
   /// - Throws: ``PhotoError``; a file with more than `pixelLimit` pixels is refused by its header.
@@ -52,37 +67,76 @@ public struct Photo: Sendable {
   public init(_ picture: Picture, format: Format = .jpeg) {
     self.picture = picture.channels == 3 ? picture : picture.rgb()
     self.format = format
-    alpha = nil
-    metadata = nil
+    (alpha, source, metadata) = (nil, nil, nil)
+    isGrey = picture.channels == 1
+    coding = Coding()
   }
 
   private init(_ codec: borrowing Codec) throws(PhotoError) {
-    (picture, alpha) = try codec.decode()
+    (picture, alpha, source) = try codec.decodeWithSource()
     format = codec.format
+    isGrey = codec.colours == 1
+    coding = codec.coding
     metadata = codec.metadata
   }
 
-  /// The photo as a file's bytes, with the EXIF, XMP and IPTC data it came with, upright; its embedded
-  /// thumbnail, which shows the unedited picture, is left out. A file that had an ICC profile gets sRGB's.
-  /// - Parameter quality: 1…100, for the lossy formats; JPEG is written without chroma subsampling.
-  public func encoded(as format: Format? = nil, quality: Int = 94) throws(PhotoError) -> Data {
-    try encoded(as: format ?? self.format, quality: quality, name: "photo")
+  /// The photo as a file's bytes, upright, with the EXIF, XMP and IPTC data it came with; its embedded
+  /// thumbnails, which show the unedited picture, are left out.
+  ///
+  /// libvips writes EXIF into all formats but TIFF, XMP into all, and IPTC into JPEG and TIFF.
+  /// - Parameters:
+  ///   - format: the file's own unless told otherwise.
+  ///   - quality: 1…100, for the lossy formats. Unless told otherwise a JPEG that stays one keeps its
+  ///     ``quality``, a WebP without loss stays without, and everything else has ``defaultQuality``. JPEG is
+  ///     written without chroma subsampling.
+  ///   - keepsLocation: whether the metadata goes on to tell where the photo was taken: GPS positions in EXIF and XMP,
+  ///     places in XMP and IPTC. What a camera's maker hides in notes of its own is not known.
+  public func encoded(
+    as format: Format? = nil, quality: Int? = nil, keepsLocation: Bool = false
+  ) throws(PhotoError) -> Data {
+    try encoded(as: format ?? self.format, quality, keepsLocation, name: "photo")
   }
 
   /// Writes a file, whole or not at all, replacing what was there. Its ending says the format; without
   /// one the photo keeps its own.
-  public func write(to url: URL, quality: Int = 94) throws(PhotoError) {
+  /// - Parameters:
+  ///   - url: the file.
+  ///   - quality: 1…100, as in ``encoded(as:quality:keepsLocation:)``.
+  ///   - keepsLocation: whether the metadata goes on to tell where the photo was taken.
+  public func write(to url: URL, quality: Int? = nil, keepsLocation: Bool = false) throws(PhotoError) {
     let ending = url.pathExtension
     guard let format = ending.isEmpty ? format : Format(pathExtension: ending) else {
       throw .unknownFormat(file: url.path)
     }
-    try writeFile(encoded(as: format, quality: quality, name: url.path), to: url)
+    try writeFile(encoded(as: format, quality, keepsLocation, name: url.path), to: url)
   }
 
-  private func encoded(as format: Format, quality: Int, name: String) throws(PhotoError) -> Data {
-    // Alpha belongs to the picture it was read with; one of another size has none.
-    let fits = alpha?.count == width * height
+  private func encoded(
+    as format: Format, _ quality: Int?, _ keepsLocation: Bool, name: String
+  ) throws(PhotoError) -> Data {
+    let metadata = (metadata ?? Metadata(of: nil))?.written(
+      as: format, keepsLocation: keepsLocation, source: digitalSource)
+    var coding = format == self.format ? coding : Coding()
+    // Who asks for a quality does not ask for none to be lost.
+    if quality != nil { coding.isLossless = false }
     return try Codec.encode(
-      picture, alpha: fits ? alpha : nil, metadata: metadata, format: format, quality: quality, name: name)
+      pixels(metadata, name: name), metadata: metadata, format: format,
+      quality: quality ?? coding.quality ?? Self.defaultQuality, coding: coding, name: name)
+  }
+
+  /// What is written: the file's own values where there are some, else the picture.
+  private func pixels(_ metadata: Metadata?, name: String) throws(PhotoError) -> Codec.Pixels {
+    var pixels = Codec.Pixels(picture)
+    if let metadata, let (values, channels) = try source?.edited(picture, metadata, name: name) {
+      (pixels.values, pixels.channels, pixels.bits) = (values, channels, source?.bits ?? 8)
+    } else {
+      if isGrey, let grey = picture.grey() { pixels = Codec.Pixels(grey) }
+      // Alpha belongs to the picture it was read with; one of another size has none.
+      if alpha?.count == width * height { pixels.alpha = alpha }
+      if source?.isProfiled == true { metadata?.replaceProfile() }
+    }
+    // A profile of grey is none of colour.
+    if isGrey && pixels.channels > 2 { metadata?.replaceProfile() }
+    return pixels
   }
 }

@@ -10,6 +10,8 @@ public enum PhotoError: Error, Equatable, CustomStringConvertible {
   case damaged(file: String, reason: String)
   /// The file's ending names no format that can be written.
   case unknownFormat(file: String)
+  /// The file's ending names no format that an animation can be written in.
+  case unknownAnimationFormat(file: String)
   case unwritable(file: String, reason: String)
   case captionFailed(text: String, reason: String)
 
@@ -25,6 +27,8 @@ public enum PhotoError: Error, Equatable, CustomStringConvertible {
       "\(file): truncated or damaged: \(reason)"
     case .unknownFormat(let file):
       "\(file): name it .jpg, .png, .webp, .tif, .heic or .avif, the formats that can be written"
+    case .unknownAnimationFormat(let file):
+      "\(file): name it .webp or .gif, the formats that animations can be written in"
     case .unwritable(let file, let reason):
       "\(file): cannot be written: \(reason)"
     case .captionFailed(let text, let reason):

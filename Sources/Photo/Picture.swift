@@ -46,11 +46,11 @@ public struct Picture: Equatable, Sendable {
   }
 
   /// Writes a file, whole or not at all, in the format of its ending.
-  public func write(to url: URL, quality: Int = 94) throws(PhotoError) {
+  public func write(to url: URL, quality: Int = Photo.defaultQuality) throws(PhotoError) {
     guard let format = Photo.Format(pathExtension: url.pathExtension) else {
       throw .unknownFormat(file: url.path)
     }
-    try writeFile(Codec.encode(self, format: format, quality: quality, name: url.path), to: url)
+    try writeFile(Codec.encode(Codec.Pixels(self), format: format, quality: quality, name: url.path), to: url)
   }
 
   /// The values of one pixel.
@@ -103,7 +103,7 @@ public struct Picture: Equatable, Sendable {
   }
 }
 
-/// Interleaved numbers in the layout of ``Picture``: intensities 0…1, differences −1…1, or weights 0…1.
+/// Interleaved numbers in the layout of ``Picture``: intensities 0…1, a mask, or a change of three colours and a slope.
 public struct FloatPicture: Equatable, Sendable {
   public let width: Int
   public let height: Int
@@ -111,9 +111,9 @@ public struct FloatPicture: Equatable, Sendable {
   /// `height` × `width` × `channels` values.
   public let values: [Float]
 
-  /// - Precondition: `values` has `width` × `height` × `channels` values; channels are 1 or 3.
+  /// - Precondition: `values` has `width` × `height` × `channels` values; channels are 1, 3 or 4.
   public init(width: Int, height: Int, channels: Int, values: [Float]) {
-    precondition(width > 0 && height > 0 && (channels == 1 || channels == 3), "no picture has this shape")
+    precondition(width > 0 && height > 0 && [1, 3, 4].contains(channels), "no picture has this shape")
     precondition(values.count == width * height * channels, "values do not match the picture's shape")
     (self.width, self.height, self.channels, self.values) = (width, height, channels, values)
   }

@@ -26,37 +26,19 @@ extension Picture {
     return result
   }
 
-  /// Adds a difference to the pixels inside a patch: value + 255 · weight · difference, clamped.
+  /// Changes the pixels inside a patch: value · (1 + slope) + 255 · offset, clamped.
   ///
   /// Pixels outside the patch, and those inside whose change is less than half a step, keep their bits.
   /// - Parameters:
-  ///   - difference: three channels, −1…1 in sRGB units.
-  ///   - weight: one channel, 0…1, of the difference's size; 0 at its border leaves no seam.
+  ///   - patch: four channels: the offset of red, green and blue in sRGB units, and the slope, −1 for a pixel that is
+  ///     replaced by the offset, 0 for one that it is added to. 0 at the patch's border leaves no seam.
   ///   - place: from the patch to this picture.
-  /// - Precondition: three channels; the patches' sizes match.
-  public mutating func add(_ difference: FloatPicture, weight: FloatPicture, place: Similarity) {
-    compose(difference, weight, place) { value, change in value + change }
-  }
-
-  /// Mixes a patch into the pixels: (1 − weight) · value + weight · patch.
-  /// - Parameters:
-  ///   - patch: three channels, 0…1.
-  ///   - weight: one channel, 0…1, of the patch's size; 0 at its border leaves no seam.
-  ///   - place: from the patch to this picture.
-  /// - Precondition: three channels; the patches' sizes match.
-  public mutating func blend(_ patch: FloatPicture, weight: FloatPicture, place: Similarity) {
-    compose(patch, weight, place) { value, change in value * (1 - max(0, min(1, change.w / 255))) + change }
-  }
-
-  /// `combine` gets a pixel and 255 · (weight · patch, weight) at its place.
-  private mutating func compose(
-    _ patch: FloatPicture, _ weight: FloatPicture, _ place: Similarity,
-    _ combine: @Sendable (SIMD4<Float>, SIMD4<Float>) -> SIMD4<Float>
-  ) {
-    precondition(channels == 3 && patch.channels == 3 && weight.channels == 1, "a colour picture, patch and weight")
-    precondition(patch.width == weight.width && patch.height == weight.height, "patch and weight differ in size")
-    let weighted = zip(stride(from: 0, to: patch.values.count, by: 3), weight.values).map { i, w in
-      255 * w * SIMD4(patch.values[i], patch.values[i + 1], patch.values[i + 2], 1)
+  /// - Precondition: three channels; four in the patch.
+  public mutating func change(by patch: FloatPicture, place: Similarity) {
+    precondition(channels == 3 && patch.channels == 4, "a colour picture, and a patch of offset and slope")
+    let values = patch.values
+    let changes = stride(from: 0, to: values.count, by: 4).map { i -> SIMD4<Float> in
+      SIMD4<Float>(values[i], values[i + 1], values[i + 2], values[i + 3]) * SIMD4<Float>(255, 255, 255, 1)
     }
     let (right, bottom) = (Double(patch.width), Double(patch.height))
     let corners = [(0, 0), (right, 0), (0, bottom), (right, bottom)].map { place(Point(x: $0.0, y: $0.1)) }
@@ -68,7 +50,7 @@ extension Picture {
     let (columns, lines) = (range(corners.map(\.x), width), range(corners.map(\.y), height))
     let sampler = Sampler(place)
     let width = width
-    weighted.withUnsafeBufferPointer { source in
+    changes.withUnsafeBufferPointer { source in
       pixels.withUnsafeMutableBufferPointer { buffer in
         nonisolated(unsafe) let texels = WideTexels(values: source, width: patch.width, height: patch.height)
         nonisolated(unsafe) let buffer = buffer
@@ -80,8 +62,9 @@ extension Picture {
               let change = sampler.sample(texels, x: x, y: y)
               if change == .zero { continue }
               let i = (y * width + x) * 3
-              let value = combine(SIMD4(Float(buffer[i]), Float(buffer[i + 1]), Float(buffer[i + 2]), 0), change)
-              for c in 0..<3 { buffer[i + c] = byte(value[c]) }
+              let value = SIMD4(Float(buffer[i]), Float(buffer[i + 1]), Float(buffer[i + 2]), 0)
+              let changed = value * (1 + change.w) + change
+              for c in 0..<3 { buffer[i + c] = byte(changed[c]) }
             }
           }
         }

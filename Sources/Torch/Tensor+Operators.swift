@@ -32,6 +32,9 @@ private enum Op {
   static let sum = Operator("aten::sum", "dim_IntList")
   static let meanAll = Operator("aten::mean")
   static let mean = Operator("aten::mean", "dim")
+  static let cumulativeSum = Operator("aten::cumsum")
+  static let sort = Operator("aten::sort")
+  static let gather = Operator("aten::gather")
   static let norm = Operator("aten::linalg_vector_norm")
   static let matmul = Operator("aten::matmul")
   static let cholesky = Operator("aten::linalg_cholesky")
@@ -177,6 +180,18 @@ extension Tensor {
   public func mean() throws(TorchError) -> Tensor { try Op.meanAll(.tensor(self)) }
   public func mean(dims: [Int], keepDim: Bool = false) throws(TorchError) -> Tensor {
     try Op.mean(.tensor(self), .ints(dims), .bool(keepDim))
+  }
+
+  public func cumulativeSum(dim: Int) throws(TorchError) -> Tensor { try Op.cumulativeSum(.tensor(self), .int(dim)) }
+
+  /// The values along the last dimension in order.
+  public func sorted(descending: Bool = false) throws(TorchError) -> Tensor {
+    try Op.sort.call(.tensor(self), -1, .bool(descending))[0]
+  }
+
+  /// The values at `indices`, int64, along a dimension.
+  public func gather(_ dim: Int, _ indices: Tensor) throws(TorchError) -> Tensor {
+    try Op.gather(.tensor(self), .int(dim), .tensor(indices))
   }
 
   /// The Euclidean norm of all elements.

@@ -65,7 +65,10 @@ struct EditCommandTests {
 
   @Test(arguments: [
     (["--attribute", "Smilling=1"], Int32(1), "try Smiling"),
-    (["--attribute", "Smiling"], 64, "NAME=STRENGTH"),
+    (["--attribute", "Smiling=1", "--to", "0.5"], 64, "--to"),
+    (["--attribute", "Smiling", "--to", "1.5"], 64, "--to"),
+    (["--attribute", "Smiling=1", "--keep", "Male,Yuong"], 1, "try Young"),
+    (["--attribute", "Smiling=1", "--face", "0"], 64, "--face"),
     (["--attribute", "Smiling=nan"], 64, "NAME=STRENGTH"),
     (["--attribute", "Smiling=1e9"], 64, "NAME=STRENGTH"),
     (["--attribute", "Smiling=1", "--device", "tpu"], 1, "--device"),
@@ -88,11 +91,49 @@ struct EditCommandTests {
     let spectrum = try program.run(
       "spectrum", photo, "--attribute", "Smiling", "--strengths=-1,0,1", "--aligned", "-o", program.path("s.png"))
     #expect(spectrum.status == 0, "\(spectrum.errors)")
+    let grid = try program.run(
+      "grid", photo, photo, "--attribute", "Smiling", "--attribute", "Young=-1", "--aligned", "-o", program.path("g.png"))
+    #expect(grid.status == 0, "\(grid.errors)")
+    let sample = try program.run("sample", "--count", "5", "--columns", "4", "-o", program.path("f.png"))
+    #expect(sample.status == 0, "\(sample.errors)")
     let reconstruction = try program.run("reconstruct", photo, "--aligned", "-o", program.path("r.png"))
     #expect(reconstruction.status == 0, "\(reconstruction.errors)")
-    for name in ["s.png", "r.png"] {
+    for name in ["s.png", "g.png", "f.png", "r.png"] {
       #expect(try Photo(contentsOf: URL(fileURLWithPath: program.path(name))).width > 3 * 128)
     }
+  }
+
+  @Test func facesTurnIntoEachOther() throws {
+    let program = try Program()
+    defer { program.remove() }
+    let (a, b) = (try crop(program, "a.png"), program.path("b.png"))
+    try Photo(contentsOf: URL(fileURLWithPath: a)).picture.mirrored().write(to: URL(fileURLWithPath: b))
+    let arguments = ["morph", a, b, "--frames", "3", "--side", "64", "--aligned", "-o"]
+    for name in ["m.webp", "m.gif"] {
+      let result = try program.run(arguments + [program.path(name)])
+      #expect(result.status == 0, "\(result.errors)")
+      #expect(try Data(contentsOf: URL(fileURLWithPath: program.path(name))).count > 1000)
+    }
+    let refused = try program.run(arguments + [program.path("m.png")])
+    #expect(refused.status == 1 && refused.errors.contains(".webp"))
+  }
+
+  @Test func aProbabilityIsBroughtAbout() throws {
+    let program = try Program()
+    defer { program.remove() }
+    let photo = try crop(program, "a.png")
+    func probability(_ path: String) throws -> Double {
+      let result = try program.run("inspect", path, "--json", "--aligned")
+      #expect(result.status == 0, "\(result.errors)")
+      let line = try #require(result.output.split(separator: "\n").last)
+      let value = try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any]
+      return try #require((value?["attributes"] as? [String: Double])?["Smiling"])
+    }
+    let edited = program.path("e.png")
+    let result = try program.run("edit", photo, "--attribute", "Smiling", "--to", "0.3", "--aligned", "-o", edited)
+    #expect(result.status == 0, "\(result.errors)")
+    #expect(try probability(photo) > 0.8)
+    #expect(abs(try probability(edited) - 0.3) < 0.15)
   }
 
   @Test func facesAreInspected() throws {

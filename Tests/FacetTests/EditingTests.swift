@@ -16,9 +16,9 @@ import Torch
 
   @Test func anEditChangesTheFaceAndNothingElse() throws {
     let (editor, photo, face) = try Self.portrait.get()
-    for composition in Composition.allCases {
+    for options in [EditOptions(), .article] {
       let edited = try editor.apply(
-        [AttributeEdit("Smiling", strength: -1)], to: face, in: photo.picture, composition: composition)
+        [AttributeEdit("Smiling", strength: -1)], to: face, in: photo.picture, options: options)
       #expect(edited.width == photo.width && edited.height == photo.height)
       #expect(edited != photo.picture)
       let place = face.alignment.transform(size: 1)
@@ -28,7 +28,7 @@ import Torch
           let point = place(Point(x: Double(x) + 0.5, y: Double(y) + 0.5))
           if (0...1).contains(point.x), (0...1).contains(point.y) { continue }
           outside += 1
-          #expect(edited[x, y] == photo.picture[x, y], "\(composition) at \(x), \(y)")
+          #expect(edited[x, y] == photo.picture[x, y], "\(options.composition) at \(x), \(y)")
         }
       }
       #expect(outside > 1000)
@@ -99,10 +99,51 @@ import Torch
   @Test func sheetsShowEveryStrength() throws {
     let (editor, photo, face) = try Self.portrait.get()
     let crop = Photo(face.alignment.crop(photo.picture, size: 128), format: .png)
-    let sheet = try editor.spectrum(crop, attribute: "Smiling", strengths: [-1, 0, 1], isAligned: true)
-    #expect(sheet.width > 4 * 128 && sheet.height > 128)
+    let sheet = try editor.spectrum(crop, attributes: ["Smiling", "Young"], strengths: [-1, 0, 1], isAligned: true)
+    #expect(sheet.width > 4 * 128 && sheet.height > 2 * 128)
     let row = try editor.reconstruction(crop, isAligned: true)
     #expect(row.width > 3 * 128)
+  }
+
+  @Test func samplesFollowTheSeed() throws {
+    let (editor, _, _) = try Self.portrait.get()
+    let faces = try editor.sample(count: 3, seed: 7)
+    #expect(try editor.sample(count: 2, seed: 7) == Array(faces[..<2]))
+    #expect(faces[0] != faces[1] && faces[0].width == editor.bundle.configuration.imageSize)
+    #expect(try editor.sample(count: 1, seed: 7, prior: .standardNormal)[0] != faces[0])
+  }
+
+  /// A morph begins with one photo's own pixels and ends with the other's.
+  @Test func morphsEndInThePhotos() throws {
+    let (editor, photo, face) = try Self.portrait.get()
+    let mirrored = Photo(photo.picture.mirrored())
+    let other = try editor.face(in: Photo(face.alignment.crop(mirrored.picture, size: 144)).picture, isAligned: true)
+    let crop = Photo(face.alignment.crop(mirrored.picture, size: 144))
+    let frames = try editor.morph(from: (photo, face), to: (crop, other), frames: 5, side: 160)
+    #expect(frames.count == 5)
+    func distance(_ a: Picture, _ b: Picture) -> Int {
+      zip(a.pixels, b.pixels).map { abs(Int($0) - Int($1)) }.max() ?? 0
+    }
+    #expect(distance(frames[0], face.alignment.crop(photo.picture, size: 160)) <= 2)
+    #expect(distance(frames[4], other.alignment.crop(crop.picture, size: 160)) <= 2)
+    #expect(frames[2] != frames[0] && frames[2] != frames[4])
+  }
+
+  @Test func aGreyPhotoStaysGrey() throws {
+    let (editor, photo, face) = try Self.portrait.get()
+    let crop = face.alignment.crop(photo.picture, size: 144)
+    let grey = Photo(Picture(width: 144, height: 144, channels: 1, pixels: stride(from: 0, to: crop.pixels.count, by: 3).map { crop.pixels[$0] }))
+    let edited = try editor.edit(grey, [AttributeEdit("Heavy_Makeup")], isAligned: true)
+    #expect(edited.picture != grey.picture)
+    #expect(edited.picture == edited.picture.desaturated())
+  }
+
+  @Test func facesAreChosen() throws {
+    let (editor, photo, _) = try Self.portrait.get()
+    #expect(throws: PortraitError.noSuchFace(file: nil, number: 2, found: 1)) {
+      try editor.faces(in: photo.picture, .number(2))
+    }
+    #expect(try editor.faces(in: photo.picture, .all).count == 1)
   }
 
   @Test func theDefaultBundleHasAllOfCelebAsAttributes() throws {

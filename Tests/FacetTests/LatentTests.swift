@@ -280,11 +280,11 @@ private final class QuarterFaces: FaceVAE {
 
   @Test func factorsStayInTheirRange() throws {
     let calibration = StrengthCalibration()
-    #expect(calibration.solve(start: -1, slope: 1) { _ in -1 } == 6)
-    #expect(calibration.solve(start: -1, slope: -1) { _ in -1 } == 6)
+    #expect(calibration.solve(start: -1, slope: 1) { _ in -1 } == 5)
+    #expect(calibration.solve(start: -1, slope: -1) { _ in -1 } == 5)
     #expect(calibration.solve(start: -1, slope: 100) { $0 - 0.1 } == 0.5)
     #expect(calibration.solve(start: -1, slope: 1) { _ in .nan } == AttributeDirections.defaultScale)
-    #expect((0.5...6).contains(calibration.solve(start: 0, slope: 0) { $0 - 2 }))
+    #expect((0.5...5).contains(calibration.solve(start: 0, slope: 0) { $0 - 2 }))
   }
 
   /// The pictures' blue rises from photo to photo; those in the upper half have the attribute.

@@ -1,6 +1,7 @@
 import Foundation
-import Photo
 import Testing
+
+@testable import Photo
 
 @Suite struct HostileTests {
   let scratch: Scratch
@@ -45,6 +46,49 @@ import Testing
         _ = try? Photo(data: data)
       }
     }
+  }
+
+  /// Segments and chunks as no encoder writes them: read in bounds, with an end, and with an estimate or none.
+  @Test func containersChangedAtRandom() throws {
+    var generator = SplitMix(state: 17)
+    for format in [Photo.Format.jpeg, .webp] {
+      let whole = [UInt8](try Photo(Drawn.gradient(40, 30)).encoded(as: format))
+      func coding(_ bytes: [UInt8]) -> Coding {
+        Coding(format) { offset, count in Array(bytes.dropFirst(offset).prefix(max(0, count))) }
+      }
+      #expect(coding(whole).quality == (format == .jpeg ? Photo.defaultQuality : nil))
+      for count in 0..<min(whole.count, 700) { _ = coding(Array(whole.prefix(count))) }
+      for _ in 0..<500 {
+        var bytes = whole
+        for _ in 0..<6 {
+          bytes[Int(generator.next() % UInt64(min(700, bytes.count)))] = UInt8(truncatingIfNeeded: generator.next())
+        }
+        let quality = coding(bytes).quality ?? 1
+        #expect((1...100).contains(quality))
+      }
+    }
+    // Fill bytes, and chunks of no or of the largest size, without end.
+    var reads = 0
+    let fill = Coding(.jpeg) { _, count in
+      reads += 1
+      return [UInt8](repeating: 0xFF, count: count)
+    }
+    let chunks = [UInt8(0), 0xFF].map { byte in
+      Coding(.webp) { _, count in
+        reads += 1
+        return [UInt8](repeating: byte, count: count)
+      }
+    }
+    #expect(fill == Coding() && chunks.allSatisfy { $0 == Coding() } && reads < 20_000)
+    // A table of sixteen bits, and one that its segment cuts short.
+    let table = [UInt8](repeating: 0, count: 2 * 64).enumerated().map { UInt8($0.offset % 2 * 40) }
+    let frame: [UInt8] = [0xFF, 0xC0, 0, 11, 8, 0, 1, 0, 1, 1, 1, 0x11, 0]
+    let wide = [0xFF, 0xD8, 0xFF, 0xDB, 0, 131, 0x10] + table + frame
+    let cut = [0xFF, 0xD8, 0xFF, 0xDB, 0, 131, 0x10] + table.prefix(60) + frame
+    func quality(_ bytes: [UInt8]) -> Int? {
+      Coding(.jpeg) { offset, count in Array(bytes.dropFirst(offset).prefix(count)) }.quality
+    }
+    #expect((60...80).contains(quality(wide) ?? 0) && quality(cut) == nil)
   }
 
   @Test func textNamedJPEG() throws {

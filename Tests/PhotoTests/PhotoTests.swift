@@ -102,7 +102,7 @@ import Testing
     let (w, h) = (4, 2)
     var pixels = [UInt8]()
     for i in 0..<w * h { pixels += [UInt8(i * 10), 100, 200, UInt8(255 - i * 20)] }
-    let photo = try Photo(data: Self.tiff(width: w, height: h, samples: 4, bits: 8, photometric: 2, pixels))
+    let photo = try Photo(data: Made.tiff(width: w, height: h, samples: 4, bits: 8, photometric: 2, pixels))
     #expect(photo.alpha == (0..<w * h).map { UInt8(255 - $0 * 20) })
     #expect(Array(photo.picture[3, 1]) == [70, 100, 200])
     for format in [Photo.Format.png, .tiff] {
@@ -121,13 +121,13 @@ import Testing
   @Test func sixteenBitsAreAccepted() throws {
     let values: [UInt16] = [0, 0x8080, 0xFFFF, 0x4040, 0xC0C0, 0x2020]
     let bytes = values.flatMap { [UInt8($0 & 255), UInt8($0 >> 8)] }
-    let photo = try Photo(data: Self.tiff(width: 2, height: 1, samples: 3, bits: 16, photometric: 2, bytes))
+    let photo = try Photo(data: Made.tiff(width: 2, height: 1, samples: 3, bits: 16, photometric: 2, bytes))
     #expect(zip(photo.picture.pixels, values).allSatisfy { abs(Int($0) - Int($1 >> 8)) <= 1 })
   }
 
   @Test func cmykIsAccepted() throws {
     let bytes: [UInt8] = [0, 0, 0, 0, 0, 0, 0, 255]
-    let photo = try Photo(data: Self.tiff(width: 2, height: 1, samples: 4, bits: 8, photometric: 5, bytes))
+    let photo = try Photo(data: Made.tiff(width: 2, height: 1, samples: 4, bits: 8, photometric: 5, bytes))
     #expect(photo.picture[0, 0].allSatisfy { $0 > 240 })
     #expect(photo.picture[1, 0].allSatisfy { $0 < 60 })
   }
@@ -175,28 +175,5 @@ import Testing
     // Data may come as a slice, whose indices do not begin at 0.
     let bytes = [UInt8](jpeg)
     return Data(bytes[0..<2] + [0xFF, 0xE1, 0, UInt8(exif.count + 2)] + exif + bytes[2...])
-  }
-
-  /// A TIFF of one uncompressed strip, lowest byte first.
-  static func tiff(
-    width: Int, height: Int, samples: Int, bits: Int, photometric: Int, _ pixels: [UInt8]
-  ) -> Data {
-    func two(_ value: Int) -> [UInt8] { [UInt8(value & 255), UInt8(value >> 8)] }
-    func four(_ value: Int) -> [UInt8] { two(value & 0xFFFF) + two(value >> 16) }
-    var entries: [(tag: Int, kind: Int, count: Int, value: [UInt8])] = []
-    let count = samples == 4 && photometric == 2 ? 11 : 10
-    let after = 8 + 2 + count * 12 + 4
-    entries = [
-      (256, 3, 1, two(width) + two(0)), (257, 3, 1, two(height) + two(0)), (258, 3, samples, four(after)),
-      (259, 3, 1, two(1) + two(0)), (262, 3, 1, two(photometric) + two(0)), (273, 4, 1, four(after + 2 * samples)),
-      (277, 3, 1, two(samples) + two(0)), (278, 3, 1, two(height) + two(0)), (279, 4, 1, four(pixels.count)),
-      (284, 3, 1, two(1) + two(0)),
-    ]
-    if count == 11 { entries.append((338, 3, 1, two(2) + two(0))) }
-    var data = [UInt8]("II*\0".utf8) + four(8) + two(count)
-    for entry in entries { data += two(entry.tag) + two(entry.kind) + four(entry.count) + entry.value }
-    data += four(0)
-    for _ in 0..<samples { data += two(bits) }
-    return Data(data + pixels)
   }
 }

@@ -98,23 +98,22 @@ import Testing
   }
 }
 
-@Suite struct ComposeTests {
-  private func flat(_ n: Int, _ value: Float) -> FloatPicture {
-    FloatPicture(width: n, height: n, channels: 3, values: [Float](repeating: value, count: n * n * 3))
-  }
-  private func mask(_ n: Int, _ value: (Int, Int) -> Float) -> FloatPicture {
+@Suite struct ChangeTests {
+  /// A patch of one offset for all colours, and one slope; `inside` says where they hold.
+  private func patch(
+    _ n: Int, offset: Float = 0, slope: Float = 0, inside: (Int, Int) -> Bool = { _, _ in true }
+  ) -> FloatPicture {
     FloatPicture(
-      width: n, height: n, channels: 1, values: (0..<n * n).map { value($0 % n, $0 / n) })
+      width: n, height: n, channels: 4,
+      values: (0..<n * n).flatMap { inside($0 % n, $0 / n) ? [offset, offset, offset, slope] : [0, 0, 0, 0] })
   }
 
-  @Test func differenceIsAddedInItsPlaceAndNowhereElse() {
-    let n = 16
+  @Test func offsetsAreAddedInTheirPlaceAndNowhereElse() {
     let before = Drawn.gradient(200, 150)
     var after = before
     // 5 pixels of the picture to one of the patch, from 60, 40 on.
     let place = Similarity(scale: 5, tx: 60, ty: 40)
-    let inner = mask(n) { x, y in (4..<12).contains(x) && (4..<12).contains(y) ? 1 : 0 }
-    after.add(flat(n, 0.1), weight: inner, place: place)
+    after.change(by: patch(16, offset: 0.1) { x, y in (4..<12).contains(x) && (4..<12).contains(y) }, place: place)
     #expect(Array(after[100, 80]) == before[100, 80].map { UInt8(min(255, Int((Float($0) + 25.5).rounded()))) })
     for y in 0..<150 {
       for x in 0..<200 where !(70..<130).contains(x) || !(50..<110).contains(y) {
@@ -123,33 +122,33 @@ import Testing
     }
   }
 
-  @Test func noDifferenceChangesNothing() {
+  @Test func noChangeChangesNothing() {
     let before = Drawn.gradient(90, 90)
     var after = before
-    after.add(flat(8, 0), weight: mask(8) { _, _ in 1 }, place: Similarity(scale: 9, rotation: 0.3, tx: 20))
-    #expect(after == before)
-    after.blend(flat(8, 0.5), weight: mask(8) { _, _ in 0 }, place: Similarity(scale: 9))
+    after.change(by: patch(8), place: Similarity(scale: 9, rotation: 0.3, tx: 20))
     #expect(after == before)
   }
 
   @Test func sumsAreClamped() {
     var picture = Drawn.gradient(40, 40)
-    picture.add(flat(4, 1), weight: mask(4) { _, _ in 1 }, place: Similarity(scale: 10))
+    picture.change(by: patch(4, offset: 1), place: Similarity(scale: 10))
     #expect(picture.pixels.allSatisfy { $0 == 255 })
-    picture.add(flat(4, -1), weight: mask(4) { _, _ in 1 }, place: Similarity(scale: 10))
+    picture.change(by: patch(4, offset: -1), place: Similarity(scale: 10))
     #expect(picture.pixels.allSatisfy { $0 == 0 })
   }
 
   @Test func notANumberDoesNotCrash() {
     var picture = Drawn.gradient(20, 20)
-    picture.add(flat(4, .nan), weight: mask(4) { _, _ in 1 }, place: Similarity(scale: 5))
-    picture.blend(flat(4, .infinity), weight: mask(4) { _, _ in 1 }, place: Similarity(scale: 5))
+    picture.change(by: patch(4, offset: .nan), place: Similarity(scale: 5))
+    picture.change(by: patch(4, offset: .infinity, slope: -.infinity), place: Similarity(scale: 5))
   }
 
-  @Test func blendIsTheWeightedMean() {
+  @Test func slopesScale() {
     var picture = Picture(width: 60, height: 60, filledWith: 100)
-    picture.blend(flat(6, 200.0 / 255), weight: mask(6) { _, _ in 0.25 }, place: Similarity(scale: 10))
+    picture.change(by: patch(6, offset: 50.0 / 255, slope: -0.25), place: Similarity(scale: 10))
     #expect(picture.pixels.allSatisfy { $0 == 125 })
+    picture.change(by: patch(6, offset: 7.0 / 255, slope: -1), place: Similarity(scale: 10))
+    #expect(picture.pixels.allSatisfy { $0 == 7 })
   }
 
   /// Enlarged eight times, a smooth patch stays smooth: no step between neighbours is much above the slope.
@@ -157,9 +156,9 @@ import Testing
     let n = 16
     var picture = Picture(width: 128, height: 128, filledWith: 128)
     let wave = FloatPicture(
-      width: n, height: n, channels: 3,
-      values: (0..<n * n * 3).map { Float(0.4 * sin(Double($0 / 3 % n) / 2.5)) })
-    picture.add(wave, weight: mask(n) { _, _ in 1 }, place: Similarity(scale: 8))
+      width: n, height: n, channels: 4,
+      values: (0..<n * n * 4).map { $0 % 4 == 3 ? 0 : Float(0.4 * sin(Double($0 / 4 % n) / 2.5)) })
+    picture.change(by: wave, place: Similarity(scale: 8))
     let row = (16..<112).map { Int(picture[$0, 64].first ?? 0) }
     let second = zip(zip(row, row.dropFirst()), row.dropFirst(2)).map { abs($0.0.0 - 2 * $0.0.1 + $0.1) }
     #expect((second.max() ?? 0) <= 3)
@@ -172,7 +171,7 @@ import Testing
     let before = Drawn.gradient(30, 30)
     var after = before
     for (x, y) in [(500.0, 0.0), (-500, 0), (0, 1e7), (0, -1e7)] {
-      after.add(flat(8, 0.5), weight: mask(8) { _, _ in 1 }, place: Similarity(scale: 2, tx: x, ty: y))
+      after.change(by: patch(8, offset: 0.5), place: Similarity(scale: 2, tx: x, ty: y))
     }
     #expect(after == before)
   }
@@ -180,8 +179,7 @@ import Testing
   /// A patch finer than the picture is averaged, not sampled.
   @Test func reducingAPatchDoesNotAlias() {
     var picture = Picture(width: 40, height: 40, filledWith: 100)
-    let stripes = mask(64) { x, _ in x % 2 == 0 ? 1 : 0 }
-    picture.add(flat(64, 0.2), weight: stripes, place: Similarity(scale: 0.5))
+    picture.change(by: patch(64, offset: 0.2) { x, _ in x % 2 == 0 }, place: Similarity(scale: 0.5))
     #expect((4..<28).allSatisfy { abs(Int(picture[$0, 16].first ?? 0) - 125) <= 4 })
   }
 }

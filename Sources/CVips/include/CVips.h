@@ -1,7 +1,8 @@
 // libvips behind a plain C interface: its own calls are variadic, which Swift can't call.
 //
 // Every function that can fail returns a status, 0 for success, and then sets *error to a message
-// that the caller frees with cv_free. Pixels are 8-bit, interleaved, rows without padding.
+// that the caller frees with cv_free. Pixels are 8-bit where nothing else is said,
+// interleaved, rows without padding.
 #pragma once
 
 #include <stdbool.h>
@@ -13,7 +14,7 @@ extern "C" {
 #endif
 
 typedef struct CVImage CVImage;        // an opened file: its header is read, its pixels are not
-typedef struct CVMetadata CVMetadata;  // EXIF, XMP, IPTC and resolution; immutable, any thread
+typedef struct CVMetadata CVMetadata;  // EXIF, XMP, IPTC, ICC profile and resolution
 
 enum { CV_NOT_AN_IMAGE = 1, CV_FAILED = 2 };  // the statuses other than 0
 
@@ -30,18 +31,57 @@ int64_t cv_height(const CVImage *image);
 bool cv_has_alpha(const CVImage *image);
 // "jpeg", "png", "webp", "tiff", "heic" or "avif".
 const char *cv_format(const CVImage *image);
-CVMetadata *cv_metadata(const CVImage *image);
-void cv_metadata_free(CVMetadata *metadata);
+// 1 for grey, 3 for red, green and blue, of 8 or 16 bits a channel; 0 for everything else, such as CMYK.
+int cv_colours(const CVImage *image);
+// 8 or 16, as cv_decode gives the file's own values.
+int cv_bits(const CVImage *image);
+// Whether there is an ICC profile that sRGB is not the same as.
+bool cv_has_other_profile(const CVImage *image);
 
 // Decodes into width × height × 3 bytes of sRGB, and × 1 of alpha where the image has it (else null).
-int cv_decode(CVImage *image, uint8_t *rgb, uint8_t *alpha, char **error);
+// `own`, if not null, gets the file's own values before that: cv_colours channels, then alpha, cv_bits each.
+int cv_decode(CVImage *image, void *own, uint8_t *rgb, uint8_t *alpha, char **error);
 // Decodes an image of one 8-bit channel into width × height bytes, values as stored.
 int cv_decode_labels(CVImage *image, uint8_t *labels, char **error);
 
-// Encodes a picture of 1 or 3 channels. Alpha and metadata may be null; *bytes is freed with cv_free.
-int cv_encode(const uint8_t *pixels, const uint8_t *alpha, int64_t width, int64_t height, int channels,
-              const CVMetadata *metadata, const char *format, int quality,
-              void **bytes, size_t *count, char **error);
+// The metadata of an image (null for none), as a value that one thread at a time may change. Its profile is the
+// file's own if it can be used, and sRGB's for colours that cv_colours has no number for.
+CVMetadata *cv_metadata(const CVImage *image);
+CVMetadata *cv_metadata_copy(const CVMetadata *metadata, bool keeps_location);
+void cv_metadata_free(CVMetadata *metadata);
+// The bytes of a field, "xmp-data" or "iptc-data", which live as long as it is not set; null where there is none.
+const void *cv_metadata_get(const CVMetadata *metadata, const char *field, size_t *count);
+// Sets a field's bytes; null removes it.
+void cv_metadata_set(CVMetadata *metadata, const char *field, const void *bytes, size_t count);
+// Puts sRGB's profile in the place of the one that is there, if any.
+void cv_metadata_replace_profile(CVMetadata *metadata);
+
+// Converts `count` sRGB pixels into the metadata's profile: 1 or 3 channels of 16 bits each.
+int cv_from_srgb(const CVMetadata *metadata, const uint8_t *rgb, int64_t count, int channels, uint16_t *values,
+                 char **error);
+
+// What is encoded: interleaved values, rows without padding.
+typedef struct {
+  const void *values;
+  int64_t width, height;
+  int channels;          // 1 or 3 colours; 2 or 4 with alpha behind them
+  int bits;              // 8 or 16
+  const uint8_t *alpha;  // to be put behind the colours; null for none
+} CVPixels;
+
+typedef struct {
+  const char *format;  // as cv_format's, or "gif"
+  int quality;         // 1…100
+  bool lossless;       // WebP
+  bool progressive;    // JPEG
+} CVCoding;
+
+// Metadata may be null; *bytes is freed with cv_free.
+int cv_encode(CVPixels pixels, const CVMetadata *metadata, CVCoding coding, void **bytes, size_t *count,
+              char **error);
+// Encodes `count` pictures that lie one below the other as an animated WebP or GIF. `loops` of 0 is for ever.
+int cv_encode_animation(CVPixels pixels, const CVMetadata *metadata, CVCoding coding, int count,
+                        const int *milliseconds, int loops, void **bytes, size_t *size, char **error);
 
 // Draws a line of text, white on black, one channel. *pixels is freed with cv_free.
 int cv_text(const char *text, int pixels_high, uint8_t **pixels, int64_t *width, int64_t *height,

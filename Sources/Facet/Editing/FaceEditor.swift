@@ -2,29 +2,6 @@ import Foundation
 import Photo
 import Torch
 
-/// One attribute to change and how far: 1 adds it, −1 takes it away, 0 changes nothing.
-public struct AttributeEdit: Sendable, Equatable {
-  public var attribute: String
-  public var strength: Double
-
-  /// The largest strength that is taken; beyond it codes leave what the model knows.
-  public static let range = -10.0...10.0
-
-  public init(_ attribute: String, strength: Double = 1) {
-    self.attribute = attribute
-    self.strength = strength
-  }
-}
-
-/// How a decoded face becomes part of the photo.
-public enum Composition: String, Sendable, CaseIterable {
-  /// The decoded picture after the edit, less the one before, added to the photo inside the mask: what the edit leaves
-  /// alone keeps its own pixels.
-  case difference
-  /// The article's: the decoded face after the edit in place of the photo, inside the mask of the unedited code.
-  case article
-}
-
 /// A face as the model sees it: where it is, its latent code and what decodes from it.
 public struct EncodedFace: Sendable {
   public let alignment: FaceAlignment
@@ -59,32 +36,65 @@ public final class FaceEditor {
     try self.init(ModelBundle(contentsOf: url), detector: detector)
   }
 
-  /// The photo with its largest face edited, at its own resolution; nothing outside the face's region changes.
-  /// - Parameter isAligned: the photo is already a CelebA frame or a training crop; no face is searched.
-  /// - Parameter composition: how the decoded face becomes part of the photo.
-  /// - Parameter photo: the photo.
-  /// - Parameter edits: attributes and strengths; they add up.
-  /// - Throws: ``PortraitError/noFace(file:)``, ``AttributeError``.
+  /// The photo with faces edited, at its own resolution; nothing outside the faces' regions changes.
+  /// - Parameters:
+  ///   - photo: the photo.
+  ///   - edits: attributes and how far each is changed; they add up.
+  ///   - choice: the faces that are edited.
+  ///   - options: how.
+  ///   - isAligned: the photo is already a CelebA frame or a training crop; no face is searched.
+  /// - Throws: ``PortraitError`` where there is no such face, ``AttributeError``.
   public func edit(
-    _ photo: Photo, _ edits: [AttributeEdit], composition: Composition = .difference, isAligned: Bool = false
+    _ photo: Photo, _ edits: [AttributeEdit], of choice: FaceChoice = .largest, options: EditOptions = .init(),
+    isAligned: Bool = false
   ) throws -> Photo {
     var result = photo
-    let face = try face(in: photo.picture, isAligned: isAligned)
-    result.picture = try apply(edits, to: face, in: photo.picture, composition: composition)
+    for alignment in try alignments(in: photo.picture, choice, isAligned: isAligned) {
+      // Each face is seen as the photo has it; what neighbours share is changed by both.
+      let face = try encode(photo.picture, alignment: alignment)
+      result.picture = try apply(edits, to: face, in: result.picture, options: options)
+    }
+    if photo.isGrey { result.picture = result.picture.desaturated() }
+    result.digitalSource = .compositeWithTrainedModel
     return result
   }
 
   /// Finds and encodes the largest face of a picture.
+  /// - Parameters:
+  ///   - picture: the photo's pixels.
+  ///   - isAligned: the picture is already a CelebA frame or a training crop; no face is searched.
+  /// - Throws: ``PortraitError/noFace(file:)``.
   public func face(in picture: Picture, isAligned: Bool = false) throws -> EncodedFace {
-    let picture = picture.rgb()
-    return try encode(picture, alignment: isAligned ? FaceAlignment(aligned: picture) : largestFace(in: picture))
+    try faces(in: picture, .largest, isAligned: isAligned)[0]
   }
 
-  private func largestFace(in picture: Picture) throws -> FaceAlignment {
-    for face in try detector.faces(in: picture) {
-      if let alignment = FaceAlignment(face) { return alignment }
+  /// Finds and encodes faces of a picture, the largest first.
+  /// - Parameters:
+  ///   - picture: the photo's pixels.
+  ///   - choice: the faces that are meant.
+  ///   - isAligned: the picture is already a CelebA frame or a training crop; no face is searched.
+  /// - Returns: at least one face.
+  /// - Throws: ``PortraitError`` where there is no such face.
+  public func faces(in picture: Picture, _ choice: FaceChoice, isAligned: Bool = false) throws -> [EncodedFace] {
+    let picture = picture.rgb()
+    return try alignments(in: picture, choice, isAligned: isAligned).map { try encode(picture, alignment: $0) }
+  }
+
+  private func alignments(in picture: Picture, _ choice: FaceChoice, isAligned: Bool) throws -> [FaceAlignment] {
+    if isAligned { return [FaceAlignment(aligned: picture)] }
+    guard choice != .largest else {
+      guard let face = try detector.largestFace(in: picture).flatMap(FaceAlignment.init) else {
+        throw PortraitError.noFace(file: nil)
+      }
+      return [face]
     }
-    throw PortraitError.noFace(file: nil)
+    let found = try detector.faces(in: picture).compactMap(FaceAlignment.init)
+    if found.isEmpty { throw PortraitError.noFace(file: nil) }
+    guard case .number(let number) = choice else { return found }
+    guard found.indices.contains(number - 1) else {
+      throw PortraitError.noSuchFace(file: nil, number: number, found: found.count)
+    }
+    return [found[number - 1]]
   }
 
   private func encode(_ picture: Picture, alignment: FaceAlignment) throws -> EncodedFace {
@@ -98,33 +108,84 @@ public final class FaceEditor {
   }
 
   /// The picture with an encoded face of it edited.
+  /// - Parameters:
+  ///   - edits: attributes and how far each is changed.
+  ///   - face: from ``faces(in:_:isAligned:)``.
+  ///   - picture: the one that the face was found in, or an edited one of the same size.
+  ///   - options: how.
+  /// - Throws: ``AttributeError``.
   public func apply(
-    _ edits: [AttributeEdit], to face: EncodedFace, in picture: Picture, composition: Composition = .difference
+    _ edits: [AttributeEdit], to face: EncodedFace, in picture: Picture, options: EditOptions = .init()
   ) throws -> Picture {
-    let after = try decode(face, edits)
+    let after = try decode(face, edits, options: options)
+    let change = try withoutGradients { try options.composition.change(from: face.reconstruction, to: after) }
     var result = picture
-    switch composition {
-    case .difference:
-      // Where the edit grows the face, a beard's edge or a fringe, its own mask must let it through.
-      let mask = try face.reconstruction.mask.maximum(after.mask)
-      let difference = try after.image - face.reconstruction.image
-      try face.alignment.add(FloatPicture(difference), mask: FloatPicture(mask), to: &result)
-    case .article:
-      try face.alignment.blend(
-        FloatPicture(after.image), mask: FloatPicture(face.reconstruction.mask), into: &result)
-    }
+    try face.alignment.change(&result, by: FloatPicture(change))
     return result
   }
 
   /// What decodes from a face's code after the edits.
-  public func decode(_ face: EncodedFace, _ edits: [AttributeEdit]) throws -> Reconstruction {
+  /// - Parameters:
+  ///   - face: from ``faces(in:_:isAligned:)``.
+  ///   - edits: attributes and how far each is changed.
+  ///   - options: how.
+  /// - Throws: ``AttributeError``.
+  public func decode(
+    _ face: EncodedFace, _ edits: [AttributeEdit], options: EditOptions = .init()
+  ) throws -> Reconstruction {
     try withoutGradients {
-      let moved = try edits.reduce(face.latent) { latent, edit in
-        try latent + directions.step(edit.attribute, strength: edit.strength)
+      var latent = face.latent
+      for edit in edits {
+        let strength = try strength(of: edit, on: face, at: latent, options)
+        latent = try latent + step(edit.attribute, strength, options)
       }
-      return try bundle.model.decode(moved)
+      return try bundle.model.decode(latent)
     }
   }
+
+  private func step(_ attribute: String, _ strength: Double, _ options: EditOptions) throws -> Tensor {
+    try directions.step(attribute, strength: strength, keeping: options.kept, method: options.method)
+  }
+
+  /// The strength that an edit asks for, or that brings the edited face to the probability that it asks for.
+  private func strength(
+    of edit: AttributeEdit, on face: EncodedFace, at latent: Tensor, _ options: EditOptions
+  ) throws -> Double {
+    let probability: Double
+    switch edit.amount {
+    case .strength(let strength): return strength
+    case .probability(let asked): probability = asked
+    }
+    let index = try directions.index(of: edit.attribute)
+    let crop = try Tensor(face.crop)
+    /// Log odds of the attribute in the edited face, as the encoder sees it.
+    func seen(_ strength: Double) throws -> Double {
+      let after = try bundle.model.decode(latent + step(edit.attribute, strength, options))
+      let edited = try options.composition.composed(over: crop, from: face.reconstruction, to: after)
+      return try directions.probes.logits(of: bundle.model.encode(edited).mean).select(1, index).item()
+    }
+    let wanted = min(0.999, max(0.001, probability))
+    let target = log(wanted / (1 - wanted))
+    // The secant method from the strength that would do if codes were kept by decoding and encoding.
+    var (last, value) = (0.0, try seen(0))
+    var best = (strength: last, miss: abs(value - target))
+    var next = try directions.strength(
+      of: edit.attribute, from: latent, to: probability, keeping: options.kept, method: options.method)
+    for _ in 0..<Self.searches where abs(value - target) > 0.05 && abs(next - last) > 1e-3 {
+      let reached = try seen(next)
+      let slope = (reached - value) / (next - last)
+      (last, value) = (next, reached)
+      if abs(value - target) < best.miss { best = (last, abs(value - target)) }
+      // More of an attribute that shows no more of it leads nowhere.
+      guard slope > 0.01 else { break }
+      let farthest = max(1, 2 * abs(last))
+      next = min(farthest, max(-farthest, last + (target - value) / slope))
+      next = min(AttributeEdit.range.upperBound, max(AttributeEdit.range.lowerBound, next))
+    }
+    return best.strength
+  }
+
+  private static let searches = 5
 }
 
 extension Tensor {

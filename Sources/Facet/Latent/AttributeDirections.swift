@@ -332,9 +332,9 @@ extension AttributeDirections {
       factorsByMethod: factorsByMethod.mapValues { $0 + scales })
   }
 
-  /// The differences of the group means less what the labels that were not asked for explain:
-  /// mean(Z | P) − mean(Z | N) − Σⱼ (mean(yⱼ | P) − mean(yⱼ | N)) · Rⱼ. For a single label that is its own effect,
-  /// since the residuals of least squares have the same mean on both sides.
+  /// The differences of the group means less what the labels that were neither asked for nor parts of those explain:
+  /// mean(Z | P) − mean(Z | N) − Σⱼ (mean(yⱼ | P) − mean(yⱼ | N)) · Rⱼ. For a single label without parts that is its own
+  /// effect, since the residuals of least squares have the same mean on both sides.
   static func isolated(
     _ groups: [LabelGroups], in photos: EncodedPhotos, _ statistics: LatentStatistics
   ) throws -> Tensor {
@@ -342,7 +342,7 @@ extension AttributeDirections {
     let labels = photos.attributeNames.count
     var isOther = [Double](repeating: 1, count: groups.count * labels)
     for (row, group) in groups.enumerated() {
-      for label in group.asked { isOther[row * labels + label] = 0 }
+      for label in AttributeParts.adding(to: group.asked, of: photos.attributeNames) { isOther[row * labels + label] = 0 }
     }
     let others = try differences.matmul(photos.presence()) * Tensor(isOther, shape: [groups.count, labels])
     return try photos.sums(differences) - others.matmul(statistics.effects)

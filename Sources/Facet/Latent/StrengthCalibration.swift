@@ -1,36 +1,25 @@
 import Torch
 
-/// How the factors at strength 1 and −1 are found, so that strength 1 means the same for all attributes: enough for
-/// most faces to be seen as having it.
+/// How the factors at strength 1 and −1 are found, so that strength 1 means the same for all attributes: as much of it
+/// as the typical photo that has it.
 public struct StrengthCalibration {
-  /// An edited crop from the photo and what decodes before and after the step, all N × 3 × S × S.
-  public typealias Composition = (
-    _ input: Tensor, _ before: Reconstruction, _ after: Reconstruction
-  ) throws -> Tensor
-
   /// The most photos for one factor.
   public var photos = 96
-  /// The share of the edited faces that the probe must see as asked.
-  public var share = 0.8
+  /// The share of the edited faces that must show as much of the attribute as the middle one of the photos that have it.
+  public var share = 0.5
   /// The factors that are taken.
-  public var range = 0.5...6.0
+  public var range = 0.5...5.0
   /// Photos edited at once.
   public var batchSize = 64
-  /// How an edited crop is made.
-  public var composition: Composition = Self.difference
+  /// How an edited crop is made with the directions of each method: what is lost on the way counts.
+  public var compositions: [DirectionMethod: Composition] = [.isolated: .difference, .meanDifference: .article]
 
   public init() {}
-
-  /// The decoded difference on the photo: input + max(mask before, mask after) · (after − before), in 0 … 1.
-  public static func difference(_ input: Tensor, _ before: Reconstruction, _ after: Reconstruction) throws -> Tensor {
-    let mask = try before.mask.maximum(after.mask)
-    return try (input + mask * (after.image - before.image)).clamp(min: 0, max: 1)
-  }
 }
 
 extension AttributeDirections {
   /// These directions with factors measured on photos: for each direction, way and method the factor at which the given
-  /// share of faces, edited, composed and encoded again, are on the asked side of the attribute's probe.
+  /// share of faces, edited, composed and encoded again, have the median log odds of the photos on the asked side.
   ///
   /// The photos are the first that are on the other side by their label and by the probe. Where there are fewer than
   /// eight the factor stays as it is.
@@ -58,19 +47,22 @@ extension AttributeDirections {
       for target in targets {
         let odds = try logits.select(0, target).array(Float.self).map(Double.init)
         for sign in [1.0, -1] {
-          let side = sign > 0 ? groups[target].negatives : groups[target].positives
+          let (side, asked) = sign > 0
+            ? (groups[target].negatives, groups[target].positives) : (groups[target].positives, groups[target].negatives)
+          let typical = asked.isEmpty ? 0 : Self.reached(asked.map { odds[$0] * sign }, by: 0.5)
           let rows = Array(side.lazy.filter { odds[$0] * sign < 0 }.prefix(calibration.photos))
-          let faces = rows.count < 8 ? nil : try EditedFaces(rows, of: photos, with: model, calibration, device)
+          let faces = rows.count < 8 ? nil : try EditedFaces(rows, of: photos, with: model, calibration.batchSize, device)
           for method in DirectionMethod.allCases {
             if let faces {
               let direction = try vectors(method).narrow(0, target..<target + 1)
               let factor = try calibration.solve(
-                start: Self.reached(rows.map { odds[$0] * sign }, by: calibration.share),
+                start: Self.reached(rows.map { odds[$0] * sign }, by: calibration.share) - typical,
                 slope: gain(of: direction, on: target)
               ) { factor in
-                let codes = try faces.encodedAgain(after: direction * (factor * sign))
+                let codes = try faces.encodedAgain(
+                  after: direction * (factor * sign), calibration.compositions[method] ?? .difference)
                 let odds = try probes.logits(of: codes).select(1, target).contiguous().array(Float.self)
-                return Self.reached(odds.map { Double($0) * sign }, by: calibration.share)
+                return Self.reached(odds.map { Double($0) * sign }, by: calibration.share) - typical
               }
               if sign > 0 { factors[method]![target].add = factor } else { factors[method]![target].remove = factor }
             }
@@ -141,27 +133,27 @@ private struct EditedFaces {
 
   private let parts: [Part]
   private let model: any FaceVAE
-  private let composition: StrengthCalibration.Composition
   private let device: Device
 
   init(
-    _ rows: [Int], of photos: EncodedPhotos, with model: any FaceVAE, _ calibration: StrengthCalibration,
+    _ rows: [Int], of photos: EncodedPhotos, with model: any FaceVAE, _ batchSize: Int,
     _ device: Device
   ) throws {
-    (self.model, composition, self.device) = (model, calibration.composition, device)
-    parts = try stride(from: 0, to: rows.count, by: max(1, calibration.batchSize)).map { start in
-      let rows = Array(rows[start..<min(rows.count, start + max(1, calibration.batchSize))])
+    (self.model, self.device) = (model, device)
+    parts = try stride(from: 0, to: rows.count, by: max(1, batchSize)).map { start in
+      let rows = Array(rows[start..<min(rows.count, start + max(1, batchSize))])
       let code = try photos.codes.indexSelect(0, Tensor(rows.map(Int64.init))).to(device)
       return Part(input: try photos.images(rows).to(device), code: code, before: try model.decode(code))
     }
   }
 
   /// The codes of the edited pictures.
-  func encodedAgain(after step: Tensor) throws -> Tensor {
+  func encodedAgain(after step: Tensor, _ composition: Composition) throws -> Tensor {
     try .cat(
       parts.map { part in
         let after = try model.decode(part.code + step.to(device))
-        return try model.encode(composition(part.input, part.before, after)).mean.to(.cpu)
+        let edited = try composition.composed(over: part.input, from: part.before, to: after)
+        return try model.encode(edited).mean.to(.cpu)
       })
   }
 }

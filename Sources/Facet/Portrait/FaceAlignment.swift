@@ -68,39 +68,29 @@ public struct FaceAlignment: Equatable, Sendable {
     picture.warped(by: transform(size: size), to: (size, size))
   }
 
-  /// Adds a difference to the face in the photo, at the photo's own resolution.
+  /// Changes the face in the photo, at the photo's own resolution: value · (1 + slope) + offset.
   ///
-  /// The mask fades out towards the crop's border, so that no seam is left; pixels outside the crop keep
+  /// The change fades out towards the crop's border, so that no seam is left; pixels outside the crop keep
   /// their bits.
   /// - Parameters:
-  ///   - difference: N × N × 3, −1…1 in sRGB units.
-  ///   - mask: N × N × 1, 0…1.
   ///   - picture: the photo.
-  public func add(_ difference: FloatPicture, mask: FloatPicture, to picture: inout Picture) {
-    picture.add(difference, weight: feathered(mask), place: transform(size: mask.width).inverse)
+  ///   - patch: N × N × 4, the offset of three colours in sRGB units and the slope.
+  public func change(_ picture: inout Picture, by patch: FloatPicture) {
+    picture.change(by: feathered(patch), place: transform(size: patch.width).inverse)
   }
 
-  /// Puts a decoded face into the photo in the mask's proportion, at the photo's own resolution: the
-  /// article's composition, mask · face + (1 − mask) · photo. The mask fades out as in ``add(_:mask:to:)``.
-  /// - Parameters:
-  ///   - face: N × N × 3, 0…1.
-  ///   - mask: N × N × 1, 0…1.
-  ///   - picture: the photo.
-  public func blend(_ face: FloatPicture, mask: FloatPicture, into picture: inout Picture) {
-    picture.blend(face, weight: feathered(mask), place: transform(size: mask.width).inverse)
-  }
-
-  /// The mask times a window that rises from 0 at the border to 1.
-  private func feathered(_ mask: FloatPicture) -> FloatPicture {
-    precondition(mask.width == mask.height && mask.channels == 1, "a square mask of one channel")
-    guard feather > 0 else { return mask }
-    let n = mask.width
+  /// The patch times a window that rises from 0 at the border to 1.
+  private func feathered(_ patch: FloatPicture) -> FloatPicture {
+    precondition(patch.width == patch.height, "a square patch")
+    guard feather > 0 else { return patch }
+    let n = patch.width
     let ramp = (0..<n).map { i -> Float in
       // The outermost pixel is 0, for interpolation reaches half a pixel beyond its middle.
       let t = min(1, max(0, Double(min(i, n - 1 - i)) / (feather * Double(n))))
       return Float(t * t * (3 - 2 * t))
     }
-    let values = mask.values.enumerated().map { i, value in value * ramp[i % n] * ramp[i / n] }
-    return FloatPicture(width: n, height: n, channels: 1, values: values)
+    let channels = patch.channels
+    let values = patch.values.enumerated().map { i, value in value * ramp[i / channels % n] * ramp[i / channels / n] }
+    return FloatPicture(width: n, height: n, channels: channels, values: values)
   }
 }

@@ -5,7 +5,8 @@ import Synchronization
 
 /// A face in a picture, in the picture's coordinates (see `Point`).
 public struct DetectedFace: Equatable, Sendable {
-  /// The detector's square around brows, eyes, nose and mouth; it may reach beyond the picture.
+  /// The detector's square around brows, eyes, nose and mouth; it may reach beyond the picture. It stands upright
+  /// on a turned face too.
   public let upperLeft: Point
   public let lowerRight: Point
   /// The detector's confidence; faces from the front score 0.5…3, false ones hardly more than 0.
@@ -35,9 +36,19 @@ public final class FaceDetector: Sendable {
   /// Where Debian's libdlib-data puts the landmark model (100 MB; 66 MB in memory).
   public static let defaultLandmarks = URL(fileURLWithPath: "/usr/share/dlib/shape_predictor_68_face_landmarks.dat")
 
-  /// Sides, in pixels, of the pictures that are searched: the second only if the first shows nothing.
-  /// The detector's smallest face is 80 pixels wide, so the first finds those of a tenth of the photo.
-  private static let workingSides = [800, 1600]
+  /// Sides, in pixels, of the pictures that are searched, the fastest first; a photo is enlarged at most to twice
+  /// its size. The detector's smallest face is 80 pixels wide, so the first finds those of a tenth of the photo.
+  private static let workingSides = [800.0, 1600, 4000]
+  private static let largestScale = 2.0
+
+  /// What a face must have that is seen in a turned or finer copy only: parts of photos without a face gave up to
+  /// 0.37 there. 97 in 100 faces from the front have more at once.
+  private static let clearScore = 0.4
+
+  /// The detector finds faces that are turned in the plane by 35°, nearly all. For the rest, and in pictures up
+  /// to this side, two copies turned by this much are searched.
+  private static let turn = Double.pi / 6
+  private static let turnedSide = 1024.0
 
   private let detector: Loading<Detector, PortraitError>
   private let landmarks: Loading<Landmarks, PortraitError>
@@ -56,42 +67,216 @@ public final class FaceDetector: Sendable {
     self.landmarks = Loading { () throws(PortraitError) in try Landmarks(landmarks) }
   }
 
-  /// The faces of a picture of any size, the largest first; empty for none. A face whose score is less than
-  /// a quarter of the best one's counts as false.
+  /// All faces of a picture, the largest first; empty for none.
   ///
-  /// Faces from about a tenth of the picture's longer side are found at once, those from about a
-  /// twentieth (and from 40 pixels) only where there is none larger.
-  /// - Parameter minimumScore: what the detector must at least give a face.
-  /// - Parameter picture: the photo.
-  public func faces(in picture: Picture, minimumScore: Double = 0) throws(PortraitError) -> [DetectedFace] {
+  /// Faces are found that are turned in the plane by up to 35°, from 48 pixels between the ears and from about a
+  /// twentieth of the picture's longer side; where there is none, from a fiftieth. Beside a better one, a face with
+  /// a score below 0.5 and below half of the best one's counts as false.
+  /// - Parameters:
+  ///   - picture: the photo, of any size.
+  ///   - minimumScore: what the detector must at least give a face: of 197 from the front that it saw, 196 had
+  ///     more than 0.15.
+  public func faces(in picture: Picture, minimumScore: Double = 0.15) throws(PortraitError) -> [DetectedFace] {
+    try find(in: picture, minimumScore, all: true)
+  }
+
+  /// The largest face of a picture; nil for none. Several times as fast as ``faces(in:minimumScore:)`` where a face
+  /// is easy to see: smaller and turned faces are searched only when there is no such face.
+  /// - Parameters:
+  ///   - picture: the photo, of any size.
+  ///   - minimumScore: what the detector must at least give a face: of 197 from the front that it saw, 196 had
+  ///     more than 0.15.
+  public func largestFace(in picture: Picture, minimumScore: Double = 0.15) throws(PortraitError) -> DetectedFace? {
+    try find(in: picture, minimumScore, all: false).first
+  }
+
+  private func find(
+    in picture: Picture, _ minimumScore: Double, all: Bool
+  ) throws(PortraitError) -> [DetectedFace] {
     let picture = picture.rgb()
-    let side = Double(max(picture.width, picture.height))
-    // The second search is at twice the first one's size, enlarging if need be.
-    let first = min(1, Double(Self.workingSides[0]) / side)
-    for scale in [first, min(2 * first, Double(Self.workingSides[1]) / side)] {
-      let size = (
-        width: max(1, Int((Double(picture.width) * scale).rounded())),
-        height: max(1, Int((Double(picture.height) * scale).rounded()))
-      )
-      let working = size == (picture.width, picture.height) ? picture : picture.resized(to: size)
-      let found = try detector.value().find(in: working, minimumScore: minimumScore)
-      if found.isEmpty { continue }
-      let best = found.reduce(0) { max($0, $1.score) }
-      let landmarks = try landmarks.value()
-      let (sx, sy) = (Double(picture.width) / Double(size.width), Double(picture.height) / Double(size.height))
-      var faces: [DetectedFace] = []
-      for face in found where face.score >= best / 4 {
-        let points = try landmarks.find(in: working, face)
-        faces.append(
-          DetectedFace(
-            upperLeft: Point(x: Double(face.left) * sx, y: Double(face.top) * sy),
-            lowerRight: Point(x: Double(face.right + 1) * sx, y: Double(face.bottom + 1) * sy),
-            score: face.score,
-            landmarks: points.map { Point(x: $0.x * sx, y: $0.y * sy) }))
+    var found: [Candidate] = []
+    var last = 0.0
+    for (tier, side) in Self.workingSides.enumerated() {
+      let longer = Double(max(picture.width, picture.height))
+      let scale = min(tier == 0 ? 1 : Self.largestScale, side / longer)
+      // The finest search is as long as all others together.
+      if scale == last || tier == 2 && !found.isEmpty { continue }
+      last = scale
+      let working = Working(picture, scale: scale)
+      let least = tier > 0 ? max(minimumScore, Self.clearScore) : minimumScore
+      var candidates = try search(working, turn: 0, least)
+      if (all || !Self.isClear(candidates)) && scale * longer <= Self.turnedSide {
+        for turn in [Self.turn, -Self.turn] {
+          candidates += try search(working, turn: turn, max(minimumScore, Self.clearScore))
+        }
       }
-      return faces.sorted { ($0.width, $0.score) > ($1.width, $1.score) }
+      found += candidates
+      if !all && Self.isClear(found) { break }
     }
-    return []
+    let landmarks = try found.isEmpty ? nil : landmarks.value()
+    var faces: [DetectedFace] = []
+    for candidate in Self.distinct(found) {
+      if let landmarks { faces.append(try face(candidate, landmarks)) }
+    }
+    return faces.sorted { ($0.width, $0.score) > ($1.width, $1.score) }
+  }
+
+  private static func isClear(_ candidates: [Candidate]) -> Bool { candidates.contains { $0.score >= clearScore } }
+
+  /// Each face once, as the search that saw it best has it, without those that count as false.
+  private static func distinct(_ candidates: [Candidate]) -> [Candidate] {
+    var kept: [Candidate] = []
+    for candidate in candidates.sorted(by: { $0.score > $1.score }) {
+      if let best = kept.first?.score, candidate.score < min(best / 2, 0.5) { break }
+      if !kept.contains(where: { $0.overlap(candidate) > 0.4 }) { kept.append(candidate) }
+    }
+    return kept
+  }
+
+  /// Searches a working picture turned by an angle.
+  private func search(_ working: Working, turn: Double, _ minimumScore: Double) throws(PortraitError) -> [Candidate] {
+    let picture = working.picture
+    if turn == 0 {
+      return try detector.value().find(in: picture, minimumScore: minimumScore).map {
+        Candidate(working: working, face: $0, turn: 0, place: .identity)
+      }
+    }
+    // As large as to hold all corners.
+    let (width, height) = (Double(picture.width), Double(picture.height))
+    let size = (
+      width: (width * abs(cos(turn)) + height * abs(sin(turn))).rounded(.up),
+      height: (width * abs(sin(turn)) + height * abs(cos(turn))).rounded(.up)
+    )
+    let place = Similarity(scale: 1, tx: -width / 2, ty: -height / 2)
+      .then(Similarity(scale: 1, rotation: turn, tx: size.width / 2, ty: size.height / 2))
+    let turned = picture.warped(by: place, to: (Int(size.width), Int(size.height)))
+    return try detector.value().find(in: turned, minimumScore: minimumScore).map {
+      Candidate(working: working, face: $0, turn: turn, place: place.inverse)
+    }
+  }
+
+  /// A candidate with its landmarks.
+  ///
+  /// The trees know faces that are turned a little: at 35° their points are off by 7 in 100 of the distance between
+  /// the eyes in the mean, and may lie anywhere. So a turned face's points are found again in a levelled copy; and
+  /// they must come out the same in another one. Of a face that is turned much, that start is taken, of three,
+  /// from which they do so best.
+  private func face(_ candidate: Candidate, _ landmarks: Landmarks) throws(PortraitError) -> DetectedFace {
+    var best = (face: try marked(candidate, turn: candidate.turn, landmarks), difference: Double.infinity)
+    for start in [candidate.turn, Self.turn, -Self.turn] {
+      // How the picture is turned for the eyes to be level.
+      var turn = start
+      var face = start == candidate.turn ? best.face : try marked(candidate, turn: turn, landmarks)
+      for _ in 0..<2 where abs(face.tilt + turn) > Self.tiltLimit {
+        turn = -face.tilt
+        face = try marked(candidate, turn: turn, landmarks)
+      }
+      let difference = try face.difference(marked(candidate, turn: turn + 2 * Self.tiltLimit, landmarks))
+      if difference < best.difference { best = (face, difference) }
+      // Points that went astray are hardly ever level.
+      if difference < 0.05 && abs(face.tilt) < Self.clearTilt { break }
+    }
+    let face = best.face
+    let (sx, sy) = (candidate.working.scaleX, candidate.working.scaleY)
+    func original(_ point: Point) -> Point { Point(x: point.x / sx, y: point.y / sy) }
+    return DetectedFace(
+      upperLeft: original(face.upperLeft), lowerRight: original(face.lowerRight), score: face.score,
+      landmarks: face.landmarks.map(original))
+  }
+
+  /// Points of faces that are turned by less are as good as those of upright ones.
+  private static let tiltLimit = 5 * Double.pi / 180
+
+  private static let clearTilt = 20 * Double.pi / 180
+
+  /// A candidate with the landmarks found in the working picture turned by an angle; all in the working picture.
+  private func marked(
+    _ candidate: Candidate, turn: Double, _ landmarks: Landmarks
+  ) throws(PortraitError) -> DetectedFace {
+    let (middle, half) = (candidate.middle, candidate.width / 2)
+    return DetectedFace(
+      upperLeft: Point(x: middle.x - half, y: middle.y - half),
+      lowerRight: Point(x: middle.x + half, y: middle.y + half), score: candidate.score,
+      landmarks: turn == 0 && candidate.turn == 0
+        ? try landmarks.find(in: candidate.working.picture, candidate.face)
+        : try levelled(candidate, turn: turn, landmarks))
+  }
+
+  /// Landmarks as found in a copy of the face's surroundings that is turned by an angle.
+  private func levelled(
+    _ candidate: Candidate, turn: Double, _ landmarks: Landmarks
+  ) throws(PortraitError) -> [Point] {
+    // More pixels do not make the points better.
+    let width = min(200, candidate.width.rounded())
+    let place = Similarity(scale: 1, tx: -candidate.middle.x, ty: -candidate.middle.y)
+      .then(Similarity(scale: width / candidate.width, rotation: turn, tx: width, ty: width))
+    let side = Int(2 * width)
+    let copy = candidate.working.picture.warped(by: place, to: (side, side))
+    let first = Int64((width / 2).rounded())
+    let last = first + Int64(width) - 1
+    let face = CDFace(left: first, top: first, right: last, bottom: last, score: 0)
+    return try landmarks.find(in: copy, face).map { place.inverse($0) }
+  }
+}
+
+extension DetectedFace {
+  /// The angle of the line through the eyes; clockwise as seen.
+  fileprivate var tilt: Double { atan2(rightEye.y - leftEye.y, rightEye.x - leftEye.x) }
+
+  /// How far two findings of the points that faces are aligned by lie apart, in distances between the eyes.
+  fileprivate func difference(_ other: DetectedFace) -> Double {
+    let points = Array(36...47) + [27, 48, 54]
+    let sum = points.reduce(0) { sum, i in
+      sum + hypot(landmarks[i].x - other.landmarks[i].x, landmarks[i].y - other.landmarks[i].y)
+    }
+    return sum / Double(points.count) / hypot(rightEye.x - leftEye.x, rightEye.y - leftEye.y)
+  }
+}
+
+/// A photo at the size it is searched at.
+private struct Working {
+  let picture: Picture
+  let scaleX: Double
+  let scaleY: Double
+
+  init(_ photo: Picture, scale: Double) {
+    let size = (
+      width: max(1, Int((Double(photo.width) * scale).rounded())),
+      height: max(1, Int((Double(photo.height) * scale).rounded()))
+    )
+    picture = size == (photo.width, photo.height) ? photo : photo.resized(to: size)
+    (scaleX, scaleY) = (Double(size.width) / Double(photo.width), Double(size.height) / Double(photo.height))
+  }
+}
+
+/// What a search found.
+private struct Candidate {
+  let working: Working
+  /// In the picture that was searched.
+  let face: CDFace
+  /// How that picture was turned.
+  let turn: Double
+  /// In the working picture.
+  let middle: Point
+
+  init(working: Working, face: CDFace, turn: Double, place: Similarity) {
+    (self.working, self.face, self.turn) = (working, face, turn)
+    middle = place(Point(x: Double(face.left + face.right + 1) / 2, y: Double(face.top + face.bottom + 1) / 2))
+  }
+
+  var score: Double { face.score }
+  var width: Double { Double(face.right + 1 - face.left) }
+
+  /// The part of the smaller square, in the photo, that the other one covers.
+  func overlap(_ other: Candidate) -> Double {
+    func square(_ c: Candidate) -> (x: Double, y: Double, half: Double) {
+      (c.middle.x / c.working.scaleX, c.middle.y / c.working.scaleY, c.width / c.working.scaleX / 2)
+    }
+    let (a, b) = (square(self), square(other))
+    let across = min(a.x + a.half, b.x + b.half) - max(a.x - a.half, b.x - b.half)
+    let down = min(a.y + a.half, b.y + b.half) - max(a.y - a.half, b.y - b.half)
+    let smaller = 2 * min(a.half, b.half)
+    return max(0, across) * max(0, down) / (smaller * smaller)
   }
 }
 

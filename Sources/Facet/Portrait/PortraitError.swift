@@ -2,6 +2,8 @@
 public enum PortraitError: Error, Equatable, CustomStringConvertible {
   /// The detector found no face; `file` is nil for a picture without a file.
   case noFace(file: String?)
+  /// There are fewer faces than the one that was asked for.
+  case noSuchFace(file: String?, number: Int, found: Int)
   /// The landmark file is missing or damaged.
   case landmarksUnreadable(file: String, reason: String)
   case detectorFailed(reason: String)
@@ -9,12 +11,23 @@ public enum PortraitError: Error, Equatable, CustomStringConvertible {
   public var description: String {
     switch self {
     case .noFace(let file):
-      "\(file ?? "the picture"): no face found: give a photo of a face seen from the front, at least 40 pixels "
+      "\(file ?? "the picture"): no face found: give a photo of a face seen from the front, at least 48 pixels "
         + "wide, or --aligned for a picture that is already in the training frame"
+    case .noSuchFace(let file, let number, let found):
+      "\(file ?? "the picture"): there is no face \(number), only \(found): take a number up to that, or all"
     case .landmarksUnreadable(let file, let reason):
       "\(file): the face landmarks cannot be read: \(reason): install Debian's package libdlib-data"
     case .detectorFailed(let reason):
       "the face detector failed: \(reason)"
+    }
+  }
+
+  /// The same fault with the file it was found in, where that was not known.
+  public func of(file: String) -> PortraitError {
+    switch self {
+    case .noFace(file: nil): .noFace(file: file)
+    case .noSuchFace(file: nil, let number, let found): .noSuchFace(file: file, number: number, found: found)
+    default: self
     }
   }
 }

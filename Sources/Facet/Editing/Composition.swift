@@ -1,0 +1,109 @@
+import Foundation
+import Torch
+
+/// How a decoded face becomes part of the photo.
+public enum Composition: String, Sendable, CaseIterable {
+  /// The change between the decoded pictures, carried over to the photo where most of it is: what the edit leaves alone
+  /// keeps its own pixels, and what it replaces leaves no trace of its own.
+  case difference
+  /// The article's: the decoded face after the edit in place of the photo, inside the mask of the unedited code.
+  case article
+
+  /// What an edit does to each pixel of the crop: value · (1 + slope) + offset.
+  ///
+  /// It is small, so it is found at the model's size and laid over the photo at the photo's own.
+  /// - Parameters:
+  ///   - before: what decodes from the photo's codes.
+  ///   - after: what decodes from the moved ones.
+  /// - Returns: N × 4 × S × S: the offset of red, green and blue in sRGB units, and the slope, −1 … 0.
+  public func change(from before: Reconstruction, to after: Reconstruction) throws -> Tensor {
+    switch self {
+    case .difference:
+      let weight = try before.mask.smoothStep(from: 0.2, to: 0.8)
+      return try Self.carried(from: before, to: after) * (weight * Self.focus((after.image - before.image) * weight))
+    case .article:
+      let mask = try before.mask
+      return try Tensor.cat([after.image * mask, -mask], dim: 1)
+    }
+  }
+
+  /// The crops with an edit, in [0, 1].
+  /// - Parameters:
+  ///   - crops: N × 3 × S × S in [0, 1].
+  ///   - before: what decodes from their codes.
+  ///   - after: what decodes from the moved ones.
+  public func composed(over crops: Tensor, from before: Reconstruction, to after: Reconstruction) throws -> Tensor {
+    let change = try change(from: before, to: after)
+    let (offset, slope) = (try change.narrow(1, 0..<3), try change.narrow(1, 3..<4))
+    return try (crops * (slope + 1) + offset).clamp(min: 0, max: 1)
+  }
+
+  /// The whole change: after + agreement · (photo − before), the photo's own detail as far as it still belongs there.
+  /// - Parameters:
+  ///   - before: what decodes from the photo's codes.
+  ///   - after: what decodes from other ones.
+  /// - Returns: as of ``change(from:to:)``.
+  static func carried(from before: Reconstruction, to after: Reconstruction) throws -> Tensor {
+    let agreement = try agreement(of: before.image, with: after.image)
+    return try Tensor.cat([after.image - agreement * before.image, agreement - 1], dim: 1)
+  }
+
+  /// Where the greater part of each difference is, N × 1 × S × S in [0, 1].
+  ///
+  /// Codes of different attributes are entangled, so a direction moves a little of everything; what it is about moves
+  /// most. The region is the smallest that holds most of the squared change, with a soft border.
+  private static func focus(_ difference: Tensor) throws -> Tensor {
+    let amount = try difference.abs().mean(dims: [1], keepDim: true).blurred(sigma: 3)
+    let sorted = try amount.reshape([amount.size(0), -1]).sorted(descending: true)
+    let energy = try sorted.square().cumulativeSum(dim: 1)
+    let total = try energy.narrow(1, energy.size(1) - 1..<energy.size(1))
+    let inside = try (total * share - energy > 0).to(.int64).sum(dims: [1], keepDim: true)
+    let threshold = try sorted.gather(1, inside).reshape([-1, 1, 1, 1])
+    // The smallest threshold counts as half a step of 8 bits, for a difference of 0 has no region.
+    return try (amount / threshold.clamp(min: 0.002)).smoothStep(from: 0.6, to: 1.4)
+  }
+
+  /// How far the structure of the pictures before is that of the pictures after, N × 1 × S × S in [0, 1]: the slope of
+  /// the linear regression of one on the other around each pixel, as in the guided filter (He, Sun & Tang 2013). Where
+  /// both are flat it is 1.
+  private static func agreement(of before: Tensor, with after: Tensor) throws -> Tensor {
+    func mean(_ x: Tensor) throws -> Tensor { try x.blurred(sigma: 2) }
+    func sum(_ x: Tensor) throws -> Tensor { try x.sum(dims: [1], keepDim: true) }
+    let (a, b) = (try mean(before), try mean(after))
+    let covariance = try mean(sum(before * after)) - sum(a * b)
+    let variance = try mean(sum(before.square())) - sum(a.square())
+    return try ((covariance + flatness) / (variance + flatness)).clamp(min: 0, max: 1)
+  }
+
+  private static let share = 0.85
+  /// The variance, of the three colours together, up to which a neighbourhood counts as flat.
+  private static let flatness = 0.004
+}
+
+extension Tensor {
+  /// 0 up to `low`, 1 from `high` on, 3t² − 2t³ between them.
+  fileprivate func smoothStep(from low: Double, to high: Double) throws -> Tensor {
+    let t = try ((self - low) / (high - low)).clamp(min: 0, max: 1)
+    return try t.square() * (3 - 2 * t)
+  }
+
+  /// Images under a Gaussian, as if the border went on.
+  fileprivate func blurred(sigma: Double) throws -> Tensor {
+    let line = gaussian(sigma: sigma)
+    let radius = line.count / 2
+    let values: [Float] = line.flatMap { (a: Float) -> [Float] in line.map { (b: Float) -> Float in a * b } }
+    let kernel = try Tensor(values, shape: [1, 1, line.count, line.count]).to(device)
+    let reached = try Tensor.ones([1, 1, size(2), size(3)], device: device).conv2d(kernel, padding: radius)
+    let weight = try kernel.expand([size(1), 1, line.count, line.count])
+    return try conv2d(weight, padding: radius, groups: size(1)) / reached
+  }
+}
+
+/// The bell out to three standard deviations, 1 in its middle.
+private func gaussian(sigma: Double) -> [Float] {
+  let radius = Int((3 * sigma).rounded(.up))
+  return (-radius...radius).map { place in
+    let distance = Double(place) / sigma
+    return Float(exp(-distance * distance / 2))
+  }
+}

@@ -1,0 +1,35 @@
+/// Labels that belong to an attribute by what the words mean: a smile opens the mouth and lifts the cheeks, one hair
+/// colour takes the place of another.
+///
+/// An isolated direction leaves them in. With them regressed out of it a smile is a shut mouth that hardly smiles.
+enum AttributeParts {
+  private static let hairColours = ["Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair"]
+  private static let facialHair = ["5_o_Clock_Shadow", "Goatee", "Mustache", "No_Beard", "Sideburns"]
+  private static let makeup = ["Heavy_Makeup", "Rosy_Cheeks", "Wearing_Lipstick"]
+
+  private static let byName: [String: [String]] = {
+    var parts = [
+      "Bald": hairColours + ["Bangs", "Receding_Hairline", "Straight_Hair", "Wavy_Hair"],
+      "Bangs": ["Receding_Hairline"],
+      "Male": facialHair + makeup + ["Arched_Eyebrows", "Bushy_Eyebrows"],
+      "Pale_Skin": ["Rosy_Cheeks"],
+      "Receding_Hairline": ["Bald", "Bangs"],
+      "Smiling": ["High_Cheekbones", "Mouth_Slightly_Open", "Narrow_Eyes"],
+      "Straight_Hair": ["Wavy_Hair"],
+      "Wavy_Hair": ["Straight_Hair"],
+      "Young": ["Bags_Under_Eyes", "Chubby", "Double_Chin", "Gray_Hair", "Receding_Hairline"],
+    ]
+    for name in hairColours { parts[name] = hairColours }
+    parts["Gray_Hair"]?.append("Young")
+    for name in facialHair { parts[name] = facialHair }
+    for name in makeup { parts[name] = makeup }
+    parts["Heavy_Makeup"]?.append("Arched_Eyebrows")
+    return parts
+  }()
+
+  /// Positions of labels with those of their parts.
+  static func adding(to asked: Set<Int>, of names: [String]) -> Set<Int> {
+    let parts = Set(asked.flatMap { byName[names[$0]] ?? [] })
+    return asked.union(names.indices.filter { parts.contains(names[$0]) })
+  }
+}

@@ -1,0 +1,96 @@
+import ArgumentParser
+import Facet
+import Foundation
+import Photo
+
+struct EditCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "edit",
+    abstract: "Change attributes of the faces in photos.",
+    discussion: """
+      Strength 1 is enough to be seen as having an attribute, -1 to be seen as lacking it; --to asks for a \
+      probability instead, as the model sees the edited face. 'facet info' lists the names.
+
+      A picture keeps its format, quality, colour profile and metadata, but for the place where it was taken, and \
+      carries the standard mark of a picture edited with a trained model (IPTC digital source type).
+
+      Examples:
+        facet edit me.jpg --attribute Smiling=1 -o smiling.jpg
+        facet edit me.jpg --attribute Eyeglasses --to 0.9 --keep Male,Young -o glasses.jpg
+        facet edit a.jpg b.png holiday/ --attribute Blond_Hair=1 --attribute Smiling=-0.5 --face all -o edited/ --skip
+      """)
+
+  @OptionGroup var photos: PhotoOptions
+  @Option(
+    help: ArgumentHelp(
+      "An attribute and a strength from -10 to 10, 1 where left out; may be given several times.",
+      valueName: "NAME=STRENGTH"))
+  var attribute: [AttributeArgument]
+  @Option(help: "The probability, 0 to 1, that attributes given without a strength are brought to.")
+  var to: Double?
+  @OptionGroup var editing: EditingOptions
+  @Flag(help: "Keep in the metadata where the photo was taken.")
+  var keepLocation = false
+
+  func validate() throws {
+    if attribute.isEmpty { throw ValidationError("give at least one --attribute NAME=STRENGTH") }
+    if let to, !(0...1).contains(to) { throw ValidationError("--to must be from 0 to 1") }
+    if to != nil, !attribute.contains(where: { $0.strength == nil }) {
+      throw ValidationError("--to is for attributes without a strength: --attribute NAME --to 0.9")
+    }
+  }
+
+  func run() throws {
+    let editor = try photos.makeEditor()
+    let options = editing.options
+    let edits = attribute.map { $0.edit(to: to) }
+    for edit in edits { _ = try editor.directions.step(edit.attribute, strength: 1, keeping: options.kept) }
+    try photos.forEach { photo, output in
+      try editor.edit(photo, edits, of: photos.face, options: options, isAligned: photos.aligned)
+        .write(to: output, keepsLocation: keepLocation)
+    }
+  }
+}
+
+/// How edits are made.
+struct EditingOptions: ParsableArguments {
+  @Option(help: "difference keeps the photo's own pixels where nothing changes; article replaces the whole face.")
+  var composition: Composition = .difference
+  @Option(help: "isolated moves the asked attribute alone; mean-difference is the article's way.")
+  var method: DirectionMethod = .isolated
+  @Option(
+    help: ArgumentHelp("Attributes that are held still, separated by commas.", valueName: "NAME,NAME"),
+    transform: { $0.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) } })
+  var keep: [String] = []
+
+  var options: EditOptions {
+    var options = EditOptions()
+    (options.composition, options.method, options.kept) = (composition, method, keep)
+    return options
+  }
+}
+
+/// NAME or NAME=STRENGTH.
+struct AttributeArgument: ExpressibleByArgument {
+  let name: String
+  let strength: Double?
+
+  init?(argument: String) {
+    let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+    guard let name = parts.first, !name.isEmpty else { return nil }
+    strength = parts.count == 1 ? nil : Double(parts[1])
+    if parts.count == 2 {
+      guard let strength, AttributeEdit.range.contains(strength) else { return nil }
+    }
+    self.name = String(name)
+  }
+
+  /// Brings what has no strength of its own to a probability, or to strength 1 without one.
+  func edit(to probability: Double? = nil) -> AttributeEdit {
+    if let strength { return AttributeEdit(name, strength: strength) }
+    return probability.map { AttributeEdit(name, to: $0) } ?? AttributeEdit(name)
+  }
+}
+
+extension Composition: ExpressibleByArgument {}
+extension DirectionMethod: ExpressibleByArgument {}

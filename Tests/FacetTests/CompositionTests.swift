@@ -1,0 +1,70 @@
+import Testing
+import Torch
+
+@testable import Facet
+
+@Suite struct CompositionTests {
+  private static let side = 32
+  private static let sky = try! Tensor.full([1, 3, side, side], 0.5)
+
+  /// A decoded face of one grey, lighter in a square; the mask covers all.
+  private func decoded(_ grey: Double, square: Double = 0, at corner: Int = 8, spot: Double = 0) throws -> Reconstruction {
+    let n = Self.side
+    var values = [Float](repeating: Float(grey), count: 3 * n * n)
+    for c in 0..<3 {
+      for y in corner..<corner + 8 { for x in corner..<corner + 8 { values[(c * n + y) * n + x] += Float(square) } }
+      values[(c * n + n - 2) * n + n - 2] += Float(spot)
+    }
+    return Reconstruction(
+      image: try Tensor(values, shape: [1, 3, n, n]), maskLogits: try Tensor.full([1, 1, n, n], 20))
+  }
+
+  @Test(arguments: Composition.allCases) func composingFollowsTheChange(_ composition: Composition) throws {
+    let (before, after) = (try decoded(0.4), try decoded(0.4, square: 0.3))
+    let change = try composition.change(from: before, to: after)
+    #expect(change.shape == [1, 4, Self.side, Self.side])
+    let composed = try composition.composed(over: Self.sky, from: before, to: after)
+    let direct = try Self.sky * (change.narrow(1, 3..<4) + 1) + change.narrow(1, 0..<3)
+    #expect(try (composed - direct).abs().sum().item() < 1e-5)
+  }
+
+  @Test func theSameFaceChangesNothing() throws {
+    let face = try decoded(0.4, square: 0.2)
+    #expect(try Composition.difference.change(from: face, to: face).abs().sum().item() < 1e-4)
+  }
+
+  /// The square's change comes in full, the slight change of everything else not at all.
+  @Test func theDifferenceKeepsToWhereMostOfItIs() throws {
+    let (before, after) = (try decoded(0.4), try decoded(0.405, square: 0.3, spot: 0.01))
+    let change = try Composition.difference.change(from: before, to: after)
+    let values = try change.select(0, 0).select(0, 0).array(Float.self)
+    #expect(abs(values[12 * Self.side + 12] - 0.305) < 0.01)
+    #expect(values[(Self.side - 2) * Self.side + Self.side - 2] == 0)
+  }
+
+  /// A square that goes leaves no edge of the photo's own behind; one that stays keeps its detail.
+  @Test func detailStaysOnlyWhereItsStructureStays() throws {
+    let n = Self.side
+    func slope(_ before: Reconstruction, _ after: Reconstruction) throws -> Float {
+      // The square's left edge.
+      try Composition.difference.change(from: before, to: after).select(0, 0).select(0, 3).array(Float.self)[12 * n + 8]
+    }
+    #expect(try slope(decoded(0.4, square: 0.3), decoded(0.4)) < -0.8)
+    #expect(try slope(decoded(0.4, square: 0.3), decoded(0.6, square: 0.3)) > -0.05)
+  }
+
+  @Test func outsideTheMaskNothingChanges() throws {
+    let n = Self.side
+    let bare = Reconstruction(image: try decoded(0.4).image, maskLogits: try Tensor.full([1, 1, n, n], -20))
+    let after = try decoded(0.4, square: 0.3)
+    for composition in Composition.allCases {
+      #expect(try composition.change(from: bare, to: after).abs().sum().item() < 1e-4)
+    }
+  }
+
+  @Test func theArticleReplacesTheFace() throws {
+    let after = try decoded(0.1, square: 0.3)
+    let composed = try Composition.article.composed(over: Self.sky, from: decoded(0.4), to: after)
+    #expect(try (composed - after.image).abs().sum().item() < 1e-3)
+  }
+}
