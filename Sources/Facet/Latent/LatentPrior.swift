@@ -24,7 +24,7 @@ public struct LatentPrior: Sendable {
     }
   }
 
-  /// The temperature where none is given. Fitted at 1, a share of the faces is distorted: the codes are not quite
+  /// The temperature where none is given. Fitted at 1, colours and shapes get extreme: the codes are not quite
   /// normal.
   public var defaultTemperature: Double { kind == .fitted ? 0.75 : 1 }
 
