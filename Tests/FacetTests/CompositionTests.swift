@@ -60,6 +60,8 @@ import Torch
     for composition in Composition.allCases {
       #expect(try composition.change(from: bare, to: after).abs().sum().item() < 1e-4)
     }
+    // Nor where the edited face no longer is.
+    #expect(try Composition.difference.change(from: after, to: bare).abs().sum().item() < 1e-4)
   }
 
   @Test func theArticleReplacesTheFace() throws {

@@ -19,7 +19,8 @@ public enum Composition: String, Sendable, CaseIterable {
   public func change(from before: Reconstruction, to after: Reconstruction) throws -> Tensor {
     switch self {
     case .difference:
-      let weight = try before.mask.smoothStep(from: 0.2, to: 0.8)
+      // Outside their masks both pictures are untrained.
+      let weight = try (before.mask * after.mask).smoothStep(from: 0.2, to: 0.8)
       return try Self.carried(from: before, to: after) * (weight * Self.focus((after.image - before.image) * weight))
     case .article:
       let mask = try before.mask
