@@ -468,7 +468,8 @@ static int encode(VipsImage *image, CVCoding coding, void **bytes, size_t *count
   const char *format = coding.format;
   if (strcmp(format, "jpeg") == 0)
     return vips_jpegsave_buffer(image, bytes, count, "Q", coding.quality, "optimize_coding", TRUE, "interlace",
-                                coding.progressive, "subsample_mode", VIPS_FOREIGN_SUBSAMPLE_OFF, NULL);
+                                coding.progressive, "subsample_mode",
+                                coding.subsampled ? VIPS_FOREIGN_SUBSAMPLE_ON : VIPS_FOREIGN_SUBSAMPLE_OFF, NULL);
   if (strcmp(format, "png") == 0) return vips_pngsave_buffer(image, bytes, count, NULL);
   if (strcmp(format, "webp") == 0)
     return vips_webpsave_buffer(image, bytes, count, "Q", coding.quality, "lossless", coding.lossless, NULL);

@@ -148,7 +148,8 @@ struct Codec: ~Copyable {
     try withPixels(pixels, name: name) { pixels, bytes, count, message in
       format.rawValue.withCString { format in
         let coding = CVCoding(
-          format: format, quality: Int32(quality), lossless: coding.isLossless, progressive: coding.isProgressive)
+          format: format, quality: Int32(quality), lossless: coding.isLossless, progressive: coding.isProgressive,
+          subsampled: coding.isSubsampled)
         return cv_encode(pixels, metadata?.pointer, coding, bytes, count, message)
       }
     }
@@ -161,7 +162,8 @@ struct Codec: ~Copyable {
   ) throws(PhotoError) -> Data {
     try withPixels(pixels, name: name) { pixels, bytes, count, message in
       format.rawValue.withCString { format in
-        let coding = CVCoding(format: format, quality: Int32(quality), lossless: false, progressive: false)
+        let coding = CVCoding(
+          format: format, quality: Int32(quality), lossless: false, progressive: false, subsampled: false)
         return cv_encode_animation(
           pixels, metadata?.pointer, coding, Int32(milliseconds.count), milliseconds.map { Int32($0) }, Int32(loops),
           bytes, count, message)

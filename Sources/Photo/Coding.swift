@@ -4,6 +4,9 @@ struct Coding: Equatable, Sendable {
   var quality: Int?
   /// A JPEG in several scans.
   var isProgressive = false
+  /// A JPEG whose colour has half the resolution each way. Written again alike, with the same tables, pixels that were
+  /// not changed come out nearly as they were; in full resolution they would be rounded anew.
+  var isSubsampled = false
   /// A WebP without loss.
   var isLossless = false
 }
@@ -45,6 +48,7 @@ extension Coding {
         // Bits, height, width, number of components; then number, sampling and table of each.
         let frame = read(offset + 4, length - 2)
         usedTables = stride(from: 8, to: min(frame.count, 8 + 3 * 4), by: 3).map { frame[$0] }
+        isSubsampled = stride(from: 7, to: min(frame.count, 7 + 3 * 3), by: 3).map { frame[$0] } == [0x22, 0x11, 0x11]
       default:
         break
       }

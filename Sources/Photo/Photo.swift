@@ -87,8 +87,8 @@ public struct Photo: Sendable {
   /// - Parameters:
   ///   - format: the file's own unless told otherwise.
   ///   - quality: 1…100, for the lossy formats. Unless told otherwise a JPEG that stays one keeps its
-  ///     ``quality``, a WebP without loss stays without, and everything else has ``defaultQuality``. JPEG is
-  ///     written without chroma subsampling.
+  ///     ``quality``, a WebP without loss stays without, and everything else has ``defaultQuality``. A JPEG
+  ///     that stays one keeps its chroma subsampling, any other has none.
   ///   - keepsLocation: whether the metadata goes on to tell where the photo was taken: GPS positions in EXIF and XMP,
   ///     places in XMP and IPTC. What a camera's maker hides in notes of its own is not known.
   public func encoded(

@@ -198,6 +198,18 @@ import Testing
     #expect(try Photo(data: Photo(grey).encoded(as: .jpeg, quality: 66)).quality == 66)
   }
 
+  /// Written again like the file it came from, an unchanged JPEG hardly loses anything.
+  @Test func subsampledColourStaysSo() throws {
+    var coding = Coding()
+    coding.isSubsampled = true
+    let drawn = Codec.Pixels(Drawn.chessboard(64, 48))
+    let first = try Photo(data: Codec.encode(drawn, format: .jpeg, quality: 75, coding: coding, name: "subsampled"))
+    #expect(first.coding.isSubsampled && first.quality == 75)
+    let second = try Photo(data: first.encoded())
+    #expect(second.coding.isSubsampled && second.quality == 75)
+    #expect(Drawn.largestDifference(first.picture, second.picture) <= 4)
+  }
+
   @Test func progressiveStaysSo() throws {
     var coding = Coding()
     coding.isProgressive = true
@@ -206,6 +218,7 @@ import Testing
       Codec.Pixels(picture), format: .jpeg, quality: 90, coding: coding, name: "progressive")
     let photo = try Photo(data: data)
     #expect(photo.coding.isProgressive && photo.quality == 90)
+    #expect(!photo.coding.isSubsampled)
     #expect(try Photo(data: photo.encoded()).coding.isProgressive)
     #expect(try !Photo(data: Photo(picture).encoded()).coding.isProgressive)
     #expect(Drawn.largestDifference(photo.picture, picture) < 12)

@@ -74,6 +74,7 @@ typedef struct {
   int quality;         // 1…100
   bool lossless;       // WebP
   bool progressive;    // JPEG
+  bool subsampled;     // JPEG: colour at half the resolution each way
 } CVCoding;
 
 // Metadata may be null; *bytes is freed with cv_free.
