@@ -7,9 +7,9 @@ FACET := .build/release/facet
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: build ## Set up, build, and add a smile to the astronaut's portrait
-	$(FACET) edit $(SAMPLE) --attribute Smiling=1 -o demo/smiling.jpg --force
-	@echo "The portrait $(SAMPLE) smiles in demo/smiling.jpg"
+demo: build ## Set up, build, and make the smiling astronaut of the sample serious
+	$(FACET) edit $(SAMPLE) --attribute Smiling=-1 -o demo/serious.jpg --force
+	@echo "The smile of $(SAMPLE) is gone in demo/serious.jpg"
 
 test: setup ## Set up, run all tests, and build the examples
 	FACET_PYTHON="$$(Scripts/test-python)" && export FACET_PYTHON && swift test
