@@ -16,6 +16,8 @@ Torch.keepFreedMemory()
 var configuration = TrainingConfiguration(preset: preset)
 configuration.batchSize = batch
 configuration.usesBFloat16 = arguments[4] == "bfloat16"
+// The peer's photos come as they are, too.
+configuration.augmentation = Augmentation()
 let step = try TrainingStep(configuration)
 let size = configuration.model.imageSize
 let generator = try Generator(seed: 1)

@@ -7,6 +7,7 @@ The difference of the decoded pictures after and before, inside the decoded mask
 """
 
 import argparse
+import json
 from pathlib import Path
 
 import cv2
@@ -49,14 +50,15 @@ def crop_to_photo(left: np.ndarray, right: np.ndarray, size: int) -> np.ndarray:
 
 
 def direction(bundle: Path, edits: list[str]) -> torch.Tensor:
-    """The sum of strength x scale x direction over edits like `Smiling=1`."""
+    """The sum of strength x factor x direction over edits like `Smiling=1`."""
     with safe_open(bundle / "attributes.safetensors", "pt") as file:
-        names = file.metadata()["names"].split(",")
-        vectors, scales = file.get_tensor("directions"), file.get_tensor("scales").float()
+        names = json.loads(file.metadata()["names"])
+        vectors, factors = file.get_tensor("directions.isolated").float(), file.get_tensor("factors.isolated")
     step = torch.zeros(vectors.shape[1])
     for edit in edits:
         name, strength = edit.split("=")
-        step += float(strength) * scales[names.index(name)] * vectors[names.index(name)]
+        index, strength = names.index(name), float(strength)
+        step += strength * factors[index, 0 if strength > 0 else 1] * vectors[index]
     return step
 
 
