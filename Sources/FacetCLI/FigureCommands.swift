@@ -88,20 +88,12 @@ struct GridCommand: ParsableCommand {
     let options = editing.options
     for edit in edits { _ = try editor.directions.step(edit.attribute, strength: 0, keeping: options.kept) }
     var rows: [[Tile]] = []
-    for input in inputs {
-      do {
-        let photo = try Photo(contentsOf: input)
-        rows.append(
-          try editor.tiles(
-            photo, edits, of: faces.face, options: options, isAligned: faces.aligned, side: side,
-            caption: input.deletingPathExtension().lastPathComponent))
-      } catch let error where skip && PhotoOptions.concernsOnePhoto(error) {
-        note("skipped: \(PhotoOptions.describe(error, input))")
-      } catch {
-        throw CommandError(PhotoOptions.describe(error, input))
-      }
+    try PhotoOptions.forEach(inputs, skip: skip) { _, input in
+      rows.append(
+        try editor.tiles(
+          Photo(contentsOf: input), edits, of: faces.face, options: options, isAligned: faces.aligned, side: side,
+          caption: input.deletingPathExtension().lastPathComponent))
     }
-    if rows.isEmpty { throw CommandError("none of \(inputs.count) photos could be used") }
     try Picture.sheet(rows).writeFigure(to: figure.url)
   }
 }

@@ -2,7 +2,6 @@ import ArgumentParser
 import Facet
 import Foundation
 import Photo
-import Torch
 
 struct InspectCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -26,8 +25,7 @@ struct InspectCommand: ParsableCommand {
   var skip = false
   @Flag(help: "The photos are CelebA frames or training crops already; no face is searched.")
   var aligned = false
-  @OptionGroup var model: ModelOptions
-  @OptionGroup var engine: EngineOptions
+  @OptionGroup var editor: EditorOptions
 
   private struct Inspection: Encodable {
     struct Box: Encodable { var x, y, width, height: Double }
@@ -37,23 +35,11 @@ struct InspectCommand: ParsableCommand {
   }
 
   func run() throws {
-    let detector = FaceDetector()
-    let device = try engine.prepare()
-    let editor = try FaceEditor(ModelBundle(contentsOf: model.url, device: device), detector: detector)
-    let files = try photo.flatMap(PhotoOptions.expand)
-    var done = 0
-    for file in files {
-      do {
-        let inspection = try inspect(file, with: editor)
-        print(json ? try line(inspection) : (done > 0 ? "\n" : "") + table(inspection, editor.directions))
-        done += 1
-      } catch let error where skip && PhotoOptions.concernsOnePhoto(error) {
-        note("skipped: \(PhotoOptions.describe(error, file))")
-      } catch {
-        throw CommandError(PhotoOptions.describe(error, file))
-      }
+    let editor = try editor.makeEditor()
+    try PhotoOptions.forEach(try photo.flatMap(PhotoOptions.expand), skip: skip) { index, file in
+      let inspection = try inspect(file, with: editor)
+      print(json ? try line(inspection) : (index > 0 ? "\n" : "") + table(inspection, editor.directions))
     }
-    if done == 0 { throw CommandError("none of \(files.count) photos could be used") }
   }
 
   private func inspect(_ file: URL, with editor: FaceEditor) throws -> Inspection {

@@ -46,24 +46,34 @@ struct PhotoOptions: ParsableArguments {
   func forEach(ending: String? = nil, _ body: (Photo, URL) throws -> Void) throws {
     let jobs = try jobs(ending: ending)
     let report = jobs.count > 1 ? ProgressReport("photos", total: jobs.count, unit: "photos") : nil
+    try Self.forEach(jobs.map(\.input), skip: skip, report: report) { index, file in
+      try body(Photo(contentsOf: file), jobs[index].output)
+    }
+  }
+
+  /// Calls `body` with each file. A fault of one photo names it, and is no more than a note where photos may be skipped.
+  /// - Throws: ``CommandError``, of no photo that could be used too.
+  static func forEach(
+    _ files: [URL], skip: Bool, report: ProgressReport? = nil, _ body: (_ index: Int, _ file: URL) throws -> Void
+  ) throws {
     var done = 0
-    for (index, job) in jobs.enumerated() {
+    for (index, file) in files.enumerated() {
       do {
-        try body(Photo(contentsOf: job.input), job.output)
+        try body(index, file)
         done += 1
-      } catch let error where skip && Self.concernsOnePhoto(error) {
-        let line = "skipped: \(Self.describe(error, job.input))"
+      } catch let error where skip && concernsOnePhoto(error) {
+        let line = "skipped: \(describe(error, file))"
         if let report { report.note(line) } else { note(line) }
       } catch {
-        throw CommandError(Self.describe(error, job.input))
+        throw CommandError(describe(error, file))
       }
       report?.update(index + 1)
     }
     report?.finish()
-    if done == 0 { throw CommandError("none of \(jobs.count) photos could be used") }
+    if done == 0 { throw CommandError("none of \(files.count) photos could be used") }
   }
 
-  static func concernsOnePhoto(_ error: any Error) -> Bool {
+  private static func concernsOnePhoto(_ error: any Error) -> Bool {
     switch error {
     case is PortraitError: true
     case PhotoError.unreadable, PhotoError.notAPhoto, PhotoError.tooLarge, PhotoError.damaged: true

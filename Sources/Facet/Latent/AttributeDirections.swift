@@ -3,7 +3,7 @@ import Torch
 
 /// How the direction of an attribute comes from the photos' codes.
 public enum DirectionMethod: String, Sendable, CaseIterable, Codable {
-  /// The difference of the means, less what the labels that were not asked for explain of it.
+  /// The difference of the means, less what the labels that were neither asked for nor parts of those explain of it.
   case isolated
   /// The mean code of photos that have the attribute, less that of photos that don't (Toledo 2021; after Larsen et al.
   /// 2016). What goes along with the attribute in the data comes along.
