@@ -11,6 +11,7 @@ let package = Package(
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
     .package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.5.0"),
   ],
   targets: [
@@ -35,14 +36,21 @@ let package = Package(
       resources: [
         .copy("Resources/default.facet"), .copy("Resources/astronaut.jpg"), .copy("Resources/frontal_faces.dat"),
       ]),
+    .target(
+      name: "FacetStudio",
+      dependencies: ["Facet", "Photo", "Torch", .product(name: "Hummingbird", package: "hummingbird")],
+      resources: [.copy("Page")]),
     .executableTarget(
       name: "FacetCLI",
-      dependencies: ["Facet", "Photo", "Torch", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+      dependencies: [
+        "Facet", "FacetStudio", "Photo", "Torch", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ]),
 
     .testTarget(name: "FilesTests", dependencies: ["Files"]),
     .testTarget(name: "TorchTests", dependencies: ["Torch", "Files"], resources: [.copy("Fixtures")]),
     .testTarget(name: "PhotoTests", dependencies: ["Photo"]),
     .testTarget(name: "FacetTests", dependencies: ["Facet", "Files", "Photo", "Torch"], resources: [.copy("Fixtures")]),
+    .testTarget(name: "FacetStudioTests", dependencies: ["FacetStudio", "Facet", "Photo", "Torch"]),
     // Runs the built program as a user does.
     .testTarget(name: "FacetCLITests", dependencies: ["FacetCLI", "Facet", "Photo", "Torch"]),
   ],
