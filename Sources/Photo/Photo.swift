@@ -52,6 +52,12 @@ public struct Photo: Sendable {
   /// for other formats.
   public var quality: Int? { coding.quality }
 
+  /// The bytes of memory that its pixels take, those of its file's own values included.
+  public var byteCount: Int {
+    // While they are the same, the picture and what it was decoded to share their memory.
+    picture.pixels.count + (alpha?.count ?? 0) + (source.map { $0.values.count + $0.decoded.pixels.count } ?? 0)
+  }
+
   /// Reads a file.
   /// - Throws: ``PhotoError``; a file with more than `pixelLimit` pixels is refused by its header.
   public init(contentsOf url: URL, pixelLimit: Int = defaultPixelLimit) throws(PhotoError) {

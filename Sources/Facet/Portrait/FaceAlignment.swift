@@ -60,6 +60,12 @@ public struct FaceAlignment: Equatable, Sendable {
   /// From the photo to a crop of `size` × `size` pixels.
   public func transform(size: Int) -> Similarity { toUnit.then(Similarity(scale: Double(size))) }
 
+  /// Where the same face lies in a copy of the photo that was moved or scaled.
+  /// - Parameter place: from the photo to the copy.
+  public func moved(by place: Similarity) -> FaceAlignment {
+    FaceAlignment(toUnit: place.inverse.then(toUnit), feather: feather)
+  }
+
   /// The side of the crop in the photo's pixels.
   public var side: Double { 1 / toUnit.scale }
 
