@@ -17,7 +17,7 @@ struct Frame<Context: RequestContext>: RouterMiddleware {
     do {
       response = try await next(request, context)
     } catch {
-      let problem = Self.problem(error)
+      let problem = Problem(of: error)
       if problem == .internalFault {
         context.logger.error("\(request.method) \(context.endpointPath ?? ""): \(error)")
       }
@@ -36,22 +36,6 @@ struct Frame<Context: RequestContext>: RouterMiddleware {
   }
 
   private static var methods: [HTTPRequest.Method] { [.get, .head, .post, .put, .delete, .patch, .options] }
-
-  private static func problem(_ error: any Error) -> Problem {
-    switch error {
-    case let problem as Problem: problem
-    case let error as DecodingError: Problem(error)
-    case is CancellationError: .timedOut
-    case let error as any HTTPResponseError:
-      switch error.status.code {
-      case 404: .notFound
-      case 413: Problem("too-large", .contentTooLarge, "Too large", "The body is larger than is taken here.")
-      case 400..<500: Problem("bad-request", error.status, "Bad request", "The request cannot be read.")
-      default: .internalFault
-      }
-    default: .internalFault
-    }
-  }
 
   private static var headers: [(HTTPField.Name, String)] {
     [
@@ -116,7 +100,7 @@ struct SiteGuard<Context: RequestContext>: RouterMiddleware {
           .accessControlMaxAge: "600",
         ])
     } else {
-      do { response = try await next(request, context) } catch let problem as Problem { response = problem.response }
+      do { response = try await next(request, context) } catch { response = Problem(of: error).response }
     }
     response.headers[.accessControlAllowOrigin] = origin
     response.headers[.accessControlExposeHeaders] = "Content-Disposition, Facet-Strengths, Retry-After, Server-Timing"

@@ -65,6 +65,23 @@ struct Problem: Error, Equatable {
     Problem("outside", .unprocessableContent, "Outside the photo", detail)
   }
 
+  /// Whatever a handler threw.
+  init(of error: any Error) {
+    switch error {
+    case let problem as Problem: self = problem
+    case let error as DecodingError: self.init(error)
+    case is CancellationError: self = .timedOut
+    case let error as any HTTPResponseError:
+      switch error.status.code {
+      case 404: self = .notFound
+      case 413: self.init("too-large", .contentTooLarge, "Too large", "The body is larger than is taken here.")
+      case 400..<500: self.init("bad-request", error.status, "Bad request", "The request cannot be read.")
+      default: self = .internalFault
+      }
+    default: self = .internalFault
+    }
+  }
+
   init(_ error: AttributeError) {
     self.init("unknown-attribute", .unprocessableContent, "No such edit", Self.sentence(error.description))
   }

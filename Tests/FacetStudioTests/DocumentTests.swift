@@ -1,0 +1,48 @@
+import Foundation
+import Testing
+
+/// The OpenAPI document against a validator, and against the service.
+@Suite struct DocumentTests {
+  /// The Python of the tests' packages; `make test` sets it.
+  private static let python = ProcessInfo.processInfo.environment["FACET_PYTHON"]
+
+  @Test(.enabled(if: python != nil, "FACET_PYTHON is not set"))
+  func theDocumentIsValidAndTheServiceHasAllOfIt() async throws {
+    let server = try await Server.shared.value
+    let document = try await server.get("/openapi.yaml")
+    #expect(document.status == 200 && document.headers["content-type"]?.hasPrefix("application/yaml") == true)
+    let script = """
+      import sys, yaml
+      from openapi_spec_validator import validate
+      document = yaml.safe_load(sys.stdin)
+      validate(document)
+      for path, item in document["paths"].items():
+          for method in item:
+              if method in ("get", "post", "put", "patch", "delete"):
+                  print(method.upper(), path)
+      """
+    let operations = try run(["-c", script], document.body).split(separator: "\n")
+    #expect(operations.count >= 14)
+    for operation in operations {
+      let parts = operation.split(separator: " ").map(String.init)
+      let path = parts[1].replacing("{id}", with: "AAAAAAAAAAAAAAAAAAAAAA")
+      let answer = try await server.send(parts[0], path)
+      #expect(answer.status != 405 && answer.problem != "not-found", "\(operation)")
+    }
+  }
+
+  private func run(_ arguments: [String], _ input: Data) throws -> String {
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: Self.python!)
+    process.arguments = arguments
+    let (stdin, stdout) = (Pipe(), Pipe())
+    (process.standardInput, process.standardOutput) = (stdin, stdout)
+    try process.run()
+    try stdin.fileHandleForWriting.write(contentsOf: input)
+    try stdin.fileHandleForWriting.close()
+    let output = try stdout.fileHandleForReading.readToEnd() ?? Data()
+    process.waitUntilExit()
+    try #require(process.terminationStatus == 0)
+    return String(decoding: output, as: UTF8.self)
+  }
+}
