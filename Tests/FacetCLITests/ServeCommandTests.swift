@@ -35,10 +35,13 @@ import Testing
       return (data, response as! HTTPURLResponse)
     }
     struct Session: Decodable { var id: String }
-    let id = try JSONDecoder().decode(Session.self, from: await post("/api/photos/random", "{}").0).id
+    func random(_ seed: Int) async throws -> String {
+      try JSONDecoder().decode(Session.self, from: await post("/api/photos/random", #"{"seed": \#(seed)}"#).0).id
+    }
+    let (first, last) = (try await random(1), try await random(2))
     // Long enough for the signal to come first.
     async let morph = post(
-      "/api/morph", #"{"from": {"photo": "\#(id)"}, "to": {"photo": "\#(id)"}, "frames": 16, "size": 128}"#)
+      "/api/morph", #"{"from": {"photo": "\#(first)"}, "to": {"photo": "\#(last)"}, "frames": 16, "size": 128}"#)
     while true {
       let metrics = try await URLSession.shared.data(from: URL(string: "/metrics", relativeTo: url)!).0
       if String(decoding: metrics, as: UTF8.self).contains("facet_requests_present 1.0") { break }
