@@ -157,7 +157,7 @@ import Testing
 
 /// What is left of a picture in a preview's JPEG.
 private func asJPEG(_ picture: Picture) throws -> Picture {
-  try Photo(data: Photo(picture, format: .jpeg).encoded(quality: 88)).picture
+  try Photo(data: Photo(picture, format: .jpeg).encoded(quality: 88, isQuick: true)).picture
 }
 
 extension Data {

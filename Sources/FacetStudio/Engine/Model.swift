@@ -1,4 +1,6 @@
+import Dispatch
 import Facet
+import Synchronization
 import Torch
 
 /// The one editor, on a thread of its own.
@@ -9,7 +11,7 @@ actor Model {
 
   nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
-  /// - Parameter threads: the most that a batch takes.
+  /// - Parameter threads: the most that work on a batch.
   init(_ editor: sending FaceEditor, threads: Int) {
     self.editor = editor
     self.threads = threads
@@ -18,8 +20,7 @@ actor Model {
   /// What edits do to faces. Where the batch fails as a whole, each of it is tried alone.
   func changes(_ batch: [[FaceEdit]]) -> [Result<[FaceChange], any Error>] {
     do {
-      try use(threads(for: batch.reduce(0) { $0 + $1.count }))
-      var rest = try editor.changes(batch.flatMap { $0 })[...]
+      var rest = try changes(batch.flatMap { $0 })[...]
       return batch.map { edits in
         defer { rest = rest.dropFirst(edits.count) }
         return .success(Array(rest.prefix(edits.count)))
@@ -30,14 +31,26 @@ actor Model {
     }
   }
 
-  func run<Value: Sendable>(_ body: @Sendable (FaceEditor) throws -> Value) throws -> Value {
-    try use(1)
-    return try body(editor)
+  /// Each thread decodes its part of the batch. Torch's own threads would wait for each other at every layer, and stall
+  /// whenever one of them is not given a core: previews are encoded meanwhile, and a browser draws.
+  private func changes(_ edits: [FaceEdit]) throws -> [FaceChange] {
+    let parts = min(threads, edits.count)
+    // Decoding reads the model and changes nothing in it.
+    nonisolated(unsafe) let editor = editor
+    let made = Mutex([Result<[FaceChange], any Error>?](repeating: nil, count: parts))
+    DispatchQueue.concurrentPerform(iterations: parts) { part in
+      let range = edits.count * part / parts..<edits.count * (part + 1) / parts
+      let result = Result {
+        try Torch.setThreads(1)
+        return try editor.changes(Array(edits[range]))
+      }
+      made.withLock { $0[part] = result }
+    }
+    return try made.withLock { try $0.flatMap { try $0!.get() } }
   }
 
-  /// Threads that wait for each other at every layer cost more than they bring while there is little for each to do, and
-  /// other threads want the same cores.
-  private func threads(for count: Int) -> Int { min(threads, max(1, count / 2)) }
-
-  private func use(_ count: Int) throws { try Torch.setThreads(count) }
+  func run<Value: Sendable>(_ body: @Sendable (FaceEditor) throws -> Value) throws -> Value {
+    try Torch.setThreads(1)
+    return try body(editor)
+  }
 }

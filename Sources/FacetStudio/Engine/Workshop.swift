@@ -221,7 +221,7 @@ extension PreviewFormat {
   func encode(_ picture: Picture, source: DigitalSource?) throws -> Data {
     var photo = Photo(picture, format: self == .jpeg ? .jpeg : .webp)
     photo.digitalSource = source
-    return try photo.encoded(quality: self == .jpeg ? 88 : 82)
+    return try photo.encoded(quality: self == .jpeg ? 88 : 82, isQuick: true)
   }
 }
 
