@@ -83,7 +83,9 @@ struct Problem: Error, Equatable {
   }
 
   init(_ error: AttributeError) {
-    self.init("unknown-attribute", .unprocessableContent, "No such edit", Self.sentence(error.description))
+    // Where none is near, all are told: too many to read.
+    let what = error.suggestions.count > 3 ? "unknown attribute '\(error.attribute)'" : error.description
+    self.init("unknown-attribute", .unprocessableContent, "No such edit", Self.sentence(what))
   }
 
   /// The libraries' own words are for the log: they may tell of versions and paths.

@@ -44,7 +44,7 @@ struct Routes: Sendable {
       }
       // Other methods are told which ones there are.
       let known = routes.map(\.method)
-      for method in [HTTPRequest.Method.get, .head, .post, .put, .patch, .delete, .options, .trace]
+      for method in [HTTPRequest.Method.get, .head, .post, .put, .patch, .delete, .options, .trace, .init("QUERY")!]
       where !known.contains(method) {
         router.on(RouterPath(path), method: method) { request, context -> Response in
           guard method == .head, let get = routes.first(where: { $0.method == .get }) else {
@@ -247,6 +247,10 @@ struct Routes: Sendable {
       return Data(buffer: try await request.body.collect(upTo: limit))
     } catch let error as any HTTPResponseError where error.status == .contentTooLarge {
       throw Problem.tooLarge(limit: limit)
+    } catch is CancellationError {
+      throw Problem.timedOut
+    } catch {
+      throw Problem.badRequest("The body ended too early.")
     }
   }
 
