@@ -282,14 +282,14 @@ class Load:
             assert self.server.process.poll() is None, "the server has ended"
         for thread in self.threads:
             thread.join()
-        first = [m for t, m in rows if 55 <= t <= 90] or [rows[0][1]]
-        last = [m for t, m in rows if t >= rows[-1][0] - 30]
         answers = sum(self.answers.values())
         print(f"{len(self.threads)} clients, {rows[-1][0]:.0f} s: {answers} answers, {len(self.wrong)} wrong")
         print("  " + ", ".join(f"{name} {count}" for name, count in sorted(self.answers.items())))
         for what in self.wrong[:10]:
             print(f"  wrong: {what}")
-        print(f"  memory after the first minute {statistics.mean(first):.0f} MB, in the last half minute {statistics.mean(last):.0f} MB")
+        print("  memory by minute: " + ", ".join(
+            f"{statistics.mean(m for t, m in rows if minute * 60 <= t < minute * 60 + 60):.0f} MB"
+            for minute in range(int(rows[-1][0] // 60 + 1)) if any(minute * 60 <= t < minute * 60 + 60 for t, _ in rows)))
 
 
 def is_same(answer: bytes, expected: bytes) -> bool:

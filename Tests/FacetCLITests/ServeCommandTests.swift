@@ -36,7 +36,7 @@ import Testing
     }
     struct Session: Decodable { var id: String }
     func random(_ seed: Int) async throws -> String {
-      try JSONDecoder().decode(Session.self, from: await post("/api/photos/random", #"{"seed": \#(seed)}"#).0).id
+      try await JSONDecoder().decode(Session.self, from: post("/api/photos/random", #"{"seed": \#(seed)}"#).0).id
     }
     let (first, last) = (try await random(1), try await random(2))
     // Long enough for the signal to come first.

@@ -16,6 +16,7 @@ import Testing
     ("[]", "bad-request", 400),
     ("null", "bad-request", 400),
     (#"{"edits": null}"#, "bad-request", 400),
+    (#"{"region": null}"#, "bad-request", 400),
     (#"{"edit": []}"#, "bad-request", 400),
     (#"{"size": 31}"#, "bad-request", 400),
     (#"{"size": 1e9}"#, "bad-request", 400),
