@@ -118,7 +118,7 @@ struct Problem: Error, Equatable {
       @unknown default: (.init(codingPath: [], debugDescription: ""), "cannot be read")
       }
     // What Foundation says of broken JSON is of no use to people.
-    if case .dataCorrupted = error, context.codingPath.isEmpty, context.underlyingError != nil {
+    if context.codingPath.isEmpty, what.hasPrefix("The given data") {
       self = .badRequest("The body is not JSON.")
       return
     }

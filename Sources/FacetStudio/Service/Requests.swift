@@ -158,7 +158,7 @@ struct Region: Decodable {
 
   init(from decoder: any Decoder) throws {
     let members = try Members(decoder, "x", "y", "width", "height")
-    let most = 1 << 53
+    let most = 1_000_000
     window = Window(
       x: try members.number("x", in: 0...most), y: try members.number("y", in: 0...most),
       width: try members.number("width", in: 1...most), height: try members.number("height", in: 1...most))
