@@ -6,6 +6,10 @@ struct ExportCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "export",
     abstract: "Write a model in a form that other programs run.",
+    discussion: """
+      Example:
+        facet export onnx runs/a --output onnx
+      """,
     subcommands: [ONNX.self])
 
   struct ONNX: ParsableCommand {
@@ -13,8 +17,8 @@ struct ExportCommand: ParsableCommand {
       commandName: "onnx",
       abstract: "Write encoder and decoder as ONNX, the attributes for numpy, and a README with an edit in Python.",
       discussion: """
-        The folder gets encoder.onnx (image in; mean and log deviation of the code out), decoder.onnx (code in; image and \
-        mask out), both with a free batch size and of opset 17, attributes.npz and card.md where the bundle has them, and \
+        The folder gets encoder.onnx (image in; mean and log deviation of the code out), decoder.onnx (code in; image \
+        and mask out), both of opset 17 with a free batch size, attributes.npz and card.md where the bundle has them, and \
         README.md.
 
         Examples:

@@ -33,8 +33,8 @@ extension ModelBundle {
       contents["attributes.npz"] = try npz(directions)
       attributes = directions.names
     }
-    contents[Self.cardFile] = try? Data(contentsOf: url.appendingPathComponent(Self.cardFile))
-    contents["README.md"] = Data(readme(attributes: attributes).utf8)
+    contents[Self.cardFile] = try card()
+    contents["README.md"] = Data(onnxReadme(attributes: attributes).utf8)
 
     // README.md comes last, so where it is all is.
     let files = try Self.onnxFiles.compactMap { name in
@@ -49,6 +49,15 @@ extension ModelBundle {
       try? FileManager.default.removeItem(at: folder.appendingPathComponent(name))
     }
     for file in files { try file.commit() }
+  }
+
+  private func card() throws -> Data? {
+    let file = url.appendingPathComponent(Self.cardFile)
+    guard FileManager.default.fileExists(atPath: file.path) else { return nil }
+    return try MappedFile(file).withBytes { bytes in
+      guard bytes.count < 1 << 20 else { throw BundleError(path: file.path, reason: "longer than a card can be") }
+      return Data(bytes)
+    }
   }
 
   private var metadata: KeyValuePairs<String, String> {
@@ -89,69 +98,5 @@ extension ModelBundle {
       try arrays.add("\(name)_factors", Tensor(factors, shape: [directions.names.count, 2]))
     }
     return arrays.data
-  }
-
-  /// - Parameter attributes: names; without any the example reconstructs.
-  private func readme(attributes: [String]) -> String {
-    let (size, latents) = (configuration.imageSize, configuration.latentSize)
-    let attribute = attributes.contains("Smiling") ? "Smiling" : attributes.first
-    let choice = attribute.map { attribute in
-      // A JSON text is a Python one but for the slash.
-      let name = (try? JSON.encode(attribute))?.replacing("\\/", with: "/") ?? ""
-      return """
-      attributes, strength = np.load("attributes.npz"), 1.0  # 1 adds the attribute, -1 takes it away
-      row = attributes["names"].tolist().index(\(name))
-      factor = attributes["isolated_factors"][row, 0 if strength > 0 else 1]
-      step = strength * factor * attributes["isolated"][row]
-
-      """
-    }
-    let result = attribute == nil ? "edited = x + (before - x) * mask" : """
-      after, _ = decoder.run(None, {"latent": code + step})
-      edited = x + (after - before) * mask  # the photo keeps its own detail
-      """
-    let arrays = attribute == nil ? "" : """
-
-      `attributes.npz` is for numpy: `names` of \(attributes.count) attributes; for each of them its direction \
-      (`isolated`, or `mean_difference` with what goes along with it in the training photos), \(latents) numbers, and in \
-      `isolated_factors` and `mean_difference_factors` the factors on it at strength 1 and -1.
-
-      """
-    return """
-      # A Facet model in ONNX
-
-      Made by `facet export onnx` \(facetVersion) from a model of the \(configuration.architecture) architecture, weights \
-      \(fingerprint). Opset 17; the batch N is free; all numbers are float32.
-
-      | file | input | outputs |
-      |---|---|---|
-      | `encoder.onnx` | `image` N×3×\(size)×\(size), sRGB in 0…1 | `mean` and `log_deviation` of the code, N×\(latents) |
-      | `decoder.onnx` | `latent` N×\(latents) | `image` N×3×\(size)×\(size); `mask` N×1×\(size)×\(size), the probability \
-      of face |
-      \(arrays)
-      \(attribute == nil ? "A reconstruction" : "An edit"), with `pip install numpy onnxruntime pillow`: save it here as \
-      `edit.py` and run `python edit.py face.png edited.png`.
-
-      ```python
-      import sys
-      import numpy as np
-      from onnxruntime import InferenceSession
-      from PIL import Image
-
-      encoder, decoder = InferenceSession("encoder.onnx"), InferenceSession("decoder.onnx")
-      \(choice ?? "")
-      face = Image.open(sys.argv[1]).convert("RGB").resize((\(size), \(size)), Image.Resampling.LANCZOS)
-      x = np.asarray(face, np.float32).transpose(2, 0, 1)[None] / 255
-      code, _ = encoder.run(None, {"image": x})
-      before, mask = decoder.run(None, {"latent": code})
-      \(result)
-      pixels = np.rint(edited[0].clip(0, 1).transpose(1, 2, 0) * 255).astype(np.uint8)
-      Image.fromarray(pixels).save(sys.argv[2])
-      ```
-
-      `face.png` is a face alone and upright, as the model was trained: in an aligned CelebA photo of 178×218 the square \
-      x 4…174, y 39…209; in any other, the box that `facet inspect --json` gives.
-
-      """
   }
 }
