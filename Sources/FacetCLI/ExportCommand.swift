@@ -18,8 +18,8 @@ struct ExportCommand: ParsableCommand {
       abstract: "Write encoder and decoder as ONNX, the attributes for numpy, and a README with an edit in Python.",
       discussion: """
         The folder gets encoder.onnx (image in; mean and log deviation of the code out), decoder.onnx (code in; image \
-        and mask out), both of opset 17 with a free batch size, attributes.npz and card.md where the bundle has them, and \
-        README.md.
+        and mask out), both of opset 17 with a free batch size, attributes.npz and card.md where the bundle has them, \
+        and README.md.
 
         Examples:
           facet export onnx --output onnx

@@ -8,13 +8,13 @@ extension ModelBundle {
     return """
       # A Facet model in ONNX
 
-      Made by `facet export onnx` \(facetVersion) from a model of the \(configuration.architecture) architecture, weights
-      \(fingerprint). Opset 17; the batch size N is free; all numbers are float32.
+      Made by `facet export onnx` \(facetVersion) from a model of the \(configuration.architecture) architecture,
+      weights \(fingerprint). Opset 17; the batch size N is free; all numbers are float32.
 
       | file | input | outputs |
       |---|---|---|
-      | `encoder.onnx` | `image` \(picture), sRGB in 0…1 | `mean` and `log_deviation` (log σ) of the code, N×\(latents) |
-      | `decoder.onnx` | `latent` N×\(latents) | `image` \(picture); `mask` N×1×\(size)×\(size), the probability of face |
+      | `encoder.onnx` | `image` \(picture), sRGB in 0…1 | the code's `mean` and `log_deviation` (log σ), N×\(latents) |
+      | `decoder.onnx` | `latent` N×\(latents) | `image` \(picture); `mask` N×1×\(size)×\(size), face's probability |
       \(example == nil ? "" : arrays)
       \(example == nil ? "A reconstruction" : "An edit"): `pip install numpy onnxruntime pillow`, save this here as
       `edit.py`, and run `python edit.py face.png edited.png`.
@@ -37,8 +37,8 @@ extension ModelBundle {
       ```
 
       `face.png` is a face alone and upright, cut out as for training: the square x 4…174, y 39…209 of an aligned CelebA
-      photo of 178×218; of any other photo the box that `facet inspect --json` gives. `facet edit` does more: it finds and
-      turns the face, works at the photo's own resolution, and keeps to the part of the face that the edit is about.
+      photo of 178×218; of any other photo the box that `facet inspect --json` gives. `facet edit` does more: it finds
+      and turns the face, works at the photo's own resolution, and keeps to the part of the face that the edit is about.
 
       """
   }
@@ -46,8 +46,8 @@ extension ModelBundle {
   private var arrays: String {
     """
 
-    `attributes.npz` holds arrays for numpy: `names` of the attributes; for each of them its direction in `isolated`, or in
-    `mean_difference` with what goes along with it in the training photos; and in `isolated_factors` and
+    `attributes.npz` holds arrays for numpy: `names` of the attributes; for each of them its direction in `isolated`, or
+    in `mean_difference` with what goes along with it in the training photos; and in `isolated_factors` and
     `mean_difference_factors` two factors on the direction, at strength 1 and at strength -1.
 
     """
