@@ -14,6 +14,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+    .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
     .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
     .package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.5.0"),
   ],
@@ -31,11 +32,14 @@ let package = Package(
       linkerSettings: [.linkedLibrary("dlib"), .linkedLibrary("blas"), .linkedLibrary("lapack")]),
 
     .target(name: "Files"),
+    .target(
+      name: "ONNX", dependencies: [.product(name: "SwiftProtobuf", package: "swift-protobuf")],
+      exclude: ["onnx.proto"]),
     .target(name: "Torch", dependencies: ["CLibTorch", "Files"]),
     .target(name: "Photo", dependencies: ["CVips", "Files"]),
     .target(
       name: "Facet",
-      dependencies: ["Torch", "Photo", "CDlib", "Files"],
+      dependencies: ["Torch", "Photo", "CDlib", "Files", "ONNX"],
       resources: [
         .copy("Resources/default.facet"), .copy("Resources/astronaut.jpg"), .copy("Resources/frontal_faces.dat"),
       ]),
