@@ -21,7 +21,7 @@ public struct Studio: Sendable {
       throw StudioError(
         description: "\(configuration.address) can be reached from other machines: that needs a token")
     }
-    if let token = configuration.token, token.utf8.count < 16 || !token.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) {
+    if let token = configuration.token?.utf8, token.count < 16 || !token.allSatisfy({ (0x21...0x7E).contains($0) }) {
       throw StudioError(description: "the token must have at least 16 letters, digits or signs, and no spaces")
     }
     self.configuration = configuration
@@ -44,7 +44,8 @@ public struct Studio: Sendable {
           additionalChannelHandlers: [
             IdleStateHandler(allTimeout: .seconds(Int64(requestTime.seconds.rounded(.up)) + 15)), CloseWhenIdle(),
           ],
-          httpDecoderConfiguration: .init(maxHeaderFieldSize: 8192, maxHeaderListSize: 16384, maxHeaderFieldCount: 64))),
+          httpDecoderConfiguration: .init(
+            maxHeaderFieldSize: 8192, maxHeaderListSize: 16384, maxHeaderFieldCount: 64))),
       configuration: .init(
         address: .hostname(configuration.address, port: configuration.port),
         availableConnectionsDelegate: .maximum(configuration.limits.connections, logger: logger)),

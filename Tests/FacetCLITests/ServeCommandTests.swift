@@ -17,7 +17,9 @@ import Testing
     process.standardOutput = output
     try process.run()
     var line = Data()
-    while !line.contains(UInt8(ascii: "\n")), let more = try output.fileHandleForReading.read(upToCount: 1) { line += more }
+    while !line.contains(UInt8(ascii: "\n")), let more = try output.fileHandleForReading.read(upToCount: 1) {
+      line += more
+    }
     let text = String(decoding: line, as: UTF8.self)
     let address = try #require(text.firstMatch(of: /http:\/\/[^ #]+/))
     return (process, URL(string: String(address.0))!)

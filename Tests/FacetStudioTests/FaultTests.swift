@@ -39,7 +39,8 @@ import Testing
     let session = try await server.sample()
     for (body, problem, status) in Self.noBodies {
       let answer = try await server.post(session.path + "/preview", body)
-      #expect(answer.status == status && answer.problem == problem, "\(body): \(String(decoding: answer.body, as: UTF8.self))")
+      let text = String(decoding: answer.body, as: UTF8.self)
+      #expect(answer.status == status && answer.problem == problem, "\(body): \(text)")
     }
     let deep = String(repeating: "[", count: 5000)
     #expect(try await server.post(session.path + "/preview", #"{"edits": \#(deep)"#).status == 400)
@@ -76,7 +77,9 @@ import Testing
     .appendingPathComponent("../../Sources/Facet/Resources/astronaut.jpg").standardizedFileURL.path
 
   @Test func addressesAndMethodsThatThereAreNot() async throws {
-    for path in ["/nothing", "/api", "/api/nothing", "/api/photos/x/nothing", "/..%2f..%2fetc/passwd", "/.git", "/%00", "/a%20b"] {
+    for path in [
+      "/nothing", "/api", "/api/nothing", "/api/photos/x/nothing", "/..%2f..%2fetc/passwd", "/.git", "/%00", "/a%20b",
+    ] {
       let answer = try await server.get(path)
       #expect(answer.status == 404 && answer.problem != nil, "\(path)")
     }
@@ -125,7 +128,11 @@ import Testing
   }
 
   @Test func brokenRequestsEndAConnectionNotTheServer() async throws {
-    for text in ["\r\n\r\n", "GET\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "\u{16}\u{3}\u{1}garbage", "GET / HTTP/1.1\r\nHost: localhost\r\nX: \(String(repeating: "x", count: 40_000))\r\n\r\n"] {
+    let long = String(repeating: "x", count: 40_000)
+    for text in [
+      "\r\n\r\n", "GET\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "\u{16}\u{3}\u{1}garbage",
+      "GET / HTTP/1.1\r\nHost: localhost\r\nX: \(long)\r\n\r\n",
+    ] {
       _ = try await server.raw(text, seconds: 1)
     }
     #expect(try await server.get("/health").status == 200)

@@ -20,7 +20,9 @@ import Testing
     }
   }
 
-  private func edit(_ strength: Double) -> [FaceEdit] { [FaceEdit(face, [AttributeEdit("Smiling", strength: strength)])] }
+  private func edit(_ strength: Double) -> [FaceEdit] {
+    [FaceEdit(face, [AttributeEdit("Smiling", strength: strength)])]
+  }
 
   /// Holds the model until it is called.
   private func hold() async throws -> @Sendable () -> Void {

@@ -12,8 +12,8 @@ struct StreamPlace: Sendable {
   var number: Int
 }
 
-/// Everything that the model is asked for. Edits that wait together become one batch; those whose slider has moved on are
-/// dropped.
+/// Everything that the model is asked for. Edits that wait together become one batch; those whose slider has moved on
+/// are dropped.
 actor BatchingQueue {
   /// What edits do to faces, and how long that took.
   struct Changes: Sendable {

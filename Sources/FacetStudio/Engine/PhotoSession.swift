@@ -12,7 +12,8 @@ struct PhotoID: Hashable, Sendable, CustomStringConvertible {
     var generator = SystemRandomNumberGenerator()
     var bytes = Data()
     for _ in 0..<2 { withUnsafeBytes(of: generator.next()) { bytes.append(contentsOf: $0) } }
-    description = bytes.base64EncodedString().replacing("+", with: "-").replacing("/", with: "_").replacing("=", with: "")
+    description = bytes.base64EncodedString()
+      .replacing("+", with: "-").replacing("/", with: "_").replacing("=", with: "")
   }
 
   init(_ text: String) { description = text }

@@ -107,7 +107,9 @@ final class Workshop: Sendable {
       var wanted = FaceEdit(session.faces[index], own.map(\.edit), options: options)
       if own.contains(where: { $0.probability != nil }) {
         let asked = wanted
-        let strengths = try await queue.run { try $0.strengths(of: asked.edits, on: asked.face, options: asked.options) }
+        let strengths = try await queue.run {
+          try $0.strengths(of: asked.edits, on: asked.face, options: asked.options)
+        }
         wanted.edits = zip(own, strengths).map { AttributeEdit($0.attribute, strength: $1) }
       }
       // What changes nothing needs no decoding.

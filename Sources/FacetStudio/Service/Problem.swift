@@ -58,7 +58,8 @@ struct Problem: Error, Equatable {
 
   static func noSuchFace(_ index: Int, of count: Int) -> Problem {
     Problem(
-      "no-such-face", .unprocessableContent, "No such face", "There is no face \(index); the photo has \(count), from 0.")
+      "no-such-face", .unprocessableContent, "No such face",
+      "There is no face \(index); the photo has \(count), from 0.")
   }
 
   static func outside(_ detail: String) -> Problem {

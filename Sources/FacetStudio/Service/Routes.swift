@@ -147,7 +147,8 @@ struct Routes: Sendable {
           session, edits, as: wanted.format, quality: wanted.quality, keepsLocation: wanted.keepsLocation)
         let format = wanted.format ?? session.photo.format
         var response = image(made, type: "image/\(format.rawValue)")
-        response.headers[.contentDisposition] = "attachment; filename=\"facet.\(format == .jpeg ? "jpg" : format.rawValue)\""
+        let ending = format == .jpeg ? "jpg" : format.rawValue
+        response.headers[.contentDisposition] = "attachment; filename=\"facet.\(ending)\""
         return response
       } catch let error as PhotoError {
         throw Problem(error)
