@@ -61,7 +61,7 @@ let package = Package(
     .testTarget(name: "TorchTests", dependencies: ["Torch", "Files"], resources: [.copy("Fixtures")]),
     .testTarget(name: "PhotoTests", dependencies: ["Photo"]),
     .testTarget(name: "FacetTests", dependencies: ["Facet", "Files", "Photo", "Torch"], resources: [.copy("Fixtures")]),
-    .testTarget(name: "FacetStudioTests", dependencies: ["FacetStudio", "Facet", "Photo", "Torch"]),
+    .testTarget(name: "FacetStudioTests", dependencies: ["FacetCLI", "FacetStudio", "Facet", "Photo", "Torch"]),
     // Runs the built program as a user does.
     .testTarget(name: "FacetCLITests", dependencies: ["FacetCLI", "Facet", "Photo", "Torch"]),
   ],

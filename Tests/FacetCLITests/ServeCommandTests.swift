@@ -4,6 +4,8 @@ import Testing
 
 /// `facet serve` as a process of its own.
 @Suite struct ServeCommandTests {
+  private struct Session: Decodable { var id: String }
+
   private let program: Program
 
   init() throws { program = try Program() }
@@ -36,10 +38,9 @@ import Testing
       let (data, response) = try await URLSession.shared.data(for: request)
       return (data, response as! HTTPURLResponse)
     }
-    struct Session: Decodable { var id: String }
     func random(_ seed: Int) async throws -> String {
-      let (answer, _) = try await post("/api/photos/random", #"{"seed": \#(seed)}"#)
-      return try JSONDecoder().decode(Session.self, from: answer).id
+      let answer: (Data, HTTPURLResponse) = try await post("/api/photos/random", #"{"seed": \#(seed)}"#)
+      return try JSONDecoder().decode(Session.self, from: answer.0).id
     }
     let (first, last) = (try await random(1), try await random(2))
     // Long enough for the signal to come first.

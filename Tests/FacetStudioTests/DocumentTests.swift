@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 /// The OpenAPI document against a validator, and against the service.
-@Suite struct DocumentTests {
+@Suite(.serialized) struct DocumentTests {
   /// The Python of the tests' packages; `make test` sets it.
   private static let python = ProcessInfo.processInfo.environment["FACET_PYTHON"]
 
@@ -34,14 +34,13 @@ import Testing
   /// Data at and beyond the bounds of what the document allows; `docs/studio.md` tells how to run all of it.
   @Test(.enabled(if: python != nil, "FACET_PYTHON is not set"))
   func fuzzingFindsNoFault() async throws {
-    // Of its own, for it leaves many photos behind.
-    let server = try await Server { $0.limits.inUse = .zero }
+    let server = try await Server.shared.value
     let configuration = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
       .appendingPathComponent("schemathesis.toml")
     let report = try run(
       [
         "-m", "schemathesis.cli", "--config-file", configuration.path, "run", "\(server.url)openapi.yaml", "--url",
-        "\(server.url)", "--seed", "1", "--phases", "coverage", "--generation-database", "none", "--no-color",
+        "\(server.url)", "--seed", "1", "--phases", "coverage", "--request-timeout", "300", "--generation-database", "none", "--no-color",
       ]
         + ["previewEdits", "getPicture", "inspectFace", "addSample", "removePhoto"].flatMap {
           ["--include-operation-id", $0]

@@ -4,7 +4,7 @@ import Photo
 import Testing
 
 /// What edits give over HTTP, against what the library gives.
-@Suite struct EditTests {
+@Suite(.serialized) struct EditTests {
   private let server: Server
 
   init() async throws { server = try await Server.shared.value }

@@ -5,7 +5,7 @@ import Testing
 @testable import FacetStudio
 
 /// What the service says to requests that it cannot do, and to those that it must not.
-@Suite struct FaultTests {
+@Suite(.serialized) struct FaultTests {
   private let server: Server
 
   init() async throws { server = try await Server.shared.value }

@@ -9,31 +9,59 @@ import Synchronization
 /// A studio on a free port, spoken to by HTTP.
 final class Server: Sendable {
   let url: URL
-  private let task: Task<Void, any Error>
+  private let end: @Sendable () -> Void
 
   struct Failure: Error { let reason: String }
 
-  /// One with the usual limits, for all tests that change none.
-  static let shared = Task { try await Server() }
+  /// The built program with the usual limits, for all tests that change none. It has its own threads: those of this
+  /// process are kept busy by other tests.
+  static let shared = Task { try Server(program: ()) }
+
+  private init(program: Void) throws {
+    let beside = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent()
+      .appendingPathComponent("facet")
+    let isThere = FileManager.default.isExecutableFile(atPath: beside.path)
+    let program = isThere ? beside : Bundle.main.bundleURL.appendingPathComponent("facet")
+    let process = Process()
+    // It ends with this process, however that ends: its standard input is closed then.
+    process.executableURL = URL(fileURLWithPath: "/bin/sh")
+    process.arguments = [
+      "-c", #""$0" serve --port 0 --threads 1 --photos 100 & cat > /dev/null; kill $!"#, program.path,
+    ]
+    let (input, output) = (Pipe(), Pipe())
+    (process.standardInput, process.standardOutput) = (input, output)
+    try process.run()
+    var line = Data()
+    while !line.contains(UInt8(ascii: "\n")), let more = try output.fileHandleForReading.read(upToCount: 1) {
+      line += more
+    }
+    guard let found = String(decoding: line, as: UTF8.self).firstMatch(of: /http:[^ ]+/) else {
+      throw Failure(reason: "the server did not start")
+    }
+    url = URL(string: String(found.0))!
+    end = { try? input.fileHandleForWriting.close() }
+  }
 
   init(_ change: (inout StudioConfiguration) -> Void = { _ in }) async throws {
     var configuration = StudioConfiguration()
     configuration.port = 0
-    // Two threads of a busy machine wait for each other.
     configuration.threads = 1
+    // Other tests keep this process's threads busy.
+    configuration.limits.requestTime = .seconds(600)
     change(&configuration)
     let studio = try Studio(configuration)
     let (addresses, continuation) = AsyncStream<URL>.makeStream()
-    task = Task {
+    let task = Task {
       defer { continuation.finish() }
       try await studio.run { continuation.yield($0) }
     }
     var iterator = addresses.makeAsyncIterator()
     guard let url = await iterator.next() else { throw Failure(reason: "the server did not start") }
     self.url = url
+    end = { task.cancel() }
   }
 
-  deinit { task.cancel() }
+  deinit { end() }
 
   struct Answer {
     var status: Int
@@ -65,7 +93,7 @@ final class Server: Sendable {
     var request = URLRequest(url: URL(string: path, relativeTo: url)!)
     request.httpMethod = method
     request.httpBody = body
-    request.timeoutInterval = 300
+    request.timeoutInterval = 600
     for (name, value) in headers { request.setValue(value, forHTTPHeaderField: name) }
     let (data, response) = try await Self.session.data(for: request)
     let http = response as! HTTPURLResponse
@@ -115,7 +143,7 @@ final class Server: Sendable {
   }
 
   /// Sends bytes as they are and returns all that comes back until the server closes, or for some seconds.
-  func raw(_ text: String, seconds: Int = 10) async throws -> String {
+  func raw(_ text: String, seconds: Int = 300) async throws -> String {
     // Waiting must not hold one of the few threads that the server runs on.
     try await withCheckedThrowingContinuation { continuation in
       Thread { continuation.resume(with: Result { try self.exchange(text, seconds) }) }.start()
