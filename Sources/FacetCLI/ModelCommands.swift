@@ -115,7 +115,9 @@ struct InfoCommand: ParsableCommand {
     print("  \("name".padded(to: width))    have    lack    add         remove      accuracy  base   error")
     let (factors, plain) = (directions.factors(.isolated), directions.factors(.meanDifference))
     for (index, name) in directions.names.enumerated() {
-      let counts = String(format: "%8d%8d", directions.positives[index], directions.negatives[index])
+      // None are known of imported vectors.
+      let counts = [directions.positives[index], directions.negatives[index]]
+        .map { $0 == 0 ? "       -" : String(format: "%8d", $0) }.joined()
       let strengths = String(
         format: "%7.2f (%4.2f)%7.2f (%4.2f)", factors[index].add, plain[index].add, factors[index].remove,
         plain[index].remove)

@@ -9,8 +9,6 @@ public struct Affine: Equatable, Sendable {
   public var tx: Double
   public var ty: Double
 
-  public static let identity = Affine(.identity)
-
   public init(_ similarity: Similarity) {
     (xx, xy, yx, yy) = (similarity.a, -similarity.b, similarity.b, similarity.a)
     (tx, ty) = (similarity.tx, similarity.ty)
@@ -22,6 +20,9 @@ public struct Affine: Equatable, Sendable {
 
   /// The square root of the factor on areas; a similarity's scale.
   public var scale: Double { abs(xx * yy - xy * yx).squareRoot() }
+
+  /// Radians, clockwise as seen: the turn of the nearest similarity.
+  public var rotation: Double { atan2(yx - xy, xx + yy) }
 
   /// The largest factor on lengths along an axis.
   var largestScale: Double { max(hypot(xx, yx), hypot(xy, yy)) }
