@@ -88,7 +88,7 @@ struct TrainCommand: ParsableCommand {
     let start = try from.map { try ModelBundle(contentsOf: URL(fileURLWithPath: $0, isDirectory: true)) }
     if let start {
       configuration.model = start.configuration
-      configuration.dataset.size = start.configuration.imageSize
+      configuration.dataset.fit(start.configuration)
     }
     let device = try engine.prepare()
     let dataset = try CelebA(
@@ -118,7 +118,7 @@ struct TrainCommand: ParsableCommand {
     if let patience { configuration.patience = patience }
     if let precision { configuration.usesBFloat16 = precision == .bfloat16 }
     if let seed { configuration.seed = seed }
-    configuration.dataset.size = configuration.model.imageSize
+    configuration.dataset.fit(configuration.model)
     if images != nil || minutes != nil { configuration.budget = .init(images: images, minutes: minutes) }
     return configuration
   }

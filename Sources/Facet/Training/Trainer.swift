@@ -129,7 +129,8 @@ public final class Trainer {
     if isBest {
       progress.bestLoss = report.loss
       try save(to: bestCheckpoint, onEvent)
-      try ModelBundle.write(configuration: configuration.model, weights: weights, to: output)
+      let origin = "trained on \(progress.images) images, by Facet \(facetVersion)"
+      try ModelBundle.write(configuration: configuration.model, weights: weights, origin: origin, to: output)
     }
     let sheet = try evaluator.model.sheet(of: validation, on: device)
     try onEvent(.validated(progress, report, isBest: isBest, sheet: sheet))

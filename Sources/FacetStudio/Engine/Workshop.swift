@@ -8,7 +8,7 @@ import Photo
 final class Workshop: Sendable {
   let directions: AttributeDirections
   let queue: BatchingQueue
-  private let imageSize: Int
+  private let configuration: ModelConfiguration
   private let detector: FaceDetector
   private let limits: StudioLimits
   private let quick: NIOThreadPool
@@ -20,7 +20,7 @@ final class Workshop: Sendable {
     let editor = try FaceEditor(ModelBundle(contentsOf: configuration.bundle), detector: detector)
     self.detector = detector
     directions = editor.directions
-    imageSize = editor.bundle.configuration.imageSize
+    self.configuration = editor.bundle.configuration
     limits = configuration.limits
     queue = BatchingQueue(
       Model(editor, threads: configuration.threads), limit: configuration.limits.batch, metrics: metrics)
@@ -50,10 +50,10 @@ final class Workshop: Sendable {
 
   /// The portrait that comes with Facet.
   func sample() async throws -> PhotoSession {
-    let (photo, face) = try await slow.runIfActive { [detector] in
+    let (photo, face) = try await slow.runIfActive { [detector, configuration] in
       let photo = try Photo(contentsOf: FaceEditor.samplePhotoURL)
       // It has one face, easy to see.
-      return (photo, try detector.largestFace(in: photo.picture).flatMap(FaceAlignment.init))
+      return (photo, try detector.largestFace(in: photo.picture).flatMap { FaceAlignment($0, view: configuration.view) })
     }
     return try await session(.sample, photo, face.map { [$0] })
   }
@@ -67,7 +67,7 @@ final class Workshop: Sendable {
       photo.digitalSource = .trainedModel
       return photo
     }
-    return try await session(.random, seed: seed, photo, [FaceAlignment(aligned: photo.picture)])
+    return try await session(.random, seed: seed, photo, [FaceAlignment(aligned: photo.picture, view: configuration.view)])
   }
 
   private static let randomSide = 512
@@ -75,9 +75,10 @@ final class Workshop: Sendable {
   private func session(
     _ kind: PhotoSession.Kind, seed: UInt64? = nil, _ photo: Photo, _ alignments: [FaceAlignment]? = nil
   ) async throws -> PhotoSession {
-    let crops = try await slow.runIfActive { [detector, limits, imageSize] in
-      let found = try alignments ?? detector.faces(in: photo.picture).compactMap(FaceAlignment.init)
-      return found.prefix(limits.faces).map { ($0, $0.crop(photo.picture, size: imageSize)) }
+    let crops = try await slow.runIfActive { [detector, limits, configuration] in
+      let found = try alignments
+        ?? detector.faces(in: photo.picture).compactMap { FaceAlignment($0, view: configuration.view) }
+      return found.prefix(limits.faces).map { ($0, $0.crop(photo.picture, size: configuration.imageSize)) }
     }
     if crops.isEmpty { throw Problem.noFace }
     let (faces, probabilities) = try await queue.run { editor in
@@ -165,7 +166,7 @@ final class Workshop: Sendable {
       var strip = Picture(width: side * tiles.count, height: side, filledWith: 0)
       for (index, change) in made.changes.enumerated() {
         var tile = crop
-        change.apply(to: &tile, at: alignment.transform(size: side))
+        change.apply(toCrop: &tile)
         if session.photo.isGrey { tile = tile.desaturated() }
         strip.paste(tile, x: index * side, y: 0)
       }

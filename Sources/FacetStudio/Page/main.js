@@ -243,6 +243,11 @@ function showHistory() {
 
 function setComparing(value) {
   view.comparing = value;
+  // Through the middle of the face, so that the edit is seen at once.
+  if (value) {
+    const { box } = editing.photo.faces[editing.face];
+    view.divideAt(box.x + box.width / 2);
+  }
   byId("compare").setAttribute("aria-pressed", String(value));
 }
 

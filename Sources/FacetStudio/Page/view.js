@@ -79,6 +79,12 @@ export class PhotoView extends EventTarget {
   }
   get divider() { return this.#divider; }
 
+  /** Puts the divider at a column of the photo. */
+  divideAt(x) {
+    const { left, right } = this.visibleRange;
+    this.divider = (this.frame.x + x * this.scale - left) / (right - left);
+  }
+
   // --- Places
 
   get zoom() { return this.#zoom; }
