@@ -17,6 +17,7 @@ export class FaceOutlines {
   set shown(value) {
     byId("faces").hidden = !value;
     byId("toggle-faces").setAttribute("aria-pressed", String(value));
+    this.#mark();
   }
 
   #build() {
@@ -30,6 +31,8 @@ export class FaceOutlines {
   }
 
   #mark() {
+    const { box } = this.#editing.photo?.faces[this.#editing.face] ?? {};
+    this.#view.interest = box ? { x: box.x + box.width / 2, y: box.y + box.height / 2 } : null;
     [...byId("faces").children].forEach((button, index) => {
       button.setAttribute("aria-pressed", String(index === this.#editing.face));
     });

@@ -20,6 +20,7 @@ export class PhotoView extends EventTarget {
   #comparing = false;
   #holding = false;
   #scheduled = false;
+  interest = null; // a point of the photo in its pixels, such as a face
 
   constructor(viewport, canvas) {
     super();
@@ -40,6 +41,7 @@ export class PhotoView extends EventTarget {
     this.#photo = photo;
     [this.#before, this.#after] = [[], []];
     this.#divider = 0.5;
+    this.interest = null;
     this.#resize();
     this.fit();
   }
@@ -144,7 +146,7 @@ export class PhotoView extends EventTarget {
   }
 
   /** Zooms by a factor; the point of the photo under `at` (CSS pixels of the viewport) stays where it is. */
-  zoomBy(factor, at = { x: this.#size.width / 2, y: this.#size.height / 2 }) {
+  zoomBy(factor, at = this.#middle) {
     const frame = this.frame;
     const point = { x: (at.x - frame.x) / frame.width, y: (at.y - frame.y) / frame.height };
     this.#zoom = clamp(this.#zoom * factor, 1, mostZoom);
@@ -154,6 +156,17 @@ export class PhotoView extends EventTarget {
       y: point.y - (at.y - this.#size.height / 2) / height,
     };
     this.#changed();
+  }
+
+  /** Where keys and buttons zoom: at the point of interest where that is in sight, else in the viewport's middle. */
+  get #middle() {
+    const { width, height } = this.#size;
+    if (this.interest) {
+      const { x, y } = this.frame;
+      const at = { x: x + this.interest.x * this.scale, y: y + this.interest.y * this.scale };
+      if (at.x > 0 && at.x < width && at.y > 0 && at.y < height) return at;
+    }
+    return { x: width / 2, y: height / 2 };
   }
 
   /** Moves the photo by CSS pixels. */
