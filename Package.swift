@@ -19,7 +19,7 @@ let package = Package(
     .systemLibrary(name: "Vips", path: "Sources/System/Vips", pkgConfig: "vips", providers: [.apt(["libvips-dev"])]),
 
     // C interfaces to them: the only files that see their headers.
-    .target(name: "CLibTorch", dependencies: ["LibTorch"]),
+    .target(name: "CLibTorch", dependencies: ["LibTorch"], cxxSettings: [.headerSearchPath(".")]),
     .target(name: "CVips", dependencies: ["Vips"]),
     // dlib's own pkg-config file names whole paths, which SwiftPM refuses.
     .target(
