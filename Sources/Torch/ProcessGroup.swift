@@ -110,7 +110,9 @@ public final class ProcessGroup: @unchecked Sendable {
 
   /// Sends a tensor to a process that calls ``receive(_:from:)``.
   public func send(_ tensor: Tensor, to rank: Int) throws(TorchError) {
-    try TorchError.check(ct_group_send(pointer, tensor.contiguous().handle.pointer, Int32(rank)))
+    let tensor = try tensor.contiguous()
+    let status = withExtendedLifetime(tensor) { ct_group_send(pointer, tensor.handle.pointer, Int32(rank)) }
+    try TorchError.check(status)
   }
 
   /// Overwrites a contiguous tensor with the one that a process sends.
@@ -124,7 +126,7 @@ public final class ProcessGroup: @unchecked Sendable {
   /// a file for them. It may take any time as long as it calls `alive` more often than every ``timeout``.
   /// - Throws: ``ProcessGroupError`` when the first process is gone; what `body` throws.
   public func firstOnEachMachine<Result>(
-    _ name: String, body: (_ alive: () -> Void) throws -> Result
+    _ name: String, body: (_ alive: @escaping () -> Void) throws -> Result
   ) throws -> Result {
     let key = "\(name) on \(ProcessInfo.processInfo.hostName)"
     func counter(_ suffix: String, add amount: Int64 = 0) throws(TorchError) -> Int64 {
