@@ -39,10 +39,14 @@ let package = Package(
       name: "FacetCLI",
       dependencies: ["Facet", "Photo", "Torch", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
 
+    // What tests of several targets share.
+    .target(name: "TestProcesses", dependencies: ["Torch"], path: "Tests/Support"),
     .testTarget(name: "FilesTests", dependencies: ["Files"]),
-    .testTarget(name: "TorchTests", dependencies: ["Torch", "Files"], resources: [.copy("Fixtures")]),
+    .testTarget(name: "TorchTests", dependencies: ["Torch", "Files", "TestProcesses"], resources: [.copy("Fixtures")]),
     .testTarget(name: "PhotoTests", dependencies: ["Photo"]),
-    .testTarget(name: "FacetTests", dependencies: ["Facet", "Files", "Photo", "Torch"], resources: [.copy("Fixtures")]),
+    .testTarget(
+      name: "FacetTests", dependencies: ["Facet", "Files", "Photo", "Torch", "TestProcesses"],
+      resources: [.copy("Fixtures")]),
     // Runs the built program as a user does.
     .testTarget(name: "FacetCLITests", dependencies: ["FacetCLI", "Facet", "Photo", "Torch"]),
   ],
