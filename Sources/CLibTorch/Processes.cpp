@@ -46,7 +46,9 @@ c10::intrusive_ptr<c10d::Store> meet(const CTMeeting &meeting, int32_t count, Mi
   }
   store = c10::make_intrusive<c10d::PrefixStore>(meeting.name, store);
   // Some may come minutes after the others; Gloo itself would wait no longer than for a collective.
-  if (store->add("here", 1) == count) store->set("all", "1");
+  const auto place = store->add("here", 1);
+  TORCH_CHECK(place <= count, "there are ", count, " already, maybe of a job that is about to end");
+  if (place == count) store->set("all", "1");
   store->wait({"all"}, timeout);
   return store;
 }

@@ -89,9 +89,9 @@ import Torch
       #expect(difference < 1e-4, "\(processes) processes: \(difference)")
     }
     // With statistics of each process's own, it is another curve.
-    let local = try train(self.configuration(steps: 50, synchronizes: false), "local", processes: 2)
-    #expect(difference(alone, local) > 1e-3)
-    #expect(local[49][0] < local[0][0] - 0.1)
+    let local = try train(self.configuration(steps: 50, synchronizes: false), "local", processes: 2, to: 12)
+    #expect(difference(Array(alone.prefix(12)), local) > 1e-3)
+    #expect(local[11][0] < local[0][0])
   }
 
   @Test(arguments: [true, false]) func resumedRunEndsWithTheSameWeights(synchronizes: Bool) throws {
@@ -103,7 +103,9 @@ import Torch
   }
 
   @Test func anotherNumberOfProcessesGoesOn() throws {
-    let configuration = configuration(steps: 20, synchronizes: true)
+    var configuration = configuration(steps: 20, synchronizes: true)
+    // Without steps to warm up, a higher one lets differences in the last bit grow.
+    configuration.learningRate = 3e-4
     let alone = try train(configuration, "alone", processes: 1)
     var curve = try train(configuration, "changing", processes: 2, to: 6)
     curve += try train(configuration, "changing", processes: 4, to: 13, resume: true)
