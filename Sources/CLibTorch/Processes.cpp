@@ -1,8 +1,10 @@
 // torch's c10d: groups of processes, and gradients averaged over them.
 #include "Internal.hpp"
 
-// A CUDA build of LibTorch has the first header; NCCL's and CUDA's own come in packages beside it.
-#if __has_include(<c10/cuda/impl/cuda_cmake_macros.h>) && __has_include(<nccl.h>) && __has_include(<cuda_runtime.h>)
+// A CUDA build of LibTorch has the first header; the others, which torch's own include, come in packages beside it.
+#if __has_include(<c10/cuda/impl/cuda_cmake_macros.h>) && __has_include(<nccl.h>) && \
+    __has_include(<cuda_runtime.h>) && __has_include(<cublas_v2.h>) && __has_include(<cublasLt.h>) && \
+    __has_include(<cusparse.h>) && __has_include(<cusolverDn.h>)
 #define USE_C10D_NCCL
 #endif
 #define USE_C10D_GLOO
