@@ -34,7 +34,9 @@ struct EvaluateCommand: ParsableCommand {
     let samples = try open(dataset, partition, for: group)
     let report = group.speaks ? ProgressReport("evaluate", total: samples.count, unit: "photos") : nil
     let evaluator = try Evaluator(bundle.model, device: device)
-    let figures = try group.watching { try evaluator.evaluate(samples, over: group) { done, _ in report?.update(done) } }
+    let figures = try group.watching {
+      try evaluator.evaluate(samples, over: group) { done, _ in report?.update(done) }
+    }
     report?.finish()
     guard group.speaks else { return }
     print(json ? try line(figures) : table(figures))

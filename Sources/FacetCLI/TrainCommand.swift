@@ -68,7 +68,7 @@ struct TrainCommand: ParsableCommand {
   var precision: Precision?
   @Flag(
     inversion: .prefixedNo,
-    help: "Batch norm's statistics over the photos of all processes, as one process would take them; default: each its own.")
+    help: "Batch norm's statistics over the photos of all processes, as one would take them, or each over its own.")
   var syncBatchNorm: Bool?
   @Option(help: "Seed of the weights, the order and the noise.")
   var seed: UInt64?

@@ -58,7 +58,7 @@ extension Module {
     for case let norm as BatchNorm in modules { norm.isTraining = training }
   }
 
-  /// Takes batch norm's statistics in training over the batches of all processes, as one process with all of them would.
+  /// Takes batch norm's statistics in training over the batches of all processes, as one with all of them would.
   public func synchronizeBatchNorm(over group: ProcessGroup) {
     for case let norm as BatchNorm in modules { norm.group = group }
   }

@@ -1,8 +1,8 @@
 import CLibTorch
 import Foundation
 
-/// Processes that do one task together, on one machine or on several: torch's c10d, with Gloo for tensors on the CPU and
-/// NCCL for those on CUDA devices.
+/// Processes that do one task together, on one machine or on several: torch's c10d, with Gloo for tensors on the CPU
+/// and NCCL for those on CUDA devices.
 ///
 ///     let group = try Launch(ProcessInfo.processInfo.environment).map { try ProcessGroup($0) }
 ///     try group?.allReduce([sums])
@@ -143,7 +143,9 @@ public final class ProcessGroup: @unchecked Sendable {
     while try counter(" done") == 0 {
       let sign = try counter(" alive")
       if sign != last.sign { last = (sign, .now) }
-      if ContinuousClock.now - last.time > .seconds(timeout) { throw ProcessGroupError(lost: "no sign of \(name)", self) }
+      guard ContinuousClock.now - last.time < .seconds(timeout) else {
+        throw ProcessGroupError(lost: "no sign of \(name)", self)
+      }
       Thread.sleep(forTimeInterval: 0.05)
     }
     return try body {}
@@ -211,8 +213,8 @@ public struct ProcessGroupError: Error, Equatable, CustomStringConvertible {
 
   init(lost reason: String, _ group: ProcessGroup) {
     self.init(
-      "process \(group.rank) of \(group.count) lost the others: one has ended or does not answer (its own message says "
-        + "why; here: \(reason)). Start all again with --resume to go on from the last checkpoint")
+      "process \(group.rank) of \(group.count) lost the others: one has ended or does not answer (its own message "
+        + "says why; here: \(reason)). Started again with --resume, training goes on from the last checkpoint")
   }
 }
 

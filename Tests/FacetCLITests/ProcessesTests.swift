@@ -54,7 +54,8 @@ import Torch
   }
 
   private func expectSameCheckpoint(_ a: String, _ b: String) throws {
-    let (first, second) = try (SafetensorsFile(program.checkpoint(a)).tensors, SafetensorsFile(program.checkpoint(b)).tensors)
+    let first = try SafetensorsFile(program.checkpoint(a)).tensors
+    let second = try SafetensorsFile(program.checkpoint(b)).tensors
     #expect(first.count > 100 && Set(first.keys) == Set(second.keys))
     for (name, entry) in first {
       let other = try #require(second[name])
@@ -200,7 +201,10 @@ import Torch
     for (name, text) in [
       ("scontrol", "echo first; echo second"),
       ("srun", #"shift; SLURM_PROCID=5 SLURM_NTASKS=8 SLURM_LOCALID=1 SLURM_NTASKS_PER_NODE=4 exec "$@""#),
-      ("facet", #"echo "$RANK/$WORLD_SIZE $LOCAL_RANK/$LOCAL_WORLD_SIZE $MASTER_ADDR:$MASTER_PORT $OMP_NUM_THREADS"; echo "$@""#),
+      (
+        "facet",
+        #"echo $RANK/$WORLD_SIZE $LOCAL_RANK/$LOCAL_WORLD_SIZE $MASTER_ADDR:$MASTER_PORT $OMP_NUM_THREADS; echo "$@""#
+      ),
     ] {
       let file = tools.appendingPathComponent(name)
       try "#!/bin/bash\n\(text)\n".write(to: file, atomically: true, encoding: .utf8)
@@ -210,8 +214,8 @@ import Torch
     let result = try Program.Running(
       URL(fileURLWithPath: "/bin/bash"), [script], in: program.folder,
       environment: [
-        "PATH": "\(tools.path):\(path)", "SLURM_JOB_ID": "7", "SLURM_JOB_NODELIST": "n[1-2]", "DATA": "/d", "OUTPUT": "/o",
-        "SLURM_CPUS_PER_TASK": "8",
+        "PATH": "\(tools.path):\(path)", "SLURM_JOB_ID": "7", "SLURM_JOB_NODELIST": "n[1-2]",
+        "SLURM_CPUS_PER_TASK": "8", "DATA": "/d", "OUTPUT": "/o",
       ]
     ).wait()
     let lines = result.output.split(separator: "\n")
@@ -235,8 +239,8 @@ import Torch
       assert pods[0] == pods[1] and pods[0]['name'] == 'pytorch'
       print(*pods[0]['command'][1:], *pods[0]['args'])
       """
-    let result = try run(
-      "/usr/bin/env", [#require(Self.python), "-c", script, Self.cluster.appendingPathComponent("train.pytorchjob.yaml").path])
+    let job = Self.cluster.appendingPathComponent("train.pytorchjob.yaml").path
+    let result = try run("/usr/bin/env", [#require(Self.python), "-c", script, job])
     try #require(result.status == 0, "\(result.errors)")
     try expectUsable(result.output.split(whereSeparator: \.isWhitespace).map(String.init))
   }

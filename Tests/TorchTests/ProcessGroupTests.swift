@@ -131,7 +131,8 @@ extension Engine {
           return ""
         }
         defer { done.signal() }
-        return (#expect(throws: ProcessGroupError.self) { try group.watching { _ = try group.sum([1]) } })?.description ?? ""
+        let error = #expect(throws: ProcessGroupError.self) { try group.watching { _ = try group.sum([1]) } }
+        return error?.description ?? ""
       }
       #expect(hung[0].hasPrefix("process 0 of 2 lost the others"), "\(hung[0])")
     }

@@ -1,6 +1,6 @@
 // The names of Gloo that torch's ProcessGroupGloo.hpp mentions. PyTorch's wheel holds Gloo inside its library but not
-// its headers; that header only points to these types, so their names suffice. Of its classes only ProcessGroupGloo and its
-// Options may be made here.
+// its headers; that header only points to these types, so their names suffice. Of its classes only ProcessGroupGloo
+// and its Options may be made here.
 #pragma once
 
 #include <chrono>

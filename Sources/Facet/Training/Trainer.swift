@@ -86,7 +86,8 @@ public final class Trainer {
     loader = BatchLoader(training, options: options)
     if isFirst {
       try prepareOutput()
-      if resume, FileManager.default.fileExists(atPath: lastCheckpoint.path) { try restore() } else { try clearOutput() }
+      let goesOn = resume && FileManager.default.fileExists(atPath: lastCheckpoint.path)
+      try goesOn ? restore() : clearOutput()
     }
     try group?.watching { try shareStart() }
   }
