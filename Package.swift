@@ -11,6 +11,7 @@ let package = Package(
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
     .package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.5.0"),
   ],
   targets: [
@@ -27,11 +28,14 @@ let package = Package(
       linkerSettings: [.linkedLibrary("dlib"), .linkedLibrary("blas"), .linkedLibrary("lapack")]),
 
     .target(name: "Files"),
+    .target(
+      name: "ONNX", dependencies: [.product(name: "SwiftProtobuf", package: "swift-protobuf")],
+      exclude: ["onnx.proto"]),
     .target(name: "Torch", dependencies: ["CLibTorch", "Files"]),
     .target(name: "Photo", dependencies: ["CVips", "Files"]),
     .target(
       name: "Facet",
-      dependencies: ["Torch", "Photo", "CDlib", "Files"],
+      dependencies: ["Torch", "Photo", "CDlib", "Files", "ONNX"],
       resources: [
         .copy("Resources/default.facet"), .copy("Resources/astronaut.jpg"), .copy("Resources/frontal_faces.dat"),
       ]),

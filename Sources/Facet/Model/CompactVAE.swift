@@ -68,6 +68,8 @@ public final class CompactVAE: FaceVAE {
     let logDeviation: Linear
     /// The prior of log σ at the start: small noise, so that the codes carry the picture from the first step.
     private static let initialLogDeviation = -2.0
+    /// exp(2 log σ) of a code far from all others must stay finite.
+    static let logDeviationRange = -8.0...4.0
 
     init(_ configuration: ModelConfiguration, generator: Generator?) throws {
       stem = configuration.stem
@@ -90,8 +92,8 @@ public final class CompactVAE: FaceVAE {
     func callAsFunction(_ x: Tensor) throws -> Posterior {
       let input = try x.pixelUnshuffle(stem).contiguous(.channelsLast)
       let features = try stages.reduce(input) { try $1($0) }.contiguous().reshape([x.size(0), -1])
-      // exp(2 log σ) of a code far from all others must stay finite.
-      let bounded = try logDeviation(features).clamp(min: -8, max: 4)
+      let range = Self.logDeviationRange
+      let bounded = try logDeviation(features).clamp(min: range.lowerBound, max: range.upperBound)
       return Posterior(mean: try mean(features), logDeviation: bounded)
     }
   }
@@ -116,23 +118,28 @@ public final class CompactVAE: FaceVAE {
         try Stage(
           pair.0, pair.1, stride: 1, residuals: configuration.decoderResiduals[index + 1], generator: generator)
       }
-      output = try Conv2d(channels.last!, 4 * shuffle * shuffle, generator: generator)
+      output = try Conv2d(channels.last!, 4 * CompactVAE.shuffle * CompactVAE.shuffle, generator: generator)
     }
 
     func callAsFunction(_ z: Tensor) throws -> Reconstruction {
       let code = try input(z).reshape([-1, innerChannels, innerSize, innerSize]).contiguous(.channelsLast)
       var x = try blocks.reduce(activation(norm(code))) { try $1($0) }
       for stage in stages { x = try stage(x.upsampleNearest2d(scale: 2)) }
-      let parts = try output(x).pixelShuffle(shuffle).split([3, 1], dim: 1)
+      let parts = try output(x).pixelShuffle(CompactVAE.shuffle).split([3, 1], dim: 1)
       return Reconstruction(image: try parts[0].to(.float32).sigmoid(), maskLogits: parts[1])
     }
   }
 }
 
-/// Pixels in a row that the output unfolds from channels.
-private let shuffle = 2
+extension CompactVAE {
+  /// Pixels in a row that the output unfolds from channels.
+  static let shuffle = 2
+  /// The leaky ReLU's slope below 0.
+  static let slope = 0.1
+}
 
-private func activation(_ x: Tensor) throws -> Tensor { try x.leakyRelu(0.1) }
+/// In place, which batch norm and sums allow: backward needs no output of theirs.
+private func activation(_ x: Tensor) throws -> Tensor { try x.leakyRelu(CompactVAE.slope, inPlace: true) }
 
 extension BatchNorm {
   fileprivate static func compact(_ channels: Int, scale: Double = 1) throws -> BatchNorm {
@@ -167,7 +174,7 @@ extension ModelConfiguration {
       guard imageSize >= 16, imageSize <= 512, imageSize % multiple == 0 else {
         throw ModelError("'imageSize' must be a multiple of \(multiple) from 16 to 512, not \(imageSize)")
       }
-      guard (innerSize << (decoderChannels.count - 1)) * shuffle == imageSize else {
+      guard (innerSize << (decoderChannels.count - 1)) * CompactVAE.shuffle == imageSize else {
         throw ModelError("'decoderChannels' must lead from \(innerSize) pixels back to \(imageSize): one stage a doubling")
       }
       guard compactWeights <= Self.largestWeights else {

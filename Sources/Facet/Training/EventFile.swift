@@ -175,17 +175,9 @@ private struct ProtocolBuffer {
   }
 }
 
-/// The checksum CRC-32C (Castagnoli; RFC 3720, appendix B.4).
+/// The checksum of record files.
 enum CRC32C {
-  private static let table: [UInt32] = (0..<256).map { byte in
-    (0..<8).reduce(UInt32(byte)) { crc, _ in crc & 1 == 1 ? crc >> 1 ^ 0x82F6_3B78 : crc >> 1 }
-  }
-
-  static func checksum(_ bytes: some Sequence<UInt8>) -> UInt32 {
-    table.withUnsafeBufferPointer { table in
-      ~bytes.reduce(~0) { $0 >> 8 ^ table[Int(UInt8(truncatingIfNeeded: $0) ^ $1)] }
-    }
-  }
+  static func checksum(_ bytes: some Sequence<UInt8>) -> UInt32 { CRC32.castagnoli.checksum(bytes) }
 
   /// The checksum as record files store it: rotated and offset, since a checksum of data that holds
   /// its own checksum is degenerate (TensorFlow, `core/lib/hash/crc32c.h`).
