@@ -123,32 +123,40 @@ public final class ProcessGroup: @unchecked Sendable {
   // MARK: Taking turns
 
   /// Runs `body` on the first process of each machine alone, then on the others of that machine: for work that leaves
-  /// a file for them. It may take any time as long as it calls `alive` more often than every ``timeout``.
-  /// - Throws: ``ProcessGroupError`` when the first process is gone; what `body` throws.
+  /// a file for them. Ends when all processes of all machines are done. It may take any time as long as `body` calls
+  /// `alive` more often than every ``timeout``.
+  /// - Parameters:
+  ///   - name: what is done; another one at each call.
+  ///   - body: the work.
+  /// - Throws: ``ProcessGroupError`` when a process is gone; what `body` throws.
   public func firstOnEachMachine<Result>(
     _ name: String, body: (_ alive: @escaping () -> Void) throws -> Result
   ) throws -> Result {
-    let key = "\(name) on \(ProcessInfo.processInfo.hostName)"
-    func counter(_ suffix: String, add amount: Int64 = 0) throws(TorchError) -> Int64 {
+    let machine = "\(name) on \(ProcessInfo.processInfo.hostName)"
+    func counter(_ key: String, add amount: Int64 = 0) throws(TorchError) -> Int64 {
       var result: Int64 = 0
-      try TorchError.check(ct_group_count(pointer, key + suffix, amount, &result))
+      try TorchError.check(ct_group_count(pointer, key, amount, &result))
       return result
     }
-    if localRank == 0 {
-      let result = try body { _ = try? counter(" alive", add: 1) }
-      _ = try counter(" done", add: 1)
-      return result
-    }
-    var last = (sign: Int64(-1), time: ContinuousClock.now)
-    while try counter(" done") == 0 {
-      let sign = try counter(" alive")
-      if sign != last.sign { last = (sign, .now) }
-      guard ContinuousClock.now - last.time < .seconds(timeout) else {
-        throw ProcessGroupError(lost: "no sign of \(name)", self)
+    /// Waits for a counter as long as there are signs of life.
+    func wait(for key: String, toReach goal: Int64) throws {
+      var last = (signs: Int64(-1), time: ContinuousClock.now)
+      while try counter(key) < goal {
+        let signs = try counter("\(name) alive")
+        if signs != last.signs { last = (signs, .now) }
+        guard ContinuousClock.now - last.time < .seconds(timeout) else {
+          throw ProcessGroupError(lost: "no sign of \(name)", self)
+        }
+        Thread.sleep(forTimeInterval: 0.05)
       }
-      Thread.sleep(forTimeInterval: 0.05)
     }
-    return try body {}
+    if localRank > 0 { try wait(for: "\(machine) done", toReach: 1) }
+    let result = try body { _ = try? counter("\(name) alive", add: 1) }
+    if localRank == 0 { _ = try counter("\(machine) done", add: 1) }
+    _ = try counter("\(name) alive", add: 1)
+    _ = try counter("\(name) finished", add: 1)
+    try wait(for: "\(name) finished", toReach: Int64(count))
+    return result
   }
 
   /// Runs `body`; an error that says that other processes are gone is thrown as ``ProcessGroupError``.

@@ -45,7 +45,10 @@ public struct EncodedPhotos: Sendable {
     over group: ProcessGroup?, progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
   ) throws -> EncodedPhotos? {
     func codes() throws -> [Tensor] {
-      try Self.codes(of: samples, with: model, batchSize, device, group, progress)
+      let codes = try Self.codes(of: samples, with: model, batchSize, device, group, progress)
+      // So that nobody leaves while another still needs the first, where all meet.
+      _ = try group?.sum([0])
+      return codes
     }
     guard let group else { return try EncodedPhotos(codes: codes(), of: samples) }
     let all = try group.watching(codes)
