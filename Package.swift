@@ -18,10 +18,13 @@ let package = Package(
     // Libraries of the system, found by pkg-config.
     .systemLibrary(name: "LibTorch", path: "Sources/System/LibTorch", pkgConfig: "facet-libtorch"),
     .systemLibrary(name: "Vips", path: "Sources/System/Vips", pkgConfig: "vips", providers: [.apt(["libvips-dev"])]),
+    .systemLibrary(
+      name: "HDF5", path: "Sources/System/HDF5", pkgConfig: "hdf5-serial", providers: [.apt(["libhdf5-dev"])]),
 
     // C interfaces to them: the only files that see their headers.
     .target(name: "CLibTorch", dependencies: ["LibTorch"], cxxSettings: [.headerSearchPath(".")]),
     .target(name: "CVips", dependencies: ["Vips"]),
+    .target(name: "CHDF5", dependencies: ["HDF5"]),
     // dlib's own pkg-config file names whole paths, which SwiftPM refuses.
     .target(
       name: "CDlib",
@@ -35,7 +38,7 @@ let package = Package(
     .target(name: "Photo", dependencies: ["CVips", "Files"]),
     .target(
       name: "Facet",
-      dependencies: ["Torch", "Photo", "CDlib", "Files", "ONNX"],
+      dependencies: ["Torch", "Photo", "CDlib", "CHDF5", "Files", "ONNX"],
       resources: [
         .copy("Resources/default.facet"), .copy("Resources/astronaut.jpg"), .copy("Resources/frontal_faces.dat"),
       ]),

@@ -17,6 +17,6 @@ struct FacetCommand: ParsableCommand {
     subcommands: [
       EditCommand.self, InspectCommand.self, GridCommand.self, SpectrumCommand.self, MorphCommand.self,
       SampleCommand.self, ReconstructCommand.self, TrainCommand.self, AttributesCommand.self, EvaluateCommand.self,
-      InfoCommand.self, ExportCommand.self,
+      InfoCommand.self, ImportCommand.self, ExportCommand.self,
     ])
 }

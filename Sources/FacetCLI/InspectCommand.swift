@@ -36,6 +36,11 @@ struct InspectCommand: ParsableCommand {
 
   func run() throws {
     let editor = try editor.makeEditor()
+    guard editor.directions.hasProbes else {
+      throw CommandError(
+        "\(editor.bundle.url.path): sees no attributes, for its vectors are imported, without photos; "
+          + "'facet attributes --model \(editor.bundle.url.path) --data DIR' finds both")
+    }
     try PhotoOptions.forEach(try photo.flatMap(PhotoOptions.expand), skip: skip) { index, file in
       let inspection = try inspect(file, with: editor)
       print(json ? try line(inspection) : (index > 0 ? "\n" : "") + table(inspection, editor.directions))

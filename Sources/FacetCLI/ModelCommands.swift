@@ -75,22 +75,31 @@ struct InfoCommand: ParsableCommand {
     discussion: """
       Examples:
         facet info
-        facet info --model runs/a
+        facet info runs/a
       """)
 
+  @Argument(help: "Folder of a model bundle, as --model.", completion: .directory)
+  var bundle: String?
   @OptionGroup var model: ModelOptions
+
+  func validate() throws {
+    if bundle != nil, model.model != nil { throw ValidationError("give the bundle once") }
+  }
 
   func run() throws {
     print("facet       \(facetVersion), LibTorch \(Torch.version)")
     let cuda = (0..<Device.cudaCount).map { ", \(Device.cuda($0))" }.joined()
     print("devices     cpu with \(Torch.threads) threads\(cuda)")
-    let bundle = try ModelBundle(contentsOf: model.url)
+    let bundle = try ModelBundle(
+      contentsOf: self.bundle.map { URL(fileURLWithPath: $0, isDirectory: true) } ?? model.url)
     let configuration = bundle.configuration
     print("bundle      \(bundle.url.path)")
+    print("origin      \(bundle.origin ?? "not recorded")")
     print("weights     \(bundle.fingerprint)")
     print(
       "model       \(configuration.architecture), \(configuration.imageSize)x\(configuration.imageSize) pixels, "
         + "latent size \(configuration.latentSize), \(bundle.model.parameterCount) parameters")
+    if configuration.view == .frame { print("view        CelebA's whole aligned frame, its aspect ratio not kept") }
     let file = bundle.url.appendingPathComponent("attributes.safetensors")
     guard FileManager.default.fileExists(atPath: file.path) else {
       print("attributes  none yet; 'facet attributes --model \(bundle.url.path) --data DIR' finds them")
@@ -111,7 +120,9 @@ struct InfoCommand: ParsableCommand {
     print("  \("name".padded(to: width))    have    lack    add         remove      accuracy  base   error")
     let (factors, plain) = (directions.factors(.isolated), directions.factors(.meanDifference))
     for (index, name) in directions.names.enumerated() {
-      let counts = String(format: "%8d%8d", directions.positives[index], directions.negatives[index])
+      // None are known of imported vectors.
+      let counts = [directions.positives[index], directions.negatives[index]]
+        .map { $0 == 0 ? "       -" : String(format: "%8d", $0) }.joined()
       let strengths = String(
         format: "%7.2f (%4.2f)%7.2f (%4.2f)", factors[index].add, plain[index].add, factors[index].remove,
         plain[index].remove)

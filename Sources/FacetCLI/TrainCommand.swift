@@ -104,7 +104,7 @@ struct TrainCommand: ParsableCommand {
     let start = try from.map { try ModelBundle(contentsOf: URL(fileURLWithPath: $0, isDirectory: true)) }
     if let start {
       configuration.model = start.configuration
-      configuration.dataset.size = start.configuration.imageSize
+      configuration.dataset.fit(start.configuration)
     }
     let dataset = try CelebA(
       directory: URL(fileURLWithPath: data, isDirectory: true), configuration: configuration.dataset)
@@ -134,7 +134,7 @@ struct TrainCommand: ParsableCommand {
     if let precision { configuration.usesBFloat16 = precision == .bfloat16 }
     if let seed { configuration.seed = seed }
     if let syncBatchNorm { configuration.synchronizesBatchNorm = syncBatchNorm }
-    configuration.dataset.size = configuration.model.imageSize
+    configuration.dataset.fit(configuration.model)
     if images != nil || minutes != nil { configuration.budget = .init(images: images, minutes: minutes) }
     return configuration
   }

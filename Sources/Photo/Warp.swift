@@ -6,6 +6,11 @@ extension Picture {
   /// Interpolates with cubics; where the transform reduces, each new pixel is the mean of samples no
   /// farther than a pixel apart all over its footprint. Beyond the picture its border is repeated.
   public func warped(by transform: Similarity, to size: (width: Int, height: Int)) -> Picture {
+    warped(by: Affine(transform), to: size)
+  }
+
+  /// The picture under an affine map, as a picture of another size; otherwise as with a similarity.
+  public func warped(by transform: Affine, to size: (width: Int, height: Int)) -> Picture {
     var result = Picture(width: size.width, height: size.height, channels: channels, filledWith: 0)
     let channels = channels
     pixels.withUnsafeBufferPointer { source in
@@ -34,7 +39,14 @@ extension Picture {
   ///     replaced by the offset, 0 for one that it is added to. 0 at the patch's border leaves no seam.
   ///   - place: from the patch to this picture.
   /// - Precondition: three channels; four in the patch.
-  public mutating func change(by patch: FloatPicture, place: Similarity) {
+  public mutating func change(by patch: FloatPicture, place: Similarity) { change(by: patch, place: Affine(place)) }
+
+  /// Changes the pixels inside a patch that lies under an affine map; otherwise as with a similarity.
+  /// - Parameters:
+  ///   - patch: four channels: the offset of red, green and blue in sRGB units, and the slope.
+  ///   - place: from the patch to this picture.
+  /// - Precondition: three channels; four in the patch.
+  public mutating func change(by patch: FloatPicture, place: Affine) {
     precondition(channels == 3 && patch.channels == 4, "a colour picture, and a patch of offset and slope")
     let values = patch.values
     let changes = stride(from: 0, to: values.count, by: 4).map { i -> SIMD4<Float> in
@@ -107,14 +119,14 @@ private struct WideTexels: Texels {
 /// Takes the values of new pixels out of an old picture.
 private struct Sampler {
   /// From the new picture to the old.
-  let inverse: Similarity
+  let inverse: Affine
   /// Samples along each axis of a new pixel.
   let samples: Int
 
-  init(_ transform: Similarity) {
+  init(_ transform: Affine) {
     inverse = transform.inverse
     // Past 64 the footprint is sampled thinly: that is a face of 8000 pixels in a crop of 128.
-    samples = max(1, Int(min(64, inverse.scale.rounded(.up))))
+    samples = max(1, Int(min(64, inverse.largestScale.rounded(.up))))
   }
 
   /// Rough number of operations a pixel.

@@ -60,7 +60,7 @@ extension ModelConfiguration {
       { $0.encoderChannels = [32, 64, 128, 1024, 1024]; $0.encoderResiduals = [0, 0, 0, 8, 8] }
     ),
     ("article with another size", { $0 = .article; $0.imageSize = 128 }),
-    ("article with another code", { $0 = .article; $0.latentSize = 512 }),
+    ("article with another code", { $0 = .article; $0.latentSize = 510 }),
     ("article with channels", { $0 = .article; $0.encoderChannels = [32] }),
   ]
 

@@ -203,7 +203,7 @@ import Testing
 
   @Test func picturesThatAreAligned() {
     let crop = Picture(width: 144, height: 144, filledWith: 9)
-    #expect(FaceAlignment(aligned: crop).transform(size: 144) == .identity)
+    #expect(FaceAlignment(aligned: crop).transform(size: 144) == Affine(.identity))
     #expect(FaceAlignment(aligned: crop).crop(crop, size: 144) == crop)
     let frame = Picture(width: 178, height: 218, filledWith: 9)
     let transform = FaceAlignment(aligned: frame).transform(size: 170)

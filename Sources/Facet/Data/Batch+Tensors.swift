@@ -29,11 +29,17 @@ extension Batch {
 }
 
 extension DatasetConfiguration {
-  /// Photos and masks at a model's size.
+  /// Photos and masks as a model sees them.
   public static func measuring(_ model: ModelConfiguration) -> DatasetConfiguration {
     var result = DatasetConfiguration()
-    result.size = model.imageSize
+    result.fit(model)
     return result
+  }
+
+  /// Takes the size and the crop that a model sees.
+  public mutating func fit(_ model: ModelConfiguration) {
+    size = model.imageSize
+    if model.view == .frame { crop = .whole }
   }
 
   /// Photos at a model's size; no masks are needed to encode.

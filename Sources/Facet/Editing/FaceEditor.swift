@@ -81,14 +81,15 @@ public final class FaceEditor {
   }
 
   private func alignments(in picture: Picture, _ choice: FaceChoice, isAligned: Bool) throws -> [FaceAlignment] {
-    if isAligned { return [FaceAlignment(aligned: picture)] }
+    let view = bundle.configuration.view
+    if isAligned { return [FaceAlignment(aligned: picture, view: view)] }
     guard choice != .largest else {
-      guard let face = try detector.largestFace(in: picture).flatMap(FaceAlignment.init) else {
+      guard let face = try detector.largestFace(in: picture).flatMap({ FaceAlignment($0, view: view) }) else {
         throw PortraitError.noFace(file: nil)
       }
       return [face]
     }
-    let found = try detector.faces(in: picture).compactMap(FaceAlignment.init)
+    let found = try detector.faces(in: picture).compactMap { FaceAlignment($0, view: view) }
     if found.isEmpty { throw PortraitError.noFace(file: nil) }
     guard case .number(let number) = choice else { return found }
     guard found.indices.contains(number - 1) else {

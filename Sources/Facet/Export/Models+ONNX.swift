@@ -13,12 +13,13 @@ protocol ONNXExportable: FaceVAE {
 extension ArticleVAE: ONNXExportable {
   func encode(_ images: ONNXValue) throws -> (mean: ONNXValue, logDeviation: ONNXValue) {
     let features = try encoder.stages.reduce(images) { try $1($0) }
-    let h = try bottleneck.hidden(features.permute([0, 2, 3, 1]).reshape([-1, 2 * 2 * 512]), bottleneck.norm).elu()
+    let flat = features.permute([0, 2, 3, 1]).reshape([-1, bottleneck.hidden.weight.tensor.size(1)])
+    let h = try bottleneck.hidden(flat, bottleneck.norm).elu()
     return (try bottleneck.mean(h), try bottleneck.logDeviation(h))
   }
 
   func decode(_ latents: ONNXValue) throws -> (image: ONNXValue, maskLogits: ONNXValue) {
-    let features = latents.reshape([-1, 2, 2, 512]).permute([0, 3, 1, 2])
+    let features = latents.reshape([-1, 2, 2, configuration.latentSize / 4]).permute([0, 3, 1, 2])
     return (try imageDecoder(features).sigmoid(), try maskDecoder(features))
   }
 }

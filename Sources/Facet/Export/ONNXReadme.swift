@@ -4,6 +4,7 @@ extension ModelBundle {
   func onnxReadme(attributes: [String]) -> String {
     let example = attributes.contains("Smiling") ? "Smiling" : attributes.first
     let (size, latents) = (configuration.imageSize, configuration.latentSize)
+    let crop = configuration.view == .frame ? "all" : "the square x 4…174, y 39…209"
     let picture = "N×3×\(size)×\(size)"
     return """
       # A Facet model in ONNX
@@ -36,7 +37,7 @@ extension ModelBundle {
       Image.fromarray(pixels).save(sys.argv[2])
       ```
 
-      `face.png` is a face alone and upright, cut out as for training: the square x 4…174, y 39…209 of an aligned CelebA
+      `face.png` is a face alone and upright, cut out as for training: \(crop) of an aligned CelebA
       photo of 178×218; of any other photo the box that `facet inspect --json` gives. `facet edit` does more: it finds
       and turns the face, works at the photo's own resolution, and keeps to the part of the face that the edit is about.
 

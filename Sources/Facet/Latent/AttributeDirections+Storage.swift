@@ -16,7 +16,7 @@ extension AttributeDirections {
 
   /// Writes the directions into a bundle's folder, bound to its weights.
   ///
-  /// Directions, probes and the covariance's factor are stored in float16.
+  /// Directions (unless they are imported), probes and the covariance's factor are stored in float16.
   /// - Throws: ``BundleError`` when they hold numbers that float16 does not; `FileError`.
   public func write(to bundle: ModelBundle) throws {
     let url = bundle.url.appendingPathComponent(Self.file)
@@ -31,7 +31,7 @@ extension AttributeDirections {
       "positives": try Tensor(positives.map(Int64.init)), "negatives": try Tensor(negatives.map(Int64.init)),
     ]
     for method in DirectionMethod.allCases {
-      tensors["directions.\(method.rawValue)"] = try vectors(method).to(.float16)
+      tensors["directions.\(method.rawValue)"] = try vectors(method).to(precision)
       tensors["factors.\(method.rawValue)"] = try Tensor(
         factors(method).flatMap { [Float($0.add), Float($0.remove)] }, shape: [names.count, 2])
     }
@@ -114,9 +114,11 @@ extension AttributeDirections {
             photos: photos, accuracy: figures[index * 3], share: figures[index * 3 + 1],
             calibrationError: figures[index * 3 + 2])
       })
+    let stored = tensors["directions.\(DirectionMethod.isolated.rawValue)"]?.dtype == .float32 ? DType.float32 : .float16
+    precision = stored
     vectorsByMethod = Dictionary(
       uniqueKeysWithValues: try DirectionMethod.allCases.map {
-        ($0, try tensor("directions.\($0.rawValue)", .float16, [count, latentSize]))
+        ($0, try tensor("directions.\($0.rawValue)", stored, [count, latentSize]))
       })
     factorsByMethod = Dictionary(
       uniqueKeysWithValues: try DirectionMethod.allCases.map { method in

@@ -38,6 +38,8 @@ public struct AttributeDirections: Sendable {
   public let codeFactor: Tensor
   let vectorsByMethod: [DirectionMethod: Tensor]
   let factorsByMethod: [DirectionMethod: [StrengthFactors]]
+  /// The type of the directions on disk.
+  var precision = DType.float16
 
   /// The factor at strength 1 where nothing else is known: the way from the mean photo without the attribute to the
   /// mean photo with it, and half as far again.
@@ -92,6 +94,7 @@ public struct AttributeDirections: Sendable {
     method: DirectionMethod = .isolated
   ) throws -> Double {
     let index = try index(of: attribute)
+    guard hasProbes else { throw AttributeError(withoutProbes: names[index]) }
     let gain = try gain(of: direction(index, keeping: kept, method), on: index)
     guard gain > 0 else { throw AttributeError(still: names[index], keeping: kept) }
     let wanted = min(0.999, max(0.001, probability))
@@ -114,6 +117,7 @@ public struct AttributeDirections: Sendable {
     let keptIndices = try Set(kept.map { try self.index(of: $0) }).sorted()
     if keptIndices.contains(index) { throw AttributeError(asked: names[index]) }
     guard !keptIndices.isEmpty else { return direction }
+    guard hasProbes else { throw AttributeError(withoutProbes: names[keptIndices[0]]) }
     let weights = try probes.weights.indexSelect(0, Tensor(keptIndices.map(Int64.init))).to(.float64)
     let factor = try codeFactor.to(.float64)
     let spread = try factor.matmul(factor.transpose(0, 1).matmul(weights.transpose(0, 1)))
@@ -148,6 +152,12 @@ public struct AttributeError: Error, Equatable, CustomStringConvertible {
     description = "unknown attribute '\(attribute)'; try \(suggestions.joined(separator: ", "))"
   }
 
+  init(withoutProbes attribute: String) {
+    (self.attribute, suggestions) = (attribute, [])
+    description = "the bundle cannot tell who has '\(attribute)': its vectors are imported, without photos; "
+      + "'facet attributes --data DIR' finds both"
+  }
+
   init(asked attribute: String) {
     (self.attribute, suggestions) = (attribute, [])
     description = "'\(attribute)' is to be changed and kept; leave it out of one"
@@ -174,6 +184,32 @@ private func editDistance(_ a: String, _ b: String) -> Int {
     }
   }
   return row[b.count]
+}
+
+// MARK: Vectors from elsewhere
+
+extension AttributeDirections {
+  /// Directions from vectors that others found, without photos: strength 1 is a vector itself, both methods take it,
+  /// there are no probes, and codes are taken to be spread as the model's prior N(0, 1).
+  init(vectors: [(name: String, values: [Float])], latentSize: Int) throws {
+    let count = vectors.count
+    let matrix = try Tensor(vectors.flatMap(\.values), shape: [count, latentSize])
+    let factors = [StrengthFactors](repeating: StrengthFactors(add: 1, remove: 1), count: count)
+    names = vectors.map(\.name)
+    definitions = []
+    (positives, negatives) = ([Int](repeating: 0, count: count), [Int](repeating: 0, count: count))
+    codeMean = try .zeros([latentSize])
+    codeFactor = try Tensor.identity(latentSize).to(.float32)
+    probes = AttributeProbes(
+      names: names, mean: codeMean, weights: try .zeros([count, latentSize]),
+      biases: [Double](repeating: 0, count: count), figures: [AttributeProbes.Figures?](repeating: nil, count: count))
+    vectorsByMethod = Dictionary(uniqueKeysWithValues: DirectionMethod.allCases.map { ($0, matrix) })
+    factorsByMethod = Dictionary(uniqueKeysWithValues: DirectionMethod.allCases.map { ($0, factors) })
+    precision = .float32
+  }
+
+  /// Whether the probes see anything; those of imported vectors do not.
+  public var hasProbes: Bool { (try? probes.weights.abs().sum().item()) != 0 }
 }
 
 // MARK: Finding
@@ -297,7 +333,7 @@ extension AttributeDirections {
         biases: pick(probes.biases), figures: pick(probes.figures)),
       codeMean: codeMean, codeFactor: codeFactor,
       vectorsByMethod: try vectorsByMethod.mapValues { try $0.indexSelect(0, rows) },
-      factorsByMethod: factorsByMethod.mapValues(pick))
+      factorsByMethod: factorsByMethod.mapValues(pick), precision: precision)
   }
 
   /// These directions with other factors at strength 1 and −1 for one attribute, such as were chosen by eye.
@@ -316,7 +352,8 @@ extension AttributeDirections {
     if let remove { factors[method]![index].remove = remove }
     return AttributeDirections(
       names: names, definitions: definitions, positives: positives, negatives: negatives, probes: probes,
-      codeMean: codeMean, codeFactor: codeFactor, vectorsByMethod: vectorsByMethod, factorsByMethod: factors)
+      codeMean: codeMean, codeFactor: codeFactor, vectorsByMethod: vectorsByMethod, factorsByMethod: factors,
+      precision: precision)
   }
 
   /// These directions with others behind them.
@@ -348,7 +385,7 @@ extension AttributeDirections {
       codeMean: codeMean, codeFactor: codeFactor,
       vectorsByMethod: Dictionary(
         uniqueKeysWithValues: try vectorsByMethod.map { ($0.key, try .cat([$0.value, found[$0.key]!])) }),
-      factorsByMethod: factorsByMethod.mapValues { $0 + scales })
+      factorsByMethod: factorsByMethod.mapValues { $0 + scales }, precision: precision)
   }
 
   /// The differences of the group means less what the labels that were neither asked for nor parts of those explain:

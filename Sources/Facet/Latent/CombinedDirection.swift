@@ -36,11 +36,15 @@ public struct CombinedDirection: Codable, Sendable, Equatable {
     CombinedDirection(name, positives: "No_Beard=-1 & \(hair)=1", negatives: "No_Beard=1", within: "Male=1")
   }
 
+  /// Whether edits can ask for a direction of this name.
+  static func isName(_ name: String) -> Bool {
+    name.utf8.count <= 64 && (name.first?.isLetter ?? false)
+      && name.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "_" || $0 == "-") }
+  }
+
   /// The two groups among photos with labels.
   func groups(_ labels: [Int8], attributes names: [String]) throws(CombinedDirectionError) -> LabelGroups {
-    let isName = name.utf8.count <= 64 && (name.first?.isLetter ?? false)
-      && name.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "_" || $0 == "-") }
-    guard isName else { throw .badName(name) }
+    guard Self.isName(name) else { throw .badName(name) }
     func query(_ option: String, _ text: String?) throws(CombinedDirectionError) -> LabelQuery? {
       guard let text else { return nil }
       do { return try LabelQuery(text, attributes: names) } catch { throw .badQuery(option: option, error) }

@@ -14,19 +14,19 @@ public final class ArticleVAE: FaceVAE {
 
   init(_ configuration: ModelConfiguration, generator: Generator?) throws {
     self.configuration = configuration
-    encoder = try Encoder(generator: generator)
-    bottleneck = try Bottleneck(generator: generator)
-    imageDecoder = try Decoder(outputs: 3, generator: generator)
-    maskDecoder = try Decoder(outputs: 1, generator: generator)
+    encoder = try Encoder(configuration, generator: generator)
+    bottleneck = try Bottleneck(configuration, generator: generator)
+    imageDecoder = try Decoder(configuration, outputs: 3, generator: generator)
+    maskDecoder = try Decoder(configuration, outputs: 1, generator: generator)
   }
 
   public func encode(_ images: Tensor) throws -> Posterior {
     let features = try encoder(images)
-    return try bottleneck(features.permute([0, 2, 3, 1]).reshape([-1, 2 * 2 * 512]))
+    return try bottleneck(features.permute([0, 2, 3, 1]).reshape([images.size(0), -1]))
   }
 
   public func decode(_ latents: Tensor) throws -> Reconstruction {
-    let features = try latents.reshape([-1, 2, 2, 512]).permute([0, 3, 1, 2])
+    let features = try latents.reshape([-1, 2, 2, configuration.latentSize / 4]).permute([0, 3, 1, 2])
     return Reconstruction(image: try imageDecoder(features).sigmoid(), maskLogits: try maskDecoder(features))
   }
 
@@ -43,15 +43,14 @@ public final class ArticleVAE: FaceVAE {
     func callAsFunction(_ x: Tensor) throws -> Tensor { try norm(conv(x)).elu(inPlace: true) }
   }
 
-  /// Transposed convolution 3 × 3, stride 2, 64 filters → batch norm → ELU: the article's T.
+  /// Transposed convolution 3 × 3, stride 2 → batch norm → ELU: the article's T, of 64 filters.
   final class UpBlock: Module {
     let conv: ConvTranspose2d
     let norm: BatchNorm
-    static let filters = 64
 
-    init(_ inputs: Int, cropsToSame: Bool, generator: Generator?) throws {
-      conv = try ConvTranspose2d(inputs, Self.filters, cropsToSame: cropsToSame, generator: generator)
-      norm = try .article(Self.filters)
+    init(_ inputs: Int, _ outputs: Int, cropsToSame: Bool, generator: Generator?) throws {
+      conv = try ConvTranspose2d(inputs, outputs, cropsToSame: cropsToSame, generator: generator)
+      norm = try .article(outputs)
     }
 
     func callAsFunction(_ x: Tensor) throws -> Tensor { try norm(conv(x)).elu(inPlace: true) }
@@ -60,11 +59,13 @@ public final class ArticleVAE: FaceVAE {
   /// C32 C32 P · C64 C64 P · C128 C128 P · C256 C256 P · C512 P · C512 P: 144 → 2.
   final class Encoder: Module {
     let stages: [Stage]
-    static let layout = [[32, 32], [64, 64], [128, 128], [256, 256], [512], [512]]
+    /// Convolutions a stage, and their filters in the article.
+    static let blocks = [2, 2, 2, 2, 1, 1]
+    static let channels = [32, 32, 64, 64, 128, 128, 256, 256, 512, 512]
 
-    init(generator: Generator?) throws {
+    init(_ configuration: ModelConfiguration, generator: Generator?) throws {
       var inputs = 3
-      stages = try Self.layout.map { filters in
+      stages = try configuration.articleEncoder.split(into: Self.blocks).map { filters in
         defer { inputs = filters.last! }
         return try Stage(inputs, filters, generator: generator)
       }
@@ -91,11 +92,12 @@ public final class ArticleVAE: FaceVAE {
     let mean: Linear
     let logDeviation: Linear
 
-    init(generator: Generator?) throws {
-      hidden = try Linear(2048, 1024, generator: generator)
-      norm = try .article(1024)
-      mean = try Linear(1024, 2048, generator: generator)
-      logDeviation = try Linear(1024, 2048, generator: generator)
+    init(_ configuration: ModelConfiguration, generator: Generator?) throws {
+      let (size, latent) = (configuration.hiddenSize, configuration.latentSize)
+      hidden = try Linear(2 * 2 * configuration.articleEncoder.last!, size, generator: generator)
+      norm = try .article(size)
+      mean = try Linear(size, latent, generator: generator)
+      logDeviation = try Linear(size, latent, generator: generator)
     }
 
     func callAsFunction(_ x: Tensor) throws -> Posterior {
@@ -109,14 +111,17 @@ public final class ArticleVAE: FaceVAE {
   final class Decoder: Module {
     let stages: [Stage]
     let output: Conv2d
-    static let layout = [[512], [512], [256, 256], [128, 128], [64, 64], [32, 32]]
+    /// Convolutions a stage, and their filters in the article.
+    static let blocks = [1, 1, 2, 2, 2, 2]
+    static let channels = [512, 512, 256, 256, 128, 128, 64, 64, 32, 32]
     static let uncropped = 1
 
-    init(outputs: Int, generator: Generator?) throws {
-      var inputs = 512
-      stages = try Self.layout.enumerated().map { index, filters in
+    init(_ configuration: ModelConfiguration, outputs: Int, generator: Generator?) throws {
+      var inputs = configuration.latentSize / 4
+      stages = try configuration.articleDecoder.split(into: Self.blocks).enumerated().map { index, filters in
         defer { inputs = filters.last! }
-        return try Stage(inputs, filters, cropsToSame: index != Self.uncropped, generator: generator)
+        return try Stage(
+          inputs, up: configuration.upChannels, filters, cropsToSame: index != Self.uncropped, generator: generator)
       }
       output = try Conv2d(inputs, outputs, generator: generator)
     }
@@ -127,9 +132,9 @@ public final class ArticleVAE: FaceVAE {
       let up: UpBlock
       let blocks: [ConvBlock]
 
-      init(_ inputs: Int, _ filters: [Int], cropsToSame: Bool, generator: Generator?) throws {
-        up = try UpBlock(inputs, cropsToSame: cropsToSame, generator: generator)
-        blocks = try convBlocks(UpBlock.filters, filters, generator: generator)
+      init(_ inputs: Int, up: Int, _ filters: [Int], cropsToSame: Bool, generator: Generator?) throws {
+        self.up = try UpBlock(inputs, up, cropsToSame: cropsToSame, generator: generator)
+        blocks = try convBlocks(up, filters, generator: generator)
       }
 
       func callAsFunction(_ x: Tensor) throws -> Tensor { try blocks.reduce(up(x)) { try $1($0) } }
@@ -138,6 +143,46 @@ public final class ArticleVAE: FaceVAE {
 
   private static func convBlocks(_ inputs: Int, _ filters: [Int], generator: Generator?) throws -> [ConvBlock] {
     try zip([inputs] + filters, filters).map { try ConvBlock($0, $1, generator: generator) }
+  }
+}
+
+extension ModelConfiguration {
+  /// Filters of the encoder's convolutions, and of each decoder's.
+  var articleEncoder: [Int] { encoderChannels.isEmpty ? ArticleVAE.Encoder.channels : encoderChannels }
+  var articleDecoder: [Int] { decoderChannels.isEmpty ? ArticleVAE.Decoder.channels : decoderChannels }
+
+  /// Bounds that keep a hostile configuration from asking for more memory than a model needs.
+  func validateArticle() throws(ModelError) {
+    for (name, channels) in [("encoderChannels", articleEncoder), ("decoderChannels", articleDecoder)] {
+      guard channels.count == 10, channels.allSatisfy((1...1024).contains) else {
+        throw ModelError("'\(name)' must be 10 numbers from 1 to 1024, or none for the article's own")
+      }
+    }
+    guard imageSize == 144 else { throw ModelError("'imageSize' of the article's architecture is 144, not \(imageSize)") }
+    guard (4...4096).contains(latentSize), latentSize % 4 == 0 else {
+      throw ModelError("'latentSize' of the article's architecture must be a multiple of 4 from 4 to 4096")
+    }
+    guard (1...1024).contains(upChannels) else { throw ModelError("'upChannels' must be from 1 to 1024") }
+    guard (1...4096).contains(hiddenSize) else { throw ModelError("'hiddenSize' must be from 1 to 4096") }
+    func kernels(_ channels: [Int]) -> Int { zip(channels, channels.dropFirst()).map { 9 * $0 * $1 }.reduce(0, +) }
+    let decoder = [latentSize / 4] + articleDecoder
+    // Each transposed convolution comes from, and leads to, one of the decoder's.
+    let weights = kernels([3] + articleEncoder) + (4 * articleEncoder[9] + 2 * latentSize) * hiddenSize
+      + 2 * (kernels(decoder) + decoder.map { 18 * $0 * upChannels }.reduce(0, +))
+    guard weights <= Self.largestWeights else {
+      throw ModelError("\(weights) weights are more than the \(Self.largestWeights) that a model may have")
+    }
+  }
+}
+
+extension [Int] {
+  /// The elements in groups of these sizes.
+  fileprivate func split(into counts: [Int]) -> [[Int]] {
+    var rest = self[...]
+    return counts.map { count in
+      defer { rest = rest.dropFirst(count) }
+      return Array(rest.prefix(count))
+    }
   }
 }
 

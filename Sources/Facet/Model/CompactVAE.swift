@@ -154,8 +154,7 @@ extension ModelConfiguration {
   /// Bounds that keep a hostile configuration from asking for more memory than a model needs.
   func validate() throws(ModelError) {
     switch architecture {
-    case .article:
-      guard self == .article else { throw ModelError("the article's architecture has no other sizes than its own") }
+    case .article: try validateArticle()
     case .compact:
       func check(_ name: String, _ values: [Int], _ range: ClosedRange<Int>, count: Int) throws(ModelError) {
         guard values.count == count, values.allSatisfy(range.contains) else {
@@ -183,7 +182,7 @@ extension ModelConfiguration {
     }
   }
 
-  private static let largestWeights = 100_000_000
+  static let largestWeights = 100_000_000
 
   /// The weights in the compact architecture's matrices and kernels.
   private var compactWeights: Int {

@@ -63,22 +63,37 @@ public struct ModelConfiguration: Codable, Sendable, Equatable {
     case compact
   }
 
+  /// What of an aligned face a model sees.
+  public enum View: String, Codable, Sendable, CaseIterable {
+    /// The square window x 4…174, y 39…209 of CelebA's aligned frame.
+    case window
+    /// CelebA's whole aligned frame of 178×218, its aspect ratio not kept.
+    case frame
+  }
+
   public var architecture: Architecture
+  /// What of an aligned face the model sees.
+  public var view = View.window
   /// Side of the square image in pixels.
   public var imageSize: Int
   /// Numbers in a latent code.
   public var latentSize: Int
-  /// Pixels in a row that the encoder folds into channels before its first convolution: 2 or 4. Here and below: the
-  /// compact architecture only.
+  /// Pixels in a row that the encoder folds into channels before its first convolution: 2 or 4; compact only.
   public var stem: Int
-  /// Channels of the encoder's stages from the image inwards, each at half the resolution of the one before.
+  /// Channels of the encoder from the image inwards. Compact: of its stages, each at half the resolution of the one
+  /// before. Article: of its 10 convolutions; empty for the article's own.
   public var encoderChannels: [Int]
-  /// Channels of the decoder's stages from the code outwards, each at twice the resolution; a last doubling follows.
+  /// Channels of the decoder from the code outwards. Compact: of its stages, each at twice the resolution; a last
+  /// doubling follows. Article: of each decoder's 10 convolutions; empty for the article's own.
   public var decoderChannels: [Int]
-  /// Residual blocks in each stage of the encoder.
+  /// Residual blocks in each stage of the encoder; compact only.
   public var encoderResiduals: [Int]
-  /// Residual blocks in each stage of the decoder.
+  /// Residual blocks in each stage of the decoder; compact only.
   public var decoderResiduals: [Int]
+  /// Channels of the decoders' transposed convolutions; article only.
+  public var upChannels = 64
+  /// Numbers between the encoder's last convolution and the latent code; article only.
+  public var hiddenSize = 1024
 
   /// The article's model.
   public static let article = ModelConfiguration(architecture: .article, imageSize: 144, latentSize: 2048)
@@ -108,6 +123,22 @@ public struct ModelConfiguration: Codable, Sendable, Equatable {
     self.decoderChannels = decoderChannels
     self.encoderResiduals = encoderResiduals ?? encoderChannels.map { _ in 0 }
     self.decoderResiduals = decoderResiduals ?? decoderChannels.map { _ in 0 }
+  }
+
+  /// Reads a configuration; what older versions of Facet did not write has its default.
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: CodingKeys.self)
+    architecture = try container.decode(Architecture.self, forKey: .architecture)
+    view = try container.decodeIfPresent(View.self, forKey: .view) ?? view
+    imageSize = try container.decode(Int.self, forKey: .imageSize)
+    latentSize = try container.decode(Int.self, forKey: .latentSize)
+    stem = try container.decode(Int.self, forKey: .stem)
+    encoderChannels = try container.decode([Int].self, forKey: .encoderChannels)
+    decoderChannels = try container.decode([Int].self, forKey: .decoderChannels)
+    encoderResiduals = try container.decode([Int].self, forKey: .encoderResiduals)
+    decoderResiduals = try container.decode([Int].self, forKey: .decoderResiduals)
+    upChannels = try container.decodeIfPresent(Int.self, forKey: .upChannels) ?? upChannels
+    hiddenSize = try container.decodeIfPresent(Int.self, forKey: .hiddenSize) ?? hiddenSize
   }
 
   /// Builds the model with fresh weights.

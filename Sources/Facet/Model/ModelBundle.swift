@@ -10,6 +10,8 @@ public struct ModelBundle {
   public let model: any FaceVAE
   /// A number over the bytes of the weights; attribute directions are bound to it.
   public let fingerprint: String
+  /// A line for people on where the weights are from; `nil` where it was not recorded.
+  public let origin: String?
 
   public var configuration: ModelConfiguration { model.configuration }
 
@@ -38,7 +40,11 @@ public struct ModelBundle {
       throw BundleError(path: configurationURL.path, reason: "\(error)")
     }
     do {
-      let (weights, _) = try Tensor.load(from: weightsURL)
+      let (weights, metadata) = try Tensor.load(from: weightsURL)
+      // It may come from anywhere: one line, and none of a terminal's control codes.
+      origin = metadata["origin"].map { text in
+        String(String.UnicodeScalarView(text.unicodeScalars.prefix(500).filter { $0.properties.generalCategory != .control }))
+      }
       try model.load(weights)
       try model.move(to: device)
       try model.useChannelsLast()
@@ -59,9 +65,11 @@ public struct ModelBundle {
   /// - Parameter dtype: the type of weight matrices on disk; vectors stay float32.
   /// - Parameter configuration: the model that they belong to.
   /// - Parameter weights: the tensors by name.
+  /// - Parameter origin: a line for people on where the weights are from.
   /// - Parameter url: the bundle's folder.
   public static func write(
-    configuration: ModelConfiguration, weights: [String: Tensor], dtype: DType = .float16, to url: URL
+    configuration: ModelConfiguration, weights: [String: Tensor], dtype: DType = .float16, origin: String? = nil,
+    to url: URL
   ) throws {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
@@ -72,7 +80,9 @@ public struct ModelBundle {
       try AtomicFile.write(json, to: configurationURL)
     }
     let stored = try weights.mapValues { $0.dimensions >= 2 ? try $0.to(dtype) : $0 }
-    try Tensor.save(stored, metadata: ["format": "facet-model-1"], to: url.appendingPathComponent(weightsFile))
+    var metadata = ["format": "facet-model-1"]
+    metadata["origin"] = origin
+    try Tensor.save(stored, metadata: metadata, to: url.appendingPathComponent(weightsFile))
     // Until here a reader refused them by their fingerprint.
     try? FileManager.default.removeItem(at: url.appendingPathComponent(AttributeDirections.file))
   }

@@ -3,7 +3,8 @@ import Photo
 
 /// Where a face lies in a photo, and so how to cut it out as the model knows faces and to put it back.
 ///
-/// The model sees a square crop: the window x 4…174, y 39…209 of CelebA's aligned frame of 178×218.
+/// The model sees a square crop: the window x 4…174, y 39…209 of CelebA's aligned frame of 178×218, or the whole frame,
+/// its aspect ratio not kept.
 public struct FaceAlignment: Equatable, Sendable {
   /// The aligned frame, and the window of it that is the crop.
   static let frame = (width: 178.0, height: 218.0)
@@ -19,22 +20,39 @@ public struct FaceAlignment: Equatable, Sendable {
   /// of 170 in the mean; by the eyes alone they move by 8.
   private static let weights = [1, 1, 0.25, 0.5, 0.5]
 
-  /// From the photo to the crop's unit square.
+  /// From the photo to the crop, 1 wide and `height` high.
   private let toUnit: Similarity
+  /// The crop's height in the photo over its width.
+  private let height: Double
   /// How far from its border, in parts of its side, the crop's weight falls to 0.
   private let feather: Double
 
   /// From a face's landmarks; nil when they fall into one place.
-  public init?(_ face: DetectedFace) {
+  /// - Parameters:
+  ///   - face: as the detector found it.
+  ///   - view: what of the aligned face is cut out.
+  public init?(_ face: DetectedFace, view: ModelConfiguration.View = .window) {
     let points = [face.leftEye, face.rightEye, face.landmarks[27], face.landmarks[48], face.landmarks[54]]
     guard let toFrame = Similarity(from: points, to: Self.reference, weights: Self.weights) else { return nil }
-    self.init(toFrame: toFrame, feather: 0.08)
+    switch view {
+    case .window: self.init(toFrame: toFrame, feather: 0.08)
+    case .frame:
+      let scale = Similarity(scale: 1 / Self.frame.width)
+      self.init(toUnit: toFrame.then(scale), height: Self.frame.height / Self.frame.width, feather: 0.08)
+    }
   }
 
   /// For a picture that is already in the training frame: a whole frame, 178×218 or the same at another
   /// size, or else the crop itself.
-  public init(aligned picture: Picture) {
+  /// - Parameters:
+  ///   - picture: the frame or the crop.
+  ///   - view: what of the frame is cut out; where it is the whole frame, that is all of the picture.
+  public init(aligned picture: Picture, view: ModelConfiguration.View = .window) {
     let (width, height) = (Double(picture.width), Double(picture.height))
+    if view == .frame {
+      self.init(toUnit: Similarity(scale: 1 / width), height: height / width, feather: 0)
+      return
+    }
     let isFrame = abs(width / height - Self.frame.width / Self.frame.height) < 0.02
     if isFrame {
       self.init(toFrame: Similarity(scale: Self.frame.width / width), feather: 0.08)
@@ -42,7 +60,8 @@ public struct FaceAlignment: Equatable, Sendable {
       // A crop's middle square; it has no surroundings to be blended into.
       let side = min(width, height)
       self.init(
-        toUnit: Similarity(scale: 1 / side, tx: (side - width) / 2 / side, ty: (side - height) / 2 / side), feather: 0)
+        toUnit: Similarity(scale: 1 / side, tx: (side - width) / 2 / side, ty: (side - height) / 2 / side), height: 1,
+        feather: 0)
     }
   }
 
@@ -50,17 +69,19 @@ public struct FaceAlignment: Equatable, Sendable {
     let side = Self.window.side
     self.init(
       toUnit: toFrame.then(Similarity(scale: 1 / side, tx: -Self.window.x / side, ty: -Self.window.y / side)),
-      feather: feather)
+      height: 1, feather: feather)
   }
 
-  private init(toUnit: Similarity, feather: Double) {
-    (self.toUnit, self.feather) = (toUnit, feather)
+  private init(toUnit: Similarity, height: Double, feather: Double) {
+    (self.toUnit, self.height, self.feather) = (toUnit, height, feather)
   }
 
   /// From the photo to a crop of `size` × `size` pixels.
-  public func transform(size: Int) -> Similarity { toUnit.then(Similarity(scale: Double(size))) }
+  public func transform(size: Int) -> Affine {
+    Affine(toUnit).scaled(x: Double(size), y: Double(size) / height)
+  }
 
-  /// The side of the crop in the photo's pixels.
+  /// The side of the crop in the photo's pixels; its width where it is not square there.
   public var side: Double { 1 / toUnit.scale }
 
   /// Cuts the face out, `size` × `size`. Beyond the photo its border is repeated.

@@ -181,7 +181,8 @@ public final class Trainer {
     guard isFirst else { return }
     if isBest {
       try save(to: bestCheckpoint, onEvent)
-      try ModelBundle.write(configuration: configuration.model, weights: weights, to: output)
+      let origin = "trained on \(progress.images) images, by Facet \(facetVersion)"
+      try ModelBundle.write(configuration: configuration.model, weights: weights, origin: origin, to: output)
     }
     let sheet = try evaluator.model.sheet(of: validation, on: device)
     try onEvent(.validated(progress, report, isBest: isBest, sheet: sheet))
