@@ -142,10 +142,9 @@ import Torch
     let incomplete = try program.start(arguments, environment: ["WORLD_SIZE": "2", "RANK": "0"]).wait()
     #expect(incomplete.status == 1 && incomplete.errors.contains("MASTER_ADDR"), "\(incomplete.errors)")
     let odd = try start(arguments, ranks: 3).map { try $0.wait() }
-    for result in odd {
-      #expect(result.status == 1)
-      #expect(result.errors.contains("a batch of 8 cannot be shared evenly by 3 processes"), "\(result.errors)")
-    }
+    // The others may notice first that one has ended.
+    for result in odd { #expect(result.status == 1) }
+    #expect(odd[0].errors.contains("a batch of 8 cannot be shared evenly by 3 processes"), "\(odd[0].errors)")
     // One process by itself, whatever else the variables lack.
     let alone = try program.start(arguments, environment: ["WORLD_SIZE": "1", "RANK": "0"]).wait()
     #expect(alone.status == 0, "\(alone.errors)")
