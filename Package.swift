@@ -26,7 +26,7 @@ let package = Package(
       name: "HDF5", path: "Sources/System/HDF5", pkgConfig: "hdf5-serial", providers: [.apt(["libhdf5-dev"])]),
 
     // C interfaces to them: the only files that see their headers.
-    .target(name: "CLibTorch", dependencies: ["LibTorch"]),
+    .target(name: "CLibTorch", dependencies: ["LibTorch"], cxxSettings: [.headerSearchPath(".")]),
     .target(name: "CVips", dependencies: ["Vips"]),
     .target(name: "CHDF5", dependencies: ["HDF5"]),
     // dlib's own pkg-config file names whole paths, which SwiftPM refuses.
@@ -60,10 +60,14 @@ let package = Package(
         "Facet", "FacetStudio", "Photo", "Torch", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 
+    // What tests of several targets share.
+    .target(name: "TestProcesses", dependencies: ["Torch"], path: "Tests/Support"),
     .testTarget(name: "FilesTests", dependencies: ["Files"]),
-    .testTarget(name: "TorchTests", dependencies: ["Torch", "Files"], resources: [.copy("Fixtures")]),
+    .testTarget(name: "TorchTests", dependencies: ["Torch", "Files", "TestProcesses"], resources: [.copy("Fixtures")]),
     .testTarget(name: "PhotoTests", dependencies: ["Photo"]),
-    .testTarget(name: "FacetTests", dependencies: ["Facet", "Files", "Photo", "Torch"], resources: [.copy("Fixtures")]),
+    .testTarget(
+      name: "FacetTests", dependencies: ["Facet", "Files", "Photo", "Torch", "TestProcesses"],
+      resources: [.copy("Fixtures")]),
     .testTarget(name: "FacetStudioTests", dependencies: ["FacetCLI", "FacetStudio", "Facet", "Photo", "Torch"]),
     // Runs the built program as a user does.
     .testTarget(name: "FacetCLITests", dependencies: ["FacetCLI", "Facet", "Photo", "Torch"]),

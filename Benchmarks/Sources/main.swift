@@ -2,6 +2,8 @@
 // their seconds as JSON, so that another program can take turns with it.
 //
 //     facet-step article|compact BATCH THREADS float32|bfloat16
+//
+// Several processes, which torchrun starts, share each batch; the first one reads and answers.
 import Facet
 import Foundation
 import Torch
@@ -14,15 +16,18 @@ else { fatalError("usage: facet-step article|compact BATCH THREADS float32|bfloa
 try Torch.setThreads(threads)
 Torch.keepFreedMemory()
 var configuration = TrainingConfiguration(preset: preset)
+let launch = try Launch(ProcessInfo.processInfo.environment)
+let group = try launch.map { try ProcessGroup($0, timeout: 3600) }
+let share = batch / (group?.count ?? 1)
 configuration.batchSize = batch
 configuration.usesBFloat16 = arguments[4] == "bfloat16"
 // The peer's photos come as they are, too.
 configuration.augmentation = Augmentation()
-let step = try TrainingStep(configuration)
+let step = try TrainingStep(configuration, group: group)
 let size = configuration.model.imageSize
 let generator = try Generator(seed: 1)
-let images = try Tensor.rand([batch, 3, size, size], generator: generator).contiguous(.channelsLast)
-let masks = try (Tensor.rand([batch, 1, size, size], generator: generator) < 0.4).to(.float32)
+let images = try Tensor.rand([share, 3, size, size], generator: generator).contiguous(.channelsLast)
+let masks = try (Tensor.rand([share, 1, size, size], generator: generator) < 0.4).to(.float32)
 var done = 0
 
 @MainActor func run(_ count: Int) throws -> Double {
@@ -34,10 +39,19 @@ var done = 0
   return (ContinuousClock.now - start) / .seconds(1)
 }
 
-func answer(_ line: String) { FileHandle.standardOutput.write(Data((line + "\n").utf8)) }
+@MainActor func answer(_ line: String) {
+  guard group?.isFirst ?? true else { return }
+  FileHandle.standardOutput.write(Data((line + "\n").utf8))
+}
+
+/// The next number of steps, for all processes; `nil` at the end.
+@MainActor func nextCount() throws -> Int? {
+  let own = group?.isFirst ?? true ? readLine() ?? "" : ""
+  return Int(String(decoding: try group?.broadcast(Array(own.utf8)) ?? Array(own.utf8), as: UTF8.self))
+}
 
 _ = try run(2)
 answer(#"{"ready": true}"#)
-while let line = readLine(), let count = Int(line) {
+while let count = try nextCount() {
   answer(#"{"seconds": \#(try run(count))}"#)
 }

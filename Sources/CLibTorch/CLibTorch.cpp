@@ -1,6 +1,5 @@
-#include "CLibTorch.h"
+#include "Internal.hpp"
 
-#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <ATen/autocast_mode.h>
 #include <ATen/core/dispatch/Dispatcher.h>
@@ -13,12 +12,7 @@
 
 #include <atomic>
 #include <cstring>
-#include <string>
-#include <vector>
 
-struct CTTensor {
-  at::Tensor value;
-};
 struct CTGenerator {
   at::Generator value;
 };
@@ -29,32 +23,6 @@ struct CTOperator {
 namespace {
 
 std::atomic<int64_t> live_tensors{0};
-
-std::string &last_error() {
-  thread_local std::string message;
-  return message;
-}
-
-template <class Body>
-int guarded(Body &&body) noexcept {
-  try {
-    body();
-    return 0;
-  } catch (const c10::Error &error) {
-    last_error() = error.what_without_backtrace();
-  } catch (const std::exception &error) {
-    last_error() = error.what();
-  } catch (...) {
-    last_error() = "unknown C++ exception";
-  }
-  return 1;
-}
-
-CTTensor *wrap(at::Tensor value) {
-  auto *result = new CTTensor{std::move(value)};
-  live_tensors.fetch_add(1, std::memory_order_relaxed);
-  return result;
-}
 
 const at::Tensor &tensor(const void *object) { return static_cast<const CTTensor *>(object)->value; }
 
@@ -99,6 +67,17 @@ c10::IValue value(const CTValue &v, const c10::Argument &argument) {
 }
 
 }  // namespace
+
+std::string &last_error() {
+  thread_local std::string message;
+  return message;
+}
+
+CTTensor *wrap(at::Tensor value) {
+  auto *result = new CTTensor{std::move(value)};
+  live_tensors.fetch_add(1, std::memory_order_relaxed);
+  return result;
+}
 
 const char *ct_last_error(void) { return last_error().c_str(); }
 

@@ -31,12 +31,14 @@ struct AttributesCommand: ParsableCommand {
         Examples:
           facet attributes --model runs/a --data celeba
           facet attributes --model runs/a --data celeba --limit 2000 --device cuda
+          torchrun --nproc-per-node 8 --no-python facet attributes --model runs/a --data celeba --device cuda
         """)
 
     @OptionGroup var source: SourceOptions
 
     func run() throws {
-      let (bundle, photos) = try source.open()
+      let bundle = try source.bundle()
+      guard let photos = try source.encode(with: bundle) else { return }
       var wanted = CombinedDirection.articles
       if let present = try? AttributeDirections(of: bundle) {
         let names = Set(wanted.map(\.name))
@@ -101,7 +103,7 @@ struct AttributesCommand: ParsableCommand {
       let definition = CombinedDirection(name, positives: positives, negatives: negatives, within: within)
       // Before minutes of work.
       try directions.check(definition)
-      let photos = try source.encode(with: bundle)
+      guard let photos = try source.encode(with: bundle) else { return }
       let defined = try directions.defining(
         definition, in: photos.training, validation: photos.validation, limit: source.limit,
         scale: source.scale ?? AttributeDirections.defaultScale)
@@ -191,23 +193,25 @@ struct AttributesCommand: ParsableCommand {
       try ModelBundle(contentsOf: URL(fileURLWithPath: model, isDirectory: true), device: engine.prepare())
     }
 
-    func open() throws -> (ModelBundle, (training: EncodedPhotos, validation: EncodedPhotos?)) {
-      let bundle = try bundle()
-      return (bundle, try encode(with: bundle))
-    }
-
-    func encode(with bundle: ModelBundle) throws -> (training: EncodedPhotos, validation: EncodedPhotos?) {
+    /// The photos' codes; `nil` on processes other than the first, which goes on alone.
+    func encode(with bundle: ModelBundle) throws -> (training: EncodedPhotos, validation: EncodedPhotos?)? {
       let device = try engine.prepare()
+      let group = try engine.meet()
       let dataset = try CelebA(
         directory: URL(fileURLWithPath: data, isDirectory: true), configuration: .encoding(bundle.configuration))
-      func encode(_ partition: Partition) throws -> EncodedPhotos {
-        let samples = try FacetCLI.open(dataset, partition)
-        let report = ProgressReport("attributes \(partition.rawValue)", total: samples.count, unit: "photos")
-        let photos = try EncodedPhotos(samples, with: bundle.model, device: device) { done, _ in report.update(done) }
-        report.finish()
+      func encode(_ partition: Partition) throws -> EncodedPhotos? {
+        let samples = try open(dataset, partition, for: group)
+        let report = group.speaks
+          ? ProgressReport("attributes \(partition.rawValue)", total: samples.count, unit: "photos") : nil
+        let photos = try EncodedPhotos.encode(samples, with: bundle.model, device: device, over: group) { done, _ in
+          report?.update(done)
+        }
+        report?.finish()
         return photos
       }
-      return (try encode(.train), dataset.indices(of: .validation).isEmpty ? nil : try encode(.validation))
+      let training = try encode(.train)
+      let validation = dataset.indices(of: .validation).isEmpty ? nil : try encode(.validation)
+      return training.map { ($0, validation) }
     }
 
     func calibrate(

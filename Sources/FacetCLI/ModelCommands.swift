@@ -30,10 +30,15 @@ struct EvaluateCommand: ParsableCommand {
     let bundle = try ModelBundle(contentsOf: model.url, device: device)
     let dataset = try CelebA(
       directory: URL(fileURLWithPath: data, isDirectory: true), configuration: .measuring(bundle.configuration))
-    let samples = try open(dataset, partition)
-    let report = ProgressReport("evaluate", total: samples.count, unit: "photos")
-    let figures = try Evaluator(bundle.model, device: device).evaluate(samples) { done, _ in report.update(done) }
-    report.finish()
+    let group = try engine.meet()
+    let samples = try open(dataset, partition, for: group)
+    let report = group.speaks ? ProgressReport("evaluate", total: samples.count, unit: "photos") : nil
+    let evaluator = try Evaluator(bundle.model, device: device)
+    let figures = try group.watching {
+      try evaluator.evaluate(samples, over: group) { done, _ in report?.update(done) }
+    }
+    report?.finish()
+    guard group.speaks else { return }
     print(json ? try line(figures) : table(figures))
   }
 

@@ -7,14 +7,15 @@ import Torch
 
 /// Options of every command that runs a model.
 struct EngineOptions: ParsableArguments {
-  @Option(help: "cpu, cuda or cuda:N.")
+  @Option(help: "cpu, cuda or cuda:N; of several processes of a machine, each takes its own cuda.")
   var device = "cpu"
-  @Option(help: "Threads on the CPU; default: the cores there are.")
+  @Option(help: "Threads on the CPU; default: OMP_NUM_THREADS, or this process's share of the cores.")
   var threads: Int?
 
   /// Applies the options to the engine.
   func prepare() throws -> Device {
-    guard let device = Device(device) else {
+    let launch = try Launch(ProcessInfo.processInfo.environment)
+    guard let device = self.device == "cuda" ? .cuda(launch?.localRank ?? 0) : Device(device) else {
       throw CommandError("--device: '\(device)' is not cpu, cuda or cuda:N")
     }
     if case .cuda(let index) = device, index >= Device.cudaCount {
@@ -25,8 +26,26 @@ struct EngineOptions: ParsableArguments {
     if let threads {
       guard threads >= 1 else { throw CommandError("--threads must be above 0") }
       try Torch.setThreads(threads)
+    } else if let processes = launch?.localCount, ProcessInfo.processInfo.environment["OMP_NUM_THREADS"] == nil {
+      try Torch.setThreads(ProcessInfo.processInfo.activeProcessorCount / processes)
     }
     return device
+  }
+
+  /// The processes that torchrun or a job's script has started this one among; `nil` when there is no other.
+  func meet() throws -> ProcessGroup? {
+    guard let launch = try Launch(ProcessInfo.processInfo.environment), launch.count > 1 else { return nil }
+    return try ProcessGroup(launch)
+  }
+}
+
+extension ProcessGroup? {
+  /// Whether this process is the one that writes files and speaks to people.
+  var speaks: Bool { self?.isFirst ?? true }
+
+  func watching<Result>(_ body: () throws -> Result) throws -> Result {
+    guard let self else { return try body() }
+    return try self.watching(body)
   }
 }
 
@@ -67,14 +86,26 @@ enum Interruption {
   }
 }
 
-/// Opens a partition, with a report on standard error while it is decoded for the first time.
-func open(_ dataset: CelebA, _ partition: Partition) throws -> DecodedCache {
+/// Opens a partition, with a report on standard error while it is decoded for the first time, by one process of each
+/// machine.
+func open(_ dataset: CelebA, _ partition: Partition, for group: ProcessGroup?) throws -> DecodedCache {
+  guard let group else { return try open(dataset, partition) }
+  return try group.firstOnEachMachine("decode \(partition.rawValue)") { alive in
+    try open(dataset, partition, speaks: group.isFirst, alive)
+  }
+}
+
+private func open(
+  _ dataset: CelebA, _ partition: Partition, speaks: Bool = true, _ alive: @escaping () -> Void = {}
+) throws -> DecodedCache {
   var report: ProgressReport?
   let cache = try DecodedCache.open(dataset, partition: partition) { done, total in
     if report == nil { report = ProgressReport("decode \(partition.rawValue)", total: total, unit: "photos") }
     report?.update(done)
+    alive()
   }
   report?.finish()
+  guard speaks else { return cache }
   for fault in cache.skipped.prefix(5) { note("skipped: \(fault)") }
   if cache.skipped.count > 5 { note("skipped: \(cache.skipped.count) photos in all") }
   return cache

@@ -14,10 +14,16 @@ struct TrainCommand: ParsableCommand {
       Ctrl-C or SIGTERM ends training at the next step with a checkpoint and exit code 130; --resume goes on exactly \
       from there, with the options of the run where none are given.
 
+      Several processes train one model together, on one machine or many, when torchrun starts them, or a job's script \
+      that sets torch's variables RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT. A batch is shared by all, \
+      so their number does not change what is learned. A process that ends takes the others with it; started again by \
+      torchrun, they go on from the last checkpoint as with --resume.
+
       Examples:
         facet train --data celeba --preset compact --output runs/a --minutes 90
         facet train --data celeba --output runs/a --resume --minutes 120
         facet train --data celeba --preset article --output runs/b --images 2000000 --device cuda
+        torchrun --nproc-per-node 8 --max-restarts 3 --no-python facet train --data celeba --output runs/c --device cuda
       """)
 
   @Option(
@@ -40,7 +46,7 @@ struct TrainCommand: ParsableCommand {
   var from: String?
   @OptionGroup var engine: EngineOptions
 
-  @Option(help: "Images in a step.")
+  @Option(help: "Images in a step, over all processes together.")
   var batch: Int?
   @Option(help: "The highest learning rate.")
   var learningRate: Double?
@@ -60,6 +66,10 @@ struct TrainCommand: ParsableCommand {
   var patience: Int?
   @Option(help: "float32, or bfloat16 for convolutions with losses in float32.")
   var precision: Precision?
+  @Flag(
+    inversion: .prefixedNo,
+    help: "Batch norm's statistics over the photos of all processes, as one would take them, or each over its own.")
+  var syncBatchNorm: Bool?
   @Option(help: "Seed of the weights, the order and the noise.")
   var seed: UInt64?
 
@@ -83,23 +93,28 @@ struct TrainCommand: ParsableCommand {
 
   func run() throws {
     let output = URL(fileURLWithPath: output, isDirectory: true)
-    if !force { try checkOutput(output) }
-    var configuration = try makeConfiguration(resuming: resume ? Trainer.savedConfiguration(in: output) : nil)
+    let device = try engine.prepare()
+    let group = try engine.meet()
+    // What torchrun has started again is to go on.
+    let restarts = try Launch(ProcessInfo.processInfo.environment)?.restarts ?? 0
+    let resume = resume || restarts > 0
+    if group.speaks, !force { try checkOutput(output, resume: resume) }
+    var configuration = try makeConfiguration(
+      resuming: resume ? Trainer.savedConfiguration(in: output, for: group) : nil)
     let start = try from.map { try ModelBundle(contentsOf: URL(fileURLWithPath: $0, isDirectory: true)) }
     if let start {
       configuration.model = start.configuration
       configuration.dataset.fit(start.configuration)
     }
-    let device = try engine.prepare()
     let dataset = try CelebA(
       directory: URL(fileURLWithPath: data, isDirectory: true), configuration: configuration.dataset)
     let trainer = try Trainer(
-      configuration, training: open(dataset, .train), validation: open(dataset, .validation), output: output,
-      weights: start?.model.state(), device: device, resume: resume)
-    let log = try TrainingLog(of: trainer)
+      configuration, training: open(dataset, .train, for: group), validation: open(dataset, .validation, for: group),
+      output: output, weights: start?.model.state(), device: device, resume: resume, group: group)
+    let log = group.speaks ? try TrainingLog(of: trainer) : nil
     Interruption.watch()
-    let ending = try trainer.run(shouldStop: { Interruption.requested }, onEvent: log.record)
-    log.finish(ending)
+    let ending = try trainer.run(shouldStop: { Interruption.requested }, onEvent: { try log?.record($0) })
+    log?.finish(ending)
     if ending == .interrupted { throw ExitCode(130) }
   }
 
@@ -118,13 +133,14 @@ struct TrainCommand: ParsableCommand {
     if let patience { configuration.patience = patience }
     if let precision { configuration.usesBFloat16 = precision == .bfloat16 }
     if let seed { configuration.seed = seed }
+    if let syncBatchNorm { configuration.synchronizesBatchNorm = syncBatchNorm }
     configuration.dataset.fit(configuration.model)
     if images != nil || minutes != nil { configuration.budget = .init(images: images, minutes: minutes) }
     return configuration
   }
 
   /// Keeps a run or a bundle in the output folder from being overwritten unasked.
-  private func checkOutput(_ output: URL) throws {
+  private func checkOutput(_ output: URL, resume: Bool) throws {
     func holds(_ path: String) -> Bool {
       FileManager.default.fileExists(atPath: output.appendingPathComponent(path).path)
     }

@@ -73,6 +73,8 @@ public final class BatchNorm: Module {
   public let eps: Double
   /// Whether the batch's own statistics are used, and the running ones updated.
   public internal(set) var isTraining = false
+  /// The processes over whose batches together training takes the statistics; `nil` for the own batch's.
+  public internal(set) var group: ProcessGroup?
 
   /// - Parameter scale: the weights' initial value.
   public init(_ channels: Int, momentum: Double = 0.1, eps: Double = 1e-5, scale: Double = 1) throws(TorchError) {
@@ -90,9 +92,28 @@ public final class BatchNorm: Module {
     guard !isTraining || x.dimensions < 2 || x.count != x.size(1) else {
       throw TorchError("batch norm cannot train on one value a channel, as in shape \(x.shape)")
     }
+    if isTraining, let group { return try synchronized(x, over: group) }
     return try x.batchNorm(
       weight: weight.tensor, bias: bias.tensor, runningMean: runningMean.tensor, runningVar: runningVar.tensor,
       training: isTraining, momentum: momentum, eps: eps)
+  }
+
+  /// With the mean and variance of all processes' batches, which are of one size; gradients flow through both.
+  private func synchronized(_ x: Tensor, over group: ProcessGroup) throws(TorchError) -> Tensor {
+    let perChannel = [1, x.size(1)] + Array(repeating: 1, count: x.dimensions - 2)
+    let dims = (0..<x.dimensions).filter { $0 != 1 }
+    let values = Double(x.count / x.size(1) * group.count)
+    let wide = try x.to(.float32)
+    let mean = try group.sum(wide.sum(dims: dims)) / values
+    let centered = try wide - mean.reshape(perChannel)
+    let variance = try group.sum(centered.square().sum(dims: dims)) / values
+    let scale = try weight.tensor / (variance + eps).sqrt()
+    try withoutGradients { () throws(TorchError) in
+      try runningMean.tensor.copy(from: runningMean.tensor * (1 - momentum) + mean * momentum)
+      let unbiased = momentum * values / (values - 1)
+      try runningVar.tensor.copy(from: runningVar.tensor * (1 - momentum) + variance * unbiased)
+    }
+    return try (centered * scale.reshape(perChannel) + bias.tensor.reshape(perChannel)).to(x.dtype)
   }
 }
 

@@ -58,6 +58,11 @@ extension Module {
     for case let norm as BatchNorm in modules { norm.isTraining = training }
   }
 
+  /// Takes batch norm's statistics in training over the batches of all processes, as one with all of them would.
+  public func synchronizeBatchNorm(over group: ProcessGroup) {
+    for case let norm as BatchNorm in modules { norm.group = group }
+  }
+
   /// Sets whether operations on the parameters are recorded for backward.
   public func setRequiresGrad(_ value: Bool) throws(TorchError) {
     for (_, parameter) in parameters { try parameter.tensor.setRequiresGrad(value) }

@@ -76,9 +76,11 @@ private enum Op {
   static let pixelShuffle = Operator("aten::pixel_shuffle")
   static let pixelUnshuffle = Operator("aten::pixel_unshuffle")
   static let elu = Operator("aten::elu")
+  static let eluInPlace = Operator("aten::elu_")
   static let relu = Operator("aten::relu")
   static let silu = Operator("aten::silu")
   static let leakyRelu = Operator("aten::leaky_relu")
+  static let leakyReluInPlace = Operator("aten::leaky_relu_")
   static let sigmoid = Operator("aten::sigmoid")
   static let softplus = Operator("aten::softplus")
   static let bceWithLogits = Operator("aten::binary_cross_entropy_with_logits")
@@ -329,11 +331,17 @@ extension Tensor {
   public func pixelUnshuffle(_ factor: Int) throws(TorchError) -> Tensor {
     try Op.pixelUnshuffle(.tensor(self), .int(factor))
   }
-  public func elu() throws(TorchError) -> Tensor { try Op.elu(.tensor(self)) }
+  /// - Parameter inPlace: whether it overwrites this tensor, which saves its memory; nothing else may need the values,
+  ///   backward included.
+  public func elu(inPlace: Bool = false) throws(TorchError) -> Tensor {
+    try (inPlace ? Op.eluInPlace : Op.elu)(.tensor(self))
+  }
   public func relu() throws(TorchError) -> Tensor { try Op.relu(.tensor(self)) }
   public func silu() throws(TorchError) -> Tensor { try Op.silu(.tensor(self)) }
-  public func leakyRelu(_ slope: Double = 0.01) throws(TorchError) -> Tensor {
-    try Op.leakyRelu(.tensor(self), .double(slope))
+  /// - Parameter slope: of the negative side.
+  /// - Parameter inPlace: as in ``elu(inPlace:)``.
+  public func leakyRelu(_ slope: Double = 0.01, inPlace: Bool = false) throws(TorchError) -> Tensor {
+    try (inPlace ? Op.leakyReluInPlace : Op.leakyRelu)(.tensor(self), .double(slope))
   }
   public func sigmoid() throws(TorchError) -> Tensor { try Op.sigmoid(.tensor(self)) }
   public func softplus() throws(TorchError) -> Tensor { try Op.softplus(.tensor(self)) }

@@ -34,7 +34,7 @@ struct Program {
     private let output: URL
     private let errors: URL
 
-    init(_ url: URL, _ arguments: [String], in folder: URL) throws {
+    init(_ url: URL, _ arguments: [String], in folder: URL, environment more: [String: String] = [:]) throws {
       let name = UUID().uuidString
       output = folder.appendingPathComponent("\(name).out")
       errors = folder.appendingPathComponent("\(name).err")
@@ -46,7 +46,7 @@ struct Program {
       process.standardError = try FileHandle(forWritingTo: errors)
       var environment = ProcessInfo.processInfo.environment
       environment["XDG_CACHE_HOME"] = folder.path
-      process.environment = environment
+      process.environment = environment.merging(more) { $1 }
       try process.run()
     }
 
@@ -59,7 +59,9 @@ struct Program {
     }
   }
 
-  func start(_ arguments: [String]) throws -> Running { try Running(Self.url, arguments, in: folder) }
+  func start(_ arguments: [String], environment: [String: String] = [:]) throws -> Running {
+    try Running(Self.url, arguments, in: folder, environment: environment)
+  }
 
   func run(_ arguments: String...) throws -> Result { try start(arguments).wait() }
   func run(_ arguments: [String]) throws -> Result { try start(arguments).wait() }

@@ -17,6 +17,8 @@ extern "C" {
 typedef struct CTTensor CTTensor;        // one reference to a tensor
 typedef struct CTGenerator CTGenerator;  // a random number generator
 typedef struct CTOperator CTOperator;    // an operator of the dispatcher; lives for ever
+typedef struct CTGroup CTGroup;          // processes that work together
+typedef struct CTReducer CTReducer;      // averages gradients over them
 
 const char *ct_last_error(void);
 
@@ -103,6 +105,40 @@ void ct_keep_freed_memory(void);
 int ct_synchronize(int32_t device_type, int32_t index);
 // torch's version, such as "2.13.0".
 const char *ct_version(void);
+
+// MARK: Processes that work together
+
+// Where they meet: a file that all of them can write, or a port of a host.
+typedef struct {
+  const char *file;  // NULL for a port
+  const char *host;
+  uint16_t port;
+  bool listens;      // whether this process opens the port; false where whoever started it does
+  const char *name;  // keeps groups that meet at one place apart
+} CTMeeting;
+
+// Waits until all `count` processes are there, then connects them: CPU tensors by Gloo, CUDA tensors by NCCL where
+// this LibTorch has it. A later operation fails when it waits longer than `timeout` milliseconds.
+int ct_group_new(const CTMeeting *meeting, int32_t rank, int32_t count, int64_t meeting_timeout, int64_t timeout,
+                 CTGroup **result);
+void ct_group_free(CTGroup *group);
+// Every process must call these in the same order with tensors of the same shapes and types.
+// Sums each tensor over the processes, in place.
+int ct_group_all_reduce(const CTGroup *group, CTTensor *const *tensors, int64_t count);
+// A new tensor with the sum over the processes; backward sums the gradient over them too.
+int ct_group_sum(const CTGroup *group, const CTTensor *tensor, CTTensor **result);
+// Overwrites the tensor with that of one process.
+int ct_group_broadcast(const CTGroup *group, CTTensor *tensor, int32_t root);
+int ct_group_send(const CTGroup *group, const CTTensor *tensor, int32_t destination);
+int ct_group_receive(const CTGroup *group, CTTensor *tensor, int32_t source);
+// Adds to a counter that all processes see; needs no other process to answer.
+int ct_group_count(const CTGroup *group, const char *counter, int64_t amount, int64_t *result);
+
+// From now on backward leaves the mean over the processes in the parameters' gradients, if ct_reducer_prepare comes
+// before it.
+int ct_reducer_new(const CTGroup *group, CTTensor *const *parameters, int64_t count, CTReducer **result);
+int ct_reducer_prepare(CTReducer *reducer);
+void ct_reducer_free(CTReducer *reducer);
 
 #ifdef __cplusplus
 }

@@ -1,4 +1,5 @@
 import Foundation
+import Torch
 
 /// Samples in contiguous memory that a tensor can be made of without copying.
 ///
@@ -87,6 +88,9 @@ public final class BatchLoader {
     /// This worker and the number of workers that share the samples.
     public var rank = 0
     public var worldSize = 1
+    /// Samples that a worker takes in a row before it is the next one's turn. With ``batchSize``, the workers' batches
+    /// together are those of a single one.
+    public var block = 1
     /// The number of batches prepared ahead, at least 1.
     public var prefetch = 4
     /// The number of background threads, at least 1.
@@ -109,6 +113,13 @@ public final class BatchLoader {
     public static func evaluation(batchSize: Int) -> Options {
       Options(batchSize: batchSize, seed: 0, shuffles: false, flips: false, dropsLast: false)
     }
+
+    /// As ``evaluation(batchSize:)``; several processes take turns batch by batch.
+    static func evaluation(batchSize: Int, over group: ProcessGroup?) -> Options {
+      var options = evaluation(batchSize: batchSize)
+      (options.rank, options.worldSize, options.block) = (group?.rank ?? 0, group?.count ?? 1, batchSize)
+      return options
+    }
   }
 
   public let options: Options
@@ -123,11 +134,12 @@ public final class BatchLoader {
 
   public init(_ cache: DecodedCache, options: Options) {
     precondition(options.batchSize >= 1 && options.prefetch >= 1 && options.threads >= 1)
-    precondition(options.worldSize >= 1 && (0..<options.worldSize).contains(options.rank))
+    precondition(options.worldSize >= 1 && (0..<options.worldSize).contains(options.rank) && options.block >= 1)
     self.options = options
     // Workers that dropped different numbers of batches would wait for each other forever.
-    let extra = options.rank < cache.count % options.worldSize && !options.dropsLast ? 1 : 0
-    let share = cache.count / options.worldSize + extra
+    let (rounds, rest) = cache.count.quotientAndRemainder(dividingBy: options.worldSize * options.block)
+    let extra = options.dropsLast ? 0 : min(max(rest - options.rank * options.block, 0), options.block)
+    let share = rounds * options.block + extra
     batchesPerEpoch = options.dropsLast
       ? share / options.batchSize : (share + options.batchSize - 1) / options.batchSize
     pipeline = Pipeline(cache, options)
@@ -186,7 +198,7 @@ private final class Pipeline: @unchecked Sendable {
   func start(epoch: Int, batch: Int, end: Int) {
     let order = EpochOrder(
       count: cache.count, seed: options.seed, epoch: epoch, shuffles: options.shuffles, rank: options.rank,
-      worldSize: options.worldSize)
+      worldSize: options.worldSize, block: options.block)
     condition.withLock {
       self.order = order
       self.epoch = epoch

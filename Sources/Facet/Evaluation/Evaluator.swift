@@ -42,11 +42,17 @@ public final class Evaluator {
   }
 
   /// Reconstructs every photo from its posterior's mean and averages the figures.
+  /// - Parameters:
+  ///   - samples: the photos.
+  ///   - batchSize: photos at once; Dice is a figure of a batch.
+  ///   - group: processes that share the batches and all get the figures, which are those of one process.
+  ///   - progress: called with the photos done and their total.
   public func evaluate(
-    _ samples: DecodedCache, batchSize: Int = 32, progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
+    _ samples: DecodedCache, batchSize: Int = 32, over group: ProcessGroup? = nil,
+    progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
   ) throws -> EvaluationReport {
     guard samples.count > 0 else { throw TrainingError("there are no photos to evaluate") }
-    let loader = BatchLoader(samples, options: .evaluation(batchSize: batchSize))
+    let loader = BatchLoader(samples, options: .evaluation(batchSize: batchSize, over: group))
     loader.start(epoch: 0)
     model.setTraining(false)
     var report = EvaluationReport()
@@ -67,14 +73,20 @@ public final class Evaluator {
         report.kl += try terms.kl.item() * weight
         report.loss += try terms.total.item() * weight
         report.images += batch.count
-        progress(report.images, samples.count)
+        progress(min(report.images * (group?.count ?? 1), samples.count), samples.count)
       }
+    }
+    let figures: [WritableKeyPath<EvaluationReport, Double>] = [
+      \.ssim, \.mae, \.maskBCE, \.maskDice, \.maskIoU, \.kl, \.loss,
+    ]
+    if let group {
+      let sums = try group.sum(figures.map { report[keyPath: $0] } + [Double(report.images)])
+      for (figure, sum) in zip(figures, sums) { report[keyPath: figure] = sum }
+      report.images = Int(sums[figures.count])
     }
     let seconds = (ContinuousClock.now - start) / .seconds(1)
     let count = Double(report.images)
-    for figure in [\EvaluationReport.ssim, \.mae, \.maskBCE, \.maskDice, \.maskIoU, \.kl, \.loss] {
-      report[keyPath: figure] /= count
-    }
+    for figure in figures { report[keyPath: figure] /= count }
     report.imagesPerSecond = count / seconds
     return report
   }

@@ -25,23 +25,78 @@ public struct EncodedPhotos: Sendable {
     _ samples: DecodedCache, with model: any FaceVAE, batchSize: Int = 64, device: Device = .cpu,
     progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
   ) throws {
-    let loader = BatchLoader(samples, options: .evaluation(batchSize: batchSize))
+    let codes = try Self.codes(of: samples, with: model, batchSize, device, nil, progress)
+    try self.init(codes: codes, of: samples)
+  }
+
+  /// Encodes each photo once, several processes together.
+  /// - Parameters:
+  ///   - samples: the photos, the same on each process.
+  ///   - model: the model, for use.
+  ///   - batchSize: photos that a process encodes at once.
+  ///   - device: where the model is.
+  ///   - group: the processes, which take turns batch by batch; `nil` for this one alone.
+  ///   - progress: called on the first with the photos done and their total.
+  /// - Returns: all codes, in the order and with the values that one process would give, on the first process; `nil`
+  ///   on the others, whose work is done.
+  /// - Throws: `ProcessGroupError` when a process is gone.
+  public static func encode(
+    _ samples: DecodedCache, with model: any FaceVAE, batchSize: Int = 64, device: Device = .cpu,
+    over group: ProcessGroup?, progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
+  ) throws -> EncodedPhotos? {
+    func codes() throws -> [Tensor] {
+      let codes = try Self.codes(of: samples, with: model, batchSize, device, group, progress)
+      // So that nobody leaves while another still needs the first, where all meet.
+      _ = try group?.sum([0])
+      return codes
+    }
+    guard let group else { return try EncodedPhotos(codes: codes(), of: samples) }
+    let all = try group.watching(codes)
+    return group.isFirst ? try EncodedPhotos(codes: all, of: samples) : nil
+  }
+
+  private init(codes: [Tensor], of samples: DecodedCache) throws {
+    guard !codes.isEmpty else { throw TrainingError("there are no photos to encode") }
+    self.init(
+      codes: try .cat(codes), labels: samples.sampleIndices.flatMap { samples.dataset.labels(of: $0) },
+      attributeNames: samples.dataset.attributeNames, samples: samples)
+  }
+
+  /// The batches' codes in order; none on other processes than the first, which get theirs there.
+  private static func codes(
+    of samples: DecodedCache, with model: any FaceVAE, _ batchSize: Int, _ device: Device, _ group: ProcessGroup?,
+    _ progress: (_ done: Int, _ total: Int) -> Void
+  ) throws -> [Tensor] {
+    let loader = BatchLoader(samples, options: .evaluation(batchSize: batchSize, over: group))
     loader.start(epoch: 0)
     model.setTraining(false)
     var codes: [Tensor] = []
-    var labels: [Int8] = []
     var done = 0
+    func add(_ tensor: Tensor) {
+      codes.append(tensor)
+      done += tensor.size(0)
+      progress(done, samples.count)
+    }
     try withoutGradients {
       while let batch = loader.next() {
-        codes.append(try model.encode(batch.imageTensor(on: device)).mean.to(.cpu).to(.float32))
-        labels += batch.labels
-        done += batch.count
-        progress(done, samples.count)
+        let own = try model.encode(batch.imageTensor(on: device)).mean.to(.cpu).to(.float32)
+        guard let group else {
+          add(own)
+          continue
+        }
+        guard group.isFirst else {
+          try group.send(own, to: 0)
+          continue
+        }
+        add(own)
+        for rank in 1..<group.count where done < samples.count {
+          let other = try Tensor.zeros([min(batchSize, samples.count - done), own.size(1)])
+          try group.receive(other, from: rank)
+          add(other)
+        }
       }
     }
-    guard !codes.isEmpty else { throw TrainingError("there are no photos to encode") }
-    self.init(
-      codes: try .cat(codes), labels: labels, attributeNames: samples.dataset.attributeNames, samples: samples)
+    return codes
   }
 
   init(codes: Tensor, labels: [Int8], attributeNames: [String], samples: DecodedCache? = nil) {

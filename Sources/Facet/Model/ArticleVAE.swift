@@ -40,7 +40,7 @@ public final class ArticleVAE: FaceVAE {
       norm = try .article(outputs)
     }
 
-    func callAsFunction(_ x: Tensor) throws -> Tensor { try norm(conv(x)).elu() }
+    func callAsFunction(_ x: Tensor) throws -> Tensor { try norm(conv(x)).elu(inPlace: true) }
   }
 
   /// Transposed convolution 3 × 3, stride 2 → batch norm → ELU: the article's T, of 64 filters.
@@ -53,7 +53,7 @@ public final class ArticleVAE: FaceVAE {
       norm = try .article(outputs)
     }
 
-    func callAsFunction(_ x: Tensor) throws -> Tensor { try norm(conv(x)).elu() }
+    func callAsFunction(_ x: Tensor) throws -> Tensor { try norm(conv(x)).elu(inPlace: true) }
   }
 
   /// C32 C32 P · C64 C64 P · C128 C128 P · C256 C256 P · C512 P · C512 P: 144 → 2.

@@ -138,7 +138,8 @@ extension CompactVAE {
   static let slope = 0.1
 }
 
-private func activation(_ x: Tensor) throws -> Tensor { try x.leakyRelu(CompactVAE.slope) }
+/// In place, which batch norm and sums allow: backward needs no output of theirs.
+private func activation(_ x: Tensor) throws -> Tensor { try x.leakyRelu(CompactVAE.slope, inPlace: true) }
 
 extension BatchNorm {
   fileprivate static func compact(_ channels: Int, scale: Double = 1) throws -> BatchNorm {

@@ -52,15 +52,17 @@ public struct Objective: Sendable {
   ///   - sampling: the part of SSIM's map that is looked at; all of it where left out.
   ///   - posterior: the encoder's distribution.
   ///   - reconstruction: what was decoded.
+  ///   - group: processes whose batches, all of one size, count as one for Dice; the other terms are means, which
+  ///     their averages over the processes are, too.
   public func callAsFunction(
     images: Tensor, masks: Tensor, reconstruction: Reconstruction, posterior: Posterior,
-    sampling: SSIM.Sampling = .all
+    sampling: SSIM.Sampling = .all, over group: ProcessGroup? = nil
   ) throws -> Terms {
     let composed = try reconstruction.composed(over: images, trueMask: masks)
     let ssimLoss = try 2 - ssim(images, composed, sampling: sampling).mean()
     let mae = try (images - composed).abs().mean()
     let bce = try reconstruction.maskLogits.binaryCrossEntropyWithLogits(masks)
-    let dice = try Self.dice(masks, reconstruction.mask)
+    let dice = try Self.dice(masks, reconstruction.mask, over: group)
     let kl = try Self.kl(posterior)
     let total = try ssimLoss * weights.ssim + mae * weights.mae + (bce + dice) * weights.mask + kl * weights.kl
     return Terms(ssimLoss: ssimLoss, mae: mae, maskBCE: bce, maskDice: dice, kl: kl, total: total)
@@ -68,9 +70,19 @@ public struct Objective: Sendable {
 
   /// Dice loss over the whole batch, 1 − (2 Σ|y·p| + 1) / (Σ y² + Σ p² + 1 + 1e-8)
   /// (after Milletari, Navab & Ahmadi 2016).
-  public static func dice(_ labels: Tensor, _ probabilities: Tensor) throws -> Tensor {
-    let overlap = try (labels * probabilities).abs().sum() * 2 + 1
-    return try 1 - overlap / (labels.square().sum() + probabilities.square().sum() + (1 + 1e-8))
+  /// - Parameter group: the processes whose batches count as one.
+  /// - Parameter labels: 1 or 0.
+  /// - Parameter probabilities: of 1, in the same shape.
+  public static func dice(
+    _ labels: Tensor, _ probabilities: Tensor, over group: ProcessGroup? = nil
+  ) throws -> Tensor {
+    var overlap = try (labels * probabilities).abs().sum()
+    var squares = try labels.square().sum() + probabilities.square().sum()
+    if let group {
+      let sums = try group.sum(Tensor.stack([overlap, squares]))
+      (overlap, squares) = (try sums.select(0, 0), try sums.select(0, 1))
+    }
+    return try 1 - (overlap * 2 + 1) / (squares + (1 + 1e-8))
   }
 
   /// KL(q(z | x) ‖ N(0, 1)) = −½ (1 + 2 log σ − mean² − σ²), the mean over batch and dimensions.

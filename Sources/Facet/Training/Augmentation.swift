@@ -20,16 +20,21 @@ public struct Augmentation: Codable, Sendable, Equatable {
   ///   - images: N × 3 × S × S in [0, 1].
   ///   - masks: N × 1 × S × S in {0, 1}.
   ///   - generator: what chance is drawn from, on the photos' device.
-  func vary(images: Tensor, masks: Tensor, generator: Generator) throws -> (images: Tensor, masks: Tensor) {
-    let turned = try turn(images, masks, generator)
-    return (try recolour(turned.images, generator), turned.masks)
+  ///   - share: the photos' part of the whole batch, which chance is drawn for.
+  func vary(
+    images: Tensor, masks: Tensor, generator: Generator, share: BatchShare = .whole
+  ) throws -> (images: Tensor, masks: Tensor) {
+    let turned = try turn(images, masks, generator, share)
+    return (try recolour(turned.images, generator, share), turned.masks)
   }
 
-  private func turn(_ images: Tensor, _ masks: Tensor, _ generator: Generator) throws -> (images: Tensor, masks: Tensor) {
+  private func turn(
+    _ images: Tensor, _ masks: Tensor, _ generator: Generator, _ share: BatchShare
+  ) throws -> (images: Tensor, masks: Tensor) {
     guard rotation > 0 || zoom > 0 else { return (images, masks) }
     let count = images.size(0)
     func uniform() throws -> Tensor {
-      try Tensor.rand([count, 1], generator: generator, device: images.device) * 2 - 1
+      try share.rows(of: Tensor.rand([count * share.count, 1], generator: generator, device: images.device)) * 2 - 1
     }
     // The other half keeps its pixels, for interpolation softens them.
     let isTurned = try (uniform() > 0).to(.float32)
@@ -45,12 +50,25 @@ public struct Augmentation: Codable, Sendable, Equatable {
     )
   }
 
-  private func recolour(_ images: Tensor, _ generator: Generator) throws -> Tensor {
+  private func recolour(_ images: Tensor, _ generator: Generator, _ share: BatchShare) throws -> Tensor {
     guard brightness > 0 || tint > 0 else { return images }
     func factors(_ channels: Int, _ range: Double) throws -> Tensor {
-      let shape = [images.size(0), channels, 1, 1]
-      return try (Tensor.rand(shape, generator: generator, device: images.device) * 2 - 1) * range + 1
+      let shape = [images.size(0) * share.count, channels, 1, 1]
+      return try (share.rows(of: Tensor.rand(shape, generator: generator, device: images.device)) * 2 - 1) * range + 1
     }
     return try (images * factors(1, brightness) * factors(3, tint)).clamp(min: 0, max: 1)
+  }
+}
+
+/// The part of a batch that one of several processes has: every `count`-th row from `rank`.
+struct BatchShare {
+  var rank = 0
+  var count = 1
+
+  static let whole = BatchShare()
+
+  /// The rows that are this part's, of a tensor that has one for each photo of the whole batch.
+  func rows(of tensor: Tensor) throws -> Tensor {
+    count == 1 ? tensor : try tensor.strided(0, from: rank, by: count).contiguous()
   }
 }

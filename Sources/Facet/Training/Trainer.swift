@@ -10,10 +10,15 @@ import Torch
 ///
 /// A run that is taken up from a checkpoint does what it would have done without the break: on the CPU, with the same
 /// number of threads and the same budget in images, it ends with the same weights to the last bit.
+///
+/// Several processes train together, each with a trainer: they share each batch, so that their number does not change
+/// what is learned, and a run can go on with another number. The first alone reads and writes the output folder.
 public final class Trainer {
   public let configuration: TrainingConfiguration
   public let output: URL
   public let device: Device
+  /// The processes that take part; `nil` for this one alone.
+  public let group: ProcessGroup?
   /// Where the run stands.
   public private(set) var progress = TrainingProgress()
   private let training: DecodedCache
@@ -46,39 +51,75 @@ public final class Trainer {
   /// - Parameter training: the photos to learn from.
   /// - Parameter configuration: the model and the recipe.
   /// - Parameter device: where the work is done.
+  /// - Parameter group: the processes that take part, each with the same photos and configuration; `nil` for this one
+  ///   alone.
   /// - Throws: ``TrainingError`` when the configuration is out of range, or the checkpoint is damaged or of another
-  ///   run; `FileError` when the folder cannot be written to.
+  ///   run; `FileError` when the folder cannot be written to; `ProcessGroupError` when a process is gone.
   public init(
     _ configuration: TrainingConfiguration, training: DecodedCache, validation: DecodedCache, output: URL,
-    weights: [String: Tensor]? = nil, device: Device = .cpu, resume: Bool = false
+    weights: [String: Tensor]? = nil, device: Device = .cpu, resume: Bool = false, group: ProcessGroup? = nil
   ) throws {
     try configuration.validate()
     guard training.count >= configuration.batchSize else {
       throw TrainingError(
         "\(training.count) training photos don't fill a batch of \(configuration.batchSize); use a smaller --batch")
     }
+    let processes = group?.count ?? 1
+    guard configuration.batchSize % processes == 0 else {
+      throw TrainingError("a batch of \(configuration.batchSize) cannot be shared evenly by \(processes) processes")
+    }
     self.configuration = configuration
+    self.group = group
     self.training = training
     self.validation = validation
     self.output = output
     self.device = device
     if device == .cpu { Torch.keepFreedMemory() }
-    step = try TrainingStep(configuration, weights: weights, device: device)
+    step = try TrainingStep(configuration, weights: weights, device: device, group: group)
     // Another model takes the averaged weights, so that validation leaves the one in training alone.
     evaluator = try Evaluator(
       configuration.model.makeModel(seed: nil), objective: configuration.objective, device: device)
-    var options = BatchLoader.Options.training(batchSize: configuration.batchSize, seed: configuration.seed)
+    var options = BatchLoader.Options.training(
+      batchSize: configuration.batchSize / processes, seed: configuration.seed)
     options.maxShift = configuration.augmentation.maxShift
+    (options.rank, options.worldSize) = (group?.rank ?? 0, processes)
     loader = BatchLoader(training, options: options)
-    try prepareOutput()
-    if resume, FileManager.default.fileExists(atPath: lastCheckpoint.path) { try restore() } else { try clearOutput() }
+    if isFirst {
+      try prepareOutput()
+      let goesOn = resume && FileManager.default.fileExists(atPath: lastCheckpoint.path)
+      try goesOn ? restore() : clearOutput()
+    }
+    try group?.watching { try shareStart() }
   }
 
-  /// Trains until the budget is spent, validation stops improving or `shouldStop` says so.
+  private var isFirst: Bool { group?.isFirst ?? true }
+
+  /// Gives all processes the first one's progress and weights: only it needs to see the output folder.
+  private func shareStart() throws {
+    guard let group else { return }
+    let photos = [training.count, validation.count]
+    let expected = try group.broadcast(Array("\(photos)".utf8))
+    guard expected == Array("\(photos)".utf8) else {
+      throw TrainingError(
+        "process \(group.rank) has other photos than the first: \(photos), not "
+          + "\(String(decoding: expected, as: UTF8.self)) for training and validation")
+    }
+    let text = try group.broadcast(Array(JSON.encode(progress).utf8))
+    progress = try JSON.decode(TrainingProgress.self, String(decoding: text, as: UTF8.self))
+    try step.shareState()
+  }
+
+  /// Trains until the budget is spent, validation stops improving or `shouldStop` says so, on any of the processes.
+  /// Events happen on the first process alone.
   /// - Throws: ``TrainingError`` with the step and the term when a loss is not finite, and what `onEvent` throws. The
   ///   last checkpoint stays as it is.
   @discardableResult
   public func run(shouldStop: () -> Bool = { false }, onEvent: (Event) throws -> Void = { _ in }) throws -> Ending {
+    guard let group else { return try train(shouldStop, onEvent) }
+    return try group.watching { try train(shouldStop, group.isFirst ? onEvent : { _ in }) }
+  }
+
+  private func train(_ shouldStop: () -> Bool, _ onEvent: (Event) throws -> Void) throws -> Ending {
     let clock = StopWatch(alreadySpent: progress.minutes * 60)
     var lastSave = clock.seconds
     try onEvent(.started(progress, parameters: step.model.parameterCount, images: training.count))
@@ -86,11 +127,12 @@ public final class Trainer {
     while true {
       loader.start(epoch: progress.epoch, batch: progress.batch)
       while let batch = loader.next() {
-        progress.minutes = clock.seconds / 60
+        let stops: Bool
+        (progress.minutes, stops) = try agree(minutes: clock.seconds / 60, stop: shouldStop())
         let spent = configuration.budget.progress(images: progress.images, minutes: progress.minutes)
         if spent >= 1 { return try finish(.budgetSpent, onEvent) }
         if progress.validationsSinceBest >= configuration.patience { return try finish(.noImprovement, onEvent) }
-        if shouldStop() { return try finish(.interrupted, onEvent) }
+        if stops { return try finish(.interrupted, onEvent) }
 
         let learningRate = configuration.learningRate(spent: spent)
         let losses = try step(
@@ -98,16 +140,16 @@ public final class Trainer {
           learningRate: learningRate)
         progress.step += 1
         progress.batch += 1
-        progress.images += batch.count
+        progress.images += configuration.batchSize
         progress.minutes = clock.seconds / 60
         try onEvent(.step(progress, losses: losses, learningRate: learningRate, waited: loader.waited))
 
         if let interval = configuration.validationInterval,
-          progress.images / interval > (progress.images - batch.count) / interval
+          progress.images / interval > (progress.images - configuration.batchSize) / interval
         {
           try validate(onEvent)
         }
-        if clock.seconds - lastSave >= configuration.checkpointMinutes * 60 {
+        if isFirst, clock.seconds - lastSave >= configuration.checkpointMinutes * 60 {
           try save(to: lastCheckpoint, onEvent)
           lastSave = clock.seconds
         }
@@ -118,16 +160,26 @@ public final class Trainer {
     }
   }
 
+  /// The first process's clock, and whether any process is to stop: all must decide alike.
+  private func agree(minutes: Double, stop: Bool) throws -> (minutes: Double, stop: Bool) {
+    guard let group else { return (minutes, stop) }
+    let sums = try group.sum([group.isFirst ? minutes : 0, stop ? 1 : 0])
+    return (sums[0], sums[1] > 0)
+  }
+
   /// Measures the averaged weights; the best so far become the bundle.
   private func validate(_ onEvent: (Event) throws -> Void) throws {
     let weights = try step.shippedWeights()
     try evaluator.model.load(weights)
-    let report = try evaluator.evaluate(validation)
+    let report = try evaluator.evaluate(validation, over: group)
     progress.validatedStep = progress.step
     let isBest = report.loss < progress.bestLoss
     progress.validationsSinceBest = isBest ? 0 : progress.validationsSinceBest + 1
     if isBest {
       progress.bestLoss = report.loss
+    }
+    guard isFirst else { return }
+    if isBest {
       try save(to: bestCheckpoint, onEvent)
       let origin = "trained on \(progress.images) images, by Facet \(facetVersion)"
       try ModelBundle.write(configuration: configuration.model, weights: weights, origin: origin, to: output)
@@ -138,7 +190,7 @@ public final class Trainer {
 
   private func finish(_ ending: Ending, _ onEvent: (Event) throws -> Void) throws -> Ending {
     if ending != .interrupted, progress.validatedStep != progress.step { try validate(onEvent) }
-    try save(to: lastCheckpoint, onEvent)
+    if isFirst { try save(to: lastCheckpoint, onEvent) }
     return ending
   }
 
@@ -150,8 +202,19 @@ public final class Trainer {
   }
 
   /// The configuration of the run that the folder `output` holds; `nil` where there is none.
+  /// - Parameter output: the folder.
+  /// - Parameter group: processes that all get to know it; only the first looks.
   /// - Throws: ``TrainingError`` or `SafetensorsError` when its checkpoint is damaged.
-  public static func savedConfiguration(in output: URL) throws -> TrainingConfiguration? {
+  public static func savedConfiguration(
+    in output: URL, for group: ProcessGroup? = nil
+  ) throws -> TrainingConfiguration? {
+    if let group {
+      return try group.watching {
+        let own = group.isFirst ? try savedConfiguration(in: output).map { try JSON.encode($0) } : nil
+        let text = String(decoding: try group.broadcast(Array((own ?? "").utf8)), as: UTF8.self)
+        return text.isEmpty ? nil : try JSON.decode(TrainingConfiguration.self, text)
+      }
+    }
     let url = lastCheckpoint(in: output)
     guard FileManager.default.fileExists(atPath: url.path) else { return nil }
     return try Checkpoint(url, SafetensorsFile(url).metadata).configuration
@@ -182,15 +245,12 @@ public final class Trainer {
   }
 
   private func save(to url: URL, _ onEvent: (Event) throws -> Void) throws {
-    let modelState = try step.model.state()
-    for (name, tensor) in modelState where try !tensor.isAllFinite() {
+    let tensors = try step.state()
+    for (name, tensor) in tensors.withPrefix("model.") where try !tensor.isAllFinite() {
       throw TrainingError(
         "step \(progress.step): the weight '\(name)' is not finite; the last good checkpoint is kept. "
           + "Resume with a lower --learning-rate")
     }
-    var tensors = modelState.prefixed("model.")
-    tensors.merge(try step.optimizer.state().prefixed("optimizer.")) { $1 }
-    if let average = step.average { tensors.merge(try average.state().prefixed("ema.")) { $1 } }
     let metadata = [
       "format": "facet-checkpoint-1",
       "progress": try JSON.encode(progress),
@@ -216,9 +276,7 @@ public final class Trainer {
       guard saved.photos ?? training.count == training.count else {
         throw TrainingError("made with \(saved.photos ?? 0) training photos; there are \(training.count) now")
       }
-      try step.model.load(tensors.withPrefix("model."))
-      try step.optimizer.load(tensors.withPrefix("optimizer."))
-      try step.average?.load(tensors.withPrefix("ema."))
+      try step.load(tensors)
       progress = saved.progress
     } catch {
       throw TrainingError("\(lastCheckpoint.path): cannot resume: \(error)")

@@ -9,7 +9,7 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
   /// Training's SSIM looks at every n-th row and column of its map, at other ones each step; validation at all.
   public var ssimStride = 1
   public var augmentation = Augmentation()
-  /// Images in a step.
+  /// Images in a step, over all processes together.
   public var batchSize = 32
   /// Seed of the weights, the order of the photos and the noise.
   public var seed: UInt64 = 1
@@ -20,6 +20,9 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
   public var clipping = Adam.Clipping.none
   /// The decay of the averaged weights, which are the ones validated and shipped; `nil` for none.
   public var emaDecay: Double?
+  /// Whether several processes take batch norm's statistics over all their photos of a step, as one process with the
+  /// same batch does, or each over its own, which saves time.
+  public var synchronizesBatchNorm = false
   /// Convolutions in bfloat16, losses and statistics in float32.
   public var usesBFloat16 = false
   public var budget = Budget()
