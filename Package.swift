@@ -11,7 +11,11 @@ let package = Package(
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
     .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
+    .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
     .package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.5.0"),
   ],
   targets: [
@@ -42,9 +46,19 @@ let package = Package(
       resources: [
         .copy("Resources/default.facet"), .copy("Resources/astronaut.jpg"), .copy("Resources/frontal_faces.dat"),
       ]),
+    .target(
+      name: "FacetStudio",
+      dependencies: [
+        "Facet", "Photo", "Torch", .product(name: "HTTPTypes", package: "swift-http-types"),
+        .product(name: "Hummingbird", package: "hummingbird"), .product(name: "Logging", package: "swift-log"),
+        .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
+      ],
+      resources: [.copy("Page")]),
     .executableTarget(
       name: "FacetCLI",
-      dependencies: ["Facet", "Photo", "Torch", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+      dependencies: [
+        "Facet", "FacetStudio", "Photo", "Torch", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ]),
 
     // What tests of several targets share.
     .target(name: "TestProcesses", dependencies: ["Torch"], path: "Tests/Support"),
@@ -54,6 +68,7 @@ let package = Package(
     .testTarget(
       name: "FacetTests", dependencies: ["Facet", "Files", "Photo", "Torch", "TestProcesses"],
       resources: [.copy("Fixtures")]),
+    .testTarget(name: "FacetStudioTests", dependencies: ["FacetCLI", "FacetStudio", "Facet", "Photo", "Torch"]),
     // Runs the built program as a user does.
     .testTarget(name: "FacetCLITests", dependencies: ["FacetCLI", "Facet", "Photo", "Torch"]),
   ],

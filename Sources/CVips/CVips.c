@@ -467,12 +467,13 @@ static int assemble(CVPixels pixels, const CVMetadata *metadata, VipsObject *sco
 static int encode(VipsImage *image, CVCoding coding, void **bytes, size_t *count) {
   const char *format = coding.format;
   if (strcmp(format, "jpeg") == 0)
-    return vips_jpegsave_buffer(image, bytes, count, "Q", coding.quality, "optimize_coding", TRUE, "interlace",
+    return vips_jpegsave_buffer(image, bytes, count, "Q", coding.quality, "optimize_coding", !coding.quick, "interlace",
                                 coding.progressive, "subsample_mode",
                                 coding.subsampled ? VIPS_FOREIGN_SUBSAMPLE_ON : VIPS_FOREIGN_SUBSAMPLE_OFF, NULL);
   if (strcmp(format, "png") == 0) return vips_pngsave_buffer(image, bytes, count, NULL);
   if (strcmp(format, "webp") == 0)
-    return vips_webpsave_buffer(image, bytes, count, "Q", coding.quality, "lossless", coding.lossless, NULL);
+    return vips_webpsave_buffer(image, bytes, count, "Q", coding.quality, "lossless", coding.lossless, "effort",
+                                coding.quick ? 0 : 4, NULL);
   if (strcmp(format, "gif") == 0) return vips_gifsave_buffer(image, bytes, count, NULL);
   if (strcmp(format, "tiff") == 0)
     return vips_tiffsave_buffer(image, bytes, count, "compression", VIPS_FOREIGN_TIFF_COMPRESSION_DEFLATE, NULL);

@@ -3,7 +3,7 @@ import Facet
 import Foundation
 
 @main
-struct FacetCommand: ParsableCommand {
+struct FacetCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "facet",
     abstract: "Edit the attributes of a face in a photo, and train the model that does it.",
@@ -17,6 +17,6 @@ struct FacetCommand: ParsableCommand {
     subcommands: [
       EditCommand.self, InspectCommand.self, GridCommand.self, SpectrumCommand.self, MorphCommand.self,
       SampleCommand.self, ReconstructCommand.self, TrainCommand.self, AttributesCommand.self, EvaluateCommand.self,
-      InfoCommand.self, ImportCommand.self, ExportCommand.self,
+      ServeCommand.self, InfoCommand.self, ImportCommand.self, ExportCommand.self,
     ])
 }

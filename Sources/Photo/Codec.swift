@@ -149,7 +149,7 @@ struct Codec: ~Copyable {
       format.rawValue.withCString { format in
         let coding = CVCoding(
           format: format, quality: Int32(quality), lossless: coding.isLossless, progressive: coding.isProgressive,
-          subsampled: coding.isSubsampled)
+          subsampled: coding.isSubsampled, quick: coding.isQuick)
         return cv_encode(pixels, metadata?.pointer, coding, bytes, count, message)
       }
     }
@@ -163,7 +163,7 @@ struct Codec: ~Copyable {
     try withPixels(pixels, name: name) { pixels, bytes, count, message in
       format.rawValue.withCString { format in
         let coding = CVCoding(
-          format: format, quality: Int32(quality), lossless: false, progressive: false, subsampled: false)
+          format: format, quality: Int32(quality), lossless: false, progressive: false, subsampled: false, quick: false)
         return cv_encode_animation(
           pixels, metadata?.pointer, coding, Int32(milliseconds.count), milliseconds.map { Int32($0) }, Int32(loops),
           bytes, count, message)

@@ -9,6 +9,8 @@ struct Coding: Equatable, Sendable {
   var isSubsampled = false
   /// A WebP without loss.
   var isLossless = false
+  /// To be written in less time, into more bytes.
+  var isQuick = false
 }
 
 extension Coding {

@@ -52,6 +52,12 @@ public struct Photo: Sendable {
   /// for other formats.
   public var quality: Int? { coding.quality }
 
+  /// The bytes of memory that its pixels take, those of its file's own values included.
+  public var byteCount: Int {
+    // While they are the same, the picture and what it was decoded to share their memory.
+    picture.pixels.count + (alpha?.count ?? 0) + (source.map { $0.values.count + $0.decoded.pixels.count } ?? 0)
+  }
+
   /// Reads a file.
   /// - Throws: ``PhotoError``; a file with more than `pixelLimit` pixels is refused by its header.
   public init(contentsOf url: URL, pixelLimit: Int = defaultPixelLimit) throws(PhotoError) {
@@ -91,10 +97,11 @@ public struct Photo: Sendable {
   ///     that stays one keeps its chroma subsampling, any other has none.
   ///   - keepsLocation: whether the metadata goes on to tell where the photo was taken: GPS positions in EXIF and XMP,
   ///     places in XMP and IPTC. What a camera's maker hides in notes of its own is not known.
+  ///   - isQuick: whether a JPEG or WebP takes less time and more bytes, as suits one that is looked at once.
   public func encoded(
-    as format: Format? = nil, quality: Int? = nil, keepsLocation: Bool = false
+    as format: Format? = nil, quality: Int? = nil, keepsLocation: Bool = false, isQuick: Bool = false
   ) throws(PhotoError) -> Data {
-    try encoded(as: format ?? self.format, quality, keepsLocation, name: "photo")
+    try encoded(as: format ?? self.format, quality, keepsLocation, isQuick: isQuick, name: "photo")
   }
 
   /// Writes a file, whole or not at all, replacing what was there. Its ending says the format; without
@@ -112,13 +119,14 @@ public struct Photo: Sendable {
   }
 
   private func encoded(
-    as format: Format, _ quality: Int?, _ keepsLocation: Bool, name: String
+    as format: Format, _ quality: Int?, _ keepsLocation: Bool, isQuick: Bool = false, name: String
   ) throws(PhotoError) -> Data {
     let metadata = (metadata ?? Metadata(of: nil))?.written(
       as: format, keepsLocation: keepsLocation, source: digitalSource)
     var coding = format == self.format ? coding : Coding()
     // Who asks for a quality does not ask for none to be lost.
     if quality != nil { coding.isLossless = false }
+    coding.isQuick = isQuick
     return try Codec.encode(
       pixels(metadata, name: name), metadata: metadata, format: format,
       quality: quality ?? coding.quality ?? Self.defaultQuality, coding: coding, name: name)

@@ -75,6 +75,7 @@ typedef struct {
   bool lossless;       // WebP
   bool progressive;    // JPEG
   bool subsampled;     // JPEG: colour at half the resolution each way
+  bool quick;          // in less time, to more bytes
 } CVCoding;
 
 // Metadata may be null; *bytes is freed with cv_free.

@@ -88,23 +88,24 @@ extension Tensor {
     return try t.square() * (3 - 2 * t)
   }
 
-  /// Images under a Gaussian, as if the border went on.
+  /// Images under a Gaussian, as if the border went on: a product with a banded matrix for rows, one for columns.
   fileprivate func blurred(sigma: Double) throws -> Tensor {
-    let line = gaussian(sigma: sigma)
-    let radius = line.count / 2
-    let values: [Float] = line.flatMap { (a: Float) -> [Float] in line.map { (b: Float) -> Float in a * b } }
-    let kernel = try Tensor(values, shape: [1, 1, line.count, line.count]).to(device)
-    let reached = try Tensor.ones([1, 1, size(2), size(3)], device: device).conv2d(kernel, padding: radius)
-    let weight = try kernel.expand([size(1), 1, line.count, line.count])
-    return try conv2d(weight, padding: radius, groups: size(1)) / reached
+    func matrix(_ size: Int) throws -> Tensor {
+      try Tensor(bandedGaussian(size, sigma: sigma), shape: [size, size]).to(device)
+    }
+    return try matrix(size(2)).matmul(contiguous().matmul(matrix(size(3)).transpose(0, 1)))
   }
 }
 
-/// The bell out to three standard deviations, 1 in its middle.
-private func gaussian(sigma: Double) -> [Float] {
+/// Row-major size × size: each row a bell around its own place, out to three standard deviations, with the sum 1.
+private func bandedGaussian(_ size: Int, sigma: Double) -> [Float] {
   let radius = Int((3 * sigma).rounded(.up))
-  return (-radius...radius).map { place in
-    let distance = Double(place) / sigma
-    return Float(exp(-distance * distance / 2))
+  let bell = (0...radius).map { exp(-Double($0 * $0) / (2 * sigma * sigma)) }
+  var matrix = [Float](repeating: 0, count: size * size)
+  for row in 0..<size {
+    let columns = max(0, row - radius)...min(size - 1, row + radius)
+    let sum = columns.reduce(0) { $0 + bell[abs($1 - row)] }
+    for column in columns { matrix[row * size + column] = Float(bell[abs(column - row)] / sum) }
   }
+  return matrix
 }

@@ -12,10 +12,42 @@ public struct EncodedFace: Sendable {
   public let reconstruction: Reconstruction
 }
 
+/// A face and the edits that it gets; several of them are edited as one batch.
+public struct FaceEdit: Sendable {
+  public var face: EncodedFace
+  public var edits: [AttributeEdit]
+  public var options: EditOptions
+
+  public init(_ face: EncodedFace, _ edits: [AttributeEdit], options: EditOptions = .init()) {
+    (self.face, self.edits, self.options) = (face, edits, options)
+  }
+}
+
+/// What edits do to a face, found at the model's size: it can be laid over the photo, or a copy of it at another size.
+public struct FaceChange: Sendable {
+  public let alignment: FaceAlignment
+  /// As ``Composition/change(from:to:)`` gives it: N × N × 4.
+  public let patch: FloatPicture
+
+  /// Changes the picture that the face was found in, or a copy of it.
+  /// - Parameters:
+  ///   - picture: the picture; pixels outside the face's crop keep their bits.
+  ///   - place: from the picture that the face was found in to this one.
+  public func apply(to picture: inout Picture, at place: Similarity = .identity) {
+    alignment.moved(by: place).change(&picture, by: patch)
+  }
+
+  /// Changes a crop of the face, of any size.
+  public func apply(toCrop crop: inout Picture) { alignment.change(crop: &crop, by: patch) }
+}
+
 /// Edits faces in photos: found, aligned, encoded, moved in latent space, decoded and composed back.
 ///
 /// One editor serves one task at a time; the model in it is shared state.
 public final class FaceEditor {
+  /// A portrait in the public domain (NASA) to try edits on.
+  public static let samplePhotoURL = Bundle.module.url(forResource: "astronaut", withExtension: "jpg")!
+
   public let bundle: ModelBundle
   public let directions: AttributeDirections
   private let detector: FaceDetector
@@ -80,6 +112,21 @@ public final class FaceEditor {
     return try alignments(in: picture, choice, isAligned: isAligned).map { try encode(picture, alignment: $0) }
   }
 
+  /// Encodes faces that were found and cut out elsewhere, as one batch.
+  /// - Parameter crops: where each face is, and the face cut out at the model's size.
+  public func encode(_ crops: [(alignment: FaceAlignment, picture: Picture)]) throws -> [EncodedFace] {
+    if crops.isEmpty { return [] }
+    return try withoutGradients {
+      let latents = try bundle.model.encode(Tensor.cat(crops.map { try Tensor($0.picture) }, dim: 0)).mean
+      let decoded = try bundle.model.decode(latents)
+      return try crops.enumerated().map { index, crop in
+        EncodedFace(
+          alignment: crop.alignment, crop: crop.picture, latent: try latents.narrow(0, index..<index + 1),
+          reconstruction: try decoded[index])
+      }
+    }
+  }
+
   private func alignments(in picture: Picture, _ choice: FaceChoice, isAligned: Bool) throws -> [FaceAlignment] {
     let view = bundle.configuration.view
     if isAligned { return [FaceAlignment(aligned: picture, view: view)] }
@@ -99,13 +146,7 @@ public final class FaceEditor {
   }
 
   private func encode(_ picture: Picture, alignment: FaceAlignment) throws -> EncodedFace {
-    let size = bundle.configuration.imageSize
-    let crop = alignment.crop(picture, size: size)
-    return try withoutGradients {
-      let latent = try bundle.model.encode(Tensor(crop)).mean
-      return EncodedFace(
-        alignment: alignment, crop: crop, latent: latent, reconstruction: try bundle.model.decode(latent))
-    }
+    try encode([(alignment, alignment.crop(picture, size: bundle.configuration.imageSize))])[0]
   }
 
   /// The picture with an encoded face of it edited.
@@ -118,11 +159,35 @@ public final class FaceEditor {
   public func apply(
     _ edits: [AttributeEdit], to face: EncodedFace, in picture: Picture, options: EditOptions = .init()
   ) throws -> Picture {
-    let after = try decode(face, edits, options: options)
-    let change = try withoutGradients { try options.composition.change(from: face.reconstruction, to: after) }
     var result = picture
-    try face.alignment.change(&result, by: FloatPicture(change))
+    try changes([FaceEdit(face, edits, options: options)])[0].apply(to: &result)
     return result
+  }
+
+  /// What edits do to faces, of one photo or of several, decoded and composed as one batch.
+  /// - Parameter work: faces and their edits; how they are composed may differ.
+  /// - Returns: one change for each of `work`, in its order.
+  /// - Throws: ``AttributeError``.
+  public func changes(_ work: [FaceEdit]) throws -> [FaceChange] {
+    if work.isEmpty { return [] }
+    return try withoutGradients {
+      let latents = try work.map { try latent(of: $0.face, $0.edits, $0.options) }
+      let after = try bundle.model.decode(Tensor.cat(latents, dim: 0))
+      let patches = try patches(work, after)
+      return zip(work, patches).map { FaceChange(alignment: $0.face.alignment, patch: $1) }
+    }
+  }
+
+  private func patches(_ work: [FaceEdit], _ after: Reconstruction) throws -> [FloatPicture] {
+    let composition = work[0].options.composition
+    guard work.allSatisfy({ $0.options.composition == composition }) else {
+      return try work.enumerated().map { index, edit in
+        let change = try edit.options.composition.change(from: edit.face.reconstruction, to: after[index])
+        return try FloatPicture(change)
+      }
+    }
+    let change = try composition.change(from: Reconstruction(work.map(\.face.reconstruction)), to: after)
+    return try work.indices.map { try FloatPicture(change.narrow(0, $0..<$0 + 1)) }
   }
 
   /// What decodes from a face's code after the edits.
@@ -134,14 +199,54 @@ public final class FaceEditor {
   public func decode(
     _ face: EncodedFace, _ edits: [AttributeEdit], options: EditOptions = .init()
   ) throws -> Reconstruction {
+    try withoutGradients { try bundle.model.decode(latent(of: face, edits, options)) }
+  }
+
+  /// What the encoder sees in a face after edits.
+  /// - Parameters:
+  ///   - face: from ``faces(in:_:isAligned:)``.
+  ///   - edits: attributes and how far each is changed; none for the face as it is.
+  ///   - options: how.
+  /// - Returns: the probability of each of ``AttributeDirections/names``, in their order.
+  /// - Throws: ``AttributeError``.
+  public func probabilities(
+    in face: EncodedFace, after edits: [AttributeEdit] = [], options: EditOptions = .init()
+  ) throws -> [Double] {
+    try withoutGradients {
+      if edits.isEmpty { return try directions.probes.probabilities(of: face.latent) }
+      let after = try decode(face, edits, options: options)
+      let edited = try options.composition.composed(over: Tensor(face.crop), from: face.reconstruction, to: after)
+      return try directions.probes.probabilities(of: bundle.model.encode(edited).mean)
+    }
+  }
+
+  /// The strengths that edits come to on a face, in their order: those of edits to a probability are searched.
+  /// - Parameters:
+  ///   - edits: attributes and how far each is changed.
+  ///   - face: from ``faces(in:_:isAligned:)``.
+  ///   - options: how.
+  /// - Throws: ``AttributeError``.
+  public func strengths(
+    of edits: [AttributeEdit], on face: EncodedFace, options: EditOptions = .init()
+  ) throws -> [Double] {
     try withoutGradients {
       var latent = face.latent
-      for edit in edits {
+      return try edits.map { edit in
         let strength = try strength(of: edit, on: face, at: latent, options)
         latent = try latent + step(edit.attribute, strength, options)
+        return strength
       }
-      return try bundle.model.decode(latent)
     }
+  }
+
+  /// A face's code after the edits.
+  private func latent(of face: EncodedFace, _ edits: [AttributeEdit], _ options: EditOptions) throws -> Tensor {
+    var latent = face.latent
+    for edit in edits {
+      let strength = try strength(of: edit, on: face, at: latent, options)
+      latent = try latent + step(edit.attribute, strength, options)
+    }
+    return latent
   }
 
   private func step(_ attribute: String, _ strength: Double, _ options: EditOptions) throws -> Tensor {
@@ -196,6 +301,21 @@ extension Tensor {
       try Tensor(copying: $0, dtype: .uint8, shape: [1, picture.height, picture.width, picture.channels])
     }
     self = try bytes.permute([0, 3, 1, 2]).to(.float32) / 255
+  }
+}
+
+extension Reconstruction {
+  /// One of a batch.
+  subscript(index: Int) -> Reconstruction {
+    get throws {
+      Reconstruction(
+        image: try image.narrow(0, index..<index + 1), maskLogits: try maskLogits.narrow(0, index..<index + 1))
+    }
+  }
+
+  /// Several as a batch.
+  init(_ parts: [Reconstruction]) throws {
+    self.init(image: try .cat(parts.map(\.image), dim: 0), maskLogits: try .cat(parts.map(\.maskLogits), dim: 0))
   }
 }
 

@@ -109,24 +109,53 @@ extension FaceEditor {
     precondition(frames >= 2, "a morph has two ends")
     let ends = [first, last].map { photo, face in
       let crop = face.alignment.crop(photo.picture, size: side)
-      return (face: face, crop: photo.isGrey ? crop.desaturated() : crop)
+      return photo.isGrey ? crop.desaturated() : crop
     }
-    let scale = Similarity(scale: Double(side) / Double(bundle.configuration.imageSize))
+    return try (0..<frames).map { number in
+      let step = try morph(from: first.face, to: last.face, at: [Double(number) / Double(frames - 1)])[0]
+      return step.frame(between: ends[0], ends[1])
+    }
+  }
+
+  /// What makes one face into another, at places on the way, decoded as one batch.
+  /// - Parameters:
+  ///   - first: the face to begin with.
+  ///   - last: the face to end with.
+  ///   - places: 0 … 1, from the first face to the last.
+  public func morph(from first: EncodedFace, to last: EncodedFace, at places: [Double]) throws -> [MorphStep] {
+    if places.isEmpty { return [] }
     return try withoutGradients {
-      try (0..<frames).map { number in
-        let t = Double(number) / Double(frames - 1)
-        let eased = t * t * (3 - 2 * t)
-        let latent = try ends[0].face.latent * (1 - eased) + ends[1].face.latent * eased
-        let between = try bundle.model.decode(latent)
-        let parts = try ends.map { end in
-          var part = end.crop
-          let change = try Composition.carried(from: end.face.reconstruction, to: between)
-          part.change(by: try FloatPicture(change), place: scale)
-          return part
+      let eased = places.map { $0 * $0 * (3 - 2 * $0) }
+      let latents = try eased.map { try first.latent * (1 - $0) + last.latent * $0 }
+      let between = try bundle.model.decode(Tensor.cat(latents, dim: 0))
+      return try eased.enumerated().map { index, amount in
+        let patches = try [first, last].map {
+          try FloatPicture(Composition.carried(from: $0.reconstruction, to: between[index]))
         }
-        return parts[0].mixed(with: parts[1], amount: eased)
+        return MorphStep(patches: patches, amount: amount)
       }
     }
+  }
+}
+
+/// A place on the way from one face to another.
+public struct MorphStep: Sendable {
+  /// What it does to each end's crop.
+  let patches: [FloatPicture]
+  /// How much of the last face there is, 0 … 1.
+  let amount: Double
+
+  /// The picture of it.
+  /// - Parameters:
+  ///   - first: the crop of the face to begin with, square.
+  ///   - last: the crop of the face to end with, of the same size.
+  public func frame(between first: Picture, _ last: Picture) -> Picture {
+    let parts = zip([first, last], patches).map { crop, patch in
+      var part = crop
+      part.change(by: patch, place: Similarity(scale: Double(crop.width) / Double(patch.width)))
+      return part
+    }
+    return parts[0].mixed(with: parts[1], amount: amount)
   }
 }
 

@@ -81,6 +81,12 @@ public struct FaceAlignment: Equatable, Sendable {
     Affine(toUnit).scaled(x: Double(size), y: Double(size) / height)
   }
 
+  /// Where the same face lies in a copy of the photo that was moved or scaled.
+  /// - Parameter place: from the photo to the copy.
+  public func moved(by place: Similarity) -> FaceAlignment {
+    FaceAlignment(toUnit: place.inverse.then(toUnit), height: height, feather: feather)
+  }
+
   /// The side of the crop in the photo's pixels; its width where it is not square there.
   public var side: Double { 1 / toUnit.scale }
 
@@ -98,6 +104,11 @@ public struct FaceAlignment: Equatable, Sendable {
   ///   - patch: N × N × 4, the offset of three colours in sRGB units and the slope.
   public func change(_ picture: inout Picture, by patch: FloatPicture) {
     picture.change(by: feathered(patch), place: transform(size: patch.width).inverse)
+  }
+
+  /// Changes a crop of the face as the photo is changed.
+  func change(crop: inout Picture, by patch: FloatPicture) {
+    crop.change(by: feathered(patch), place: Similarity(scale: Double(crop.width) / Double(patch.width)))
   }
 
   /// The patch times a window that rises from 0 at the border to 1.

@@ -1,0 +1,249 @@
+import Facet
+import Foundation
+import NIOPosix
+import Photo
+
+/// All that is done with photos: decoding and detection on threads for what takes long, previews on others, the model
+/// on its own.
+final class Workshop: Sendable {
+  let directions: AttributeDirections
+  let queue: BatchingQueue
+  private let configuration: ModelConfiguration
+  private let detector: FaceDetector
+  private let limits: StudioLimits
+  private let quick: NIOThreadPool
+  private let slow: NIOThreadPool
+
+  /// Loads the model.
+  init(_ configuration: StudioConfiguration, metrics: Metrics) throws {
+    let detector = FaceDetector()
+    let editor = try FaceEditor(ModelBundle(contentsOf: configuration.bundle), detector: detector)
+    self.detector = detector
+    directions = editor.directions
+    self.configuration = editor.bundle.configuration
+    limits = configuration.limits
+    queue = BatchingQueue(
+      Model(editor, threads: configuration.threads), limit: configuration.limits.batch, metrics: metrics)
+    quick = NIOThreadPool(numberOfThreads: max(1, configuration.threads))
+    slow = NIOThreadPool(numberOfThreads: max(1, configuration.threads / 2))
+    quick.start()
+    slow.start()
+  }
+
+  deinit {
+    quick.shutdownGracefully { _ in }
+    slow.shutdownGracefully { _ in }
+  }
+
+  // MARK: Photos
+
+  /// Decodes a file and encodes its faces.
+  func open(_ bytes: Data) async throws -> PhotoSession {
+    let photo: Photo
+    do {
+      photo = try await slow.runIfActive { [limits] in try Photo(data: bytes, pixelLimit: limits.photoPixels) }
+    } catch let error as PhotoError {
+      throw Problem(error)
+    }
+    return try await session(.upload, photo)
+  }
+
+  /// The portrait that comes with Facet.
+  func sample() async throws -> PhotoSession {
+    let (photo, face) = try await slow.runIfActive { [detector, configuration] in
+      let photo = try Photo(contentsOf: FaceEditor.samplePhotoURL)
+      // It has one face, easy to see.
+      return (photo, try detector.largestFace(in: photo.picture).flatMap { FaceAlignment($0, view: configuration.view) })
+    }
+    return try await session(.sample, photo, face.map { [$0] })
+  }
+
+  /// A face that nobody has.
+  func random(seed: UInt64) async throws -> PhotoSession {
+    let drawn = try await queue.run { try $0.sample(count: 1, seed: seed)[0] }
+    let side = Self.randomSide
+    let photo = try await slow.runIfActive {
+      var photo = Photo(drawn.resized(to: (side, side)), format: .png)
+      photo.digitalSource = .trainedModel
+      return photo
+    }
+    return try await session(.random, seed: seed, photo, [FaceAlignment(aligned: photo.picture, view: configuration.view)])
+  }
+
+  private static let randomSide = 512
+
+  private func session(
+    _ kind: PhotoSession.Kind, seed: UInt64? = nil, _ photo: Photo, _ alignments: [FaceAlignment]? = nil
+  ) async throws -> PhotoSession {
+    let crops = try await slow.runIfActive { [detector, limits, configuration] in
+      let found = try alignments
+        ?? detector.faces(in: photo.picture).compactMap { FaceAlignment($0, view: configuration.view) }
+      return found.prefix(limits.faces).map { ($0, $0.crop(photo.picture, size: configuration.imageSize)) }
+    }
+    if crops.isEmpty { throw Problem.noFace }
+    let (faces, probabilities) = try await queue.run { editor in
+      let faces = try editor.encode(crops)
+      return (faces, try faces.map { try editor.probabilities(in: $0) })
+    }
+    guard probabilities.joined().allSatisfy(\.isFinite) else { throw Problem.noFace }
+    return PhotoSession(kind, seed: seed, photo, faces, probabilities: probabilities)
+  }
+
+  // MARK: Edits
+
+  /// The edits of each face that has some, with strengths where probabilities were asked for.
+  func resolve(_ edits: [Edit], keeping kept: [String], in session: PhotoSession) async throws -> [FaceEdit] {
+    var options = EditOptions()
+    options.kept = kept
+    do {
+      for edit in edits { _ = try directions.step(edit.attribute, strength: 0, keeping: kept) }
+      for name in kept { _ = try directions.index(of: name) }
+    } catch let error as AttributeError {
+      throw Problem(error)
+    }
+    var result: [FaceEdit] = []
+    for index in Set(edits.map(\.face)).sorted() {
+      guard session.faces.indices.contains(index) else { throw Problem.noSuchFace(index, of: session.faces.count) }
+      let own = edits.filter { $0.face == index }
+      var wanted = FaceEdit(session.faces[index], own.map(\.edit), options: options)
+      if own.contains(where: { $0.probability != nil }) {
+        let asked = wanted
+        let strengths = try await queue.run {
+          try $0.strengths(of: asked.edits, on: asked.face, options: asked.options)
+        }
+        wanted.edits = zip(own, strengths).map { AttributeEdit($0.attribute, strength: $1) }
+      }
+      // What changes nothing needs no decoding.
+      if wanted.edits.contains(where: { $0.amount != .strength(0) }) { result.append(wanted) }
+    }
+    return result
+  }
+
+  /// The edited photo as a view shows it.
+  func preview(
+    _ session: PhotoSession, _ edits: [FaceEdit], _ view: PhotoSession.View, as format: PreviewFormat,
+    at place: StreamPlace? = nil
+  ) async throws -> (bytes: Data, timing: Timing) {
+    let made = try await queue.changes(edits, at: place)
+    return try await quick.runIfActive {
+      let start = ContinuousClock.now
+      let copy = session.copy(for: view)
+      var picture = copy.picture
+      for change in made.changes { change.apply(to: &picture, at: copy.place) }
+      if session.photo.isGrey { picture = picture.desaturated() }
+      let laid = ContinuousClock.now
+      let bytes = try format.encode(picture, source: session.digitalSource(isEdited: !edits.isEmpty))
+      return (bytes, Timing(made, lay: laid - start, encode: .now - laid))
+    }
+  }
+
+  /// The edited photo as a file.
+  func render(
+    _ session: PhotoSession, _ edits: [FaceEdit], as format: Photo.Format?, quality: Int?, keepsLocation: Bool
+  ) async throws -> (bytes: Data, timing: Timing) {
+    let made = try await queue.changes(edits)
+    return try await slow.runIfActive {
+      let start = ContinuousClock.now
+      var photo = session.photo
+      for change in made.changes { change.apply(to: &photo.picture) }
+      if photo.isGrey && !edits.isEmpty { photo.picture = photo.picture.desaturated() }
+      photo.digitalSource = session.digitalSource(isEdited: !edits.isEmpty) ?? photo.digitalSource
+      let laid = ContinuousClock.now
+      let bytes = try photo.encoded(as: format, quality: quality, keepsLocation: keepsLocation)
+      return (bytes, Timing(made, lay: laid - start, encode: .now - laid))
+    }
+  }
+
+  /// A face under each of some sets of edits, side by side.
+  func strip(
+    _ session: PhotoSession, _ tiles: [FaceEdit], side: Int, as format: PreviewFormat
+  ) async throws -> (bytes: Data, timing: Timing) {
+    let made = try await queue.changes(tiles)
+    return try await quick.runIfActive {
+      let start = ContinuousClock.now
+      let alignment = tiles[0].face.alignment
+      let crop = alignment.crop(session.photo.picture, size: side)
+      var strip = Picture(width: side * tiles.count, height: side, filledWith: 0)
+      for (index, change) in made.changes.enumerated() {
+        var tile = crop
+        change.apply(toCrop: &tile)
+        if session.photo.isGrey { tile = tile.desaturated() }
+        strip.paste(tile, x: index * side, y: 0)
+      }
+      let laid = ContinuousClock.now
+      let bytes = try format.encode(strip, source: session.digitalSource(isEdited: true))
+      return (bytes, Timing(made, lay: laid - start, encode: .now - laid))
+    }
+  }
+
+  /// What the model sees in a face after edits, one probability a label.
+  func probabilities(_ edit: FaceEdit) async throws -> [Double] {
+    try await queue.run { try $0.probabilities(in: edit.face, after: edit.edits, options: edit.options) }
+  }
+
+  /// One face becoming another.
+  func morph(
+    from first: (session: PhotoSession, face: Int), to last: (session: PhotoSession, face: Int), _ request: MorphRequest
+  ) async throws -> (bytes: Data, timing: Timing) {
+    let start = ContinuousClock.now
+    let ends = [first, last].map { (photo: $0.session.photo, face: $0.session.faces[$0.face]) }
+    let crops = try await slow.runIfActive {
+      ends.map { photo, face in
+        let crop = face.alignment.crop(photo.picture, size: request.size)
+        return photo.isGrey ? crop.desaturated() : crop
+      }
+    }
+    var frames: [Picture] = []
+    // A few at a time, for sliders not to wait.
+    for begin in stride(from: 0, to: request.frames, by: 4) {
+      let places = (begin..<min(request.frames, begin + 4)).map { Double($0) / Double(request.frames - 1) }
+      let steps = try await queue.run { try $0.morph(from: ends[0].face, to: ends[1].face, at: places) }
+      frames += try await slow.runIfActive { steps.map { $0.frame(between: crops[0], crops[1]) } }
+    }
+    if request.thereAndBack { frames += frames.dropFirst().dropLast().reversed() }
+    let made = frames
+    let isRandom = first.session.kind == .random && last.session.kind == .random
+    let laid = ContinuousClock.now
+    let bytes = try await slow.runIfActive {
+      var animation = Animation(made, milliseconds: request.milliseconds)
+      animation.digitalSource = isRandom ? .trainedModel : .compositeWithTrainedModel
+      return try animation.encoded(as: request.format)
+    }
+    return (bytes, Timing(wait: .zero, model: laid - start, lay: .zero, encode: .now - laid))
+  }
+}
+
+extension PhotoSession {
+  /// What a picture made from it says of its origin; `nil` for the photo as it came.
+  func digitalSource(isEdited: Bool) -> DigitalSource? {
+    kind == .random ? .trainedModel : isEdited ? .compositeWithTrainedModel : nil
+  }
+}
+
+extension PreviewFormat {
+  func encode(_ picture: Picture, source: DigitalSource?) throws -> Data {
+    var photo = Photo(picture, format: self == .jpeg ? .jpeg : .webp)
+    photo.digitalSource = source
+    return try photo.encoded(quality: self == .jpeg ? 88 : 82, isQuick: true)
+  }
+}
+
+/// How long the parts of an answer took.
+struct Timing: Sendable {
+  var wait: Duration
+  var model: Duration
+  var lay: Duration
+  var encode: Duration
+
+  init(wait: Duration, model: Duration, lay: Duration, encode: Duration) {
+    (self.wait, self.model, self.lay, self.encode) = (wait, model, lay, encode)
+  }
+
+  init(_ changes: BatchingQueue.Changes, lay: Duration, encode: Duration) {
+    self.init(wait: changes.waited, model: changes.worked, lay: lay, encode: encode)
+  }
+
+  var parts: [(name: String, time: Duration)] {
+    [("wait", wait), ("model", model), ("lay", lay), ("encode", encode)]
+  }
+}

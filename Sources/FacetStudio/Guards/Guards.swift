@@ -1,0 +1,207 @@
+import Foundation
+import HTTPTypes
+import Hummingbird
+import NIOCore
+
+// What each request passes through before it is answered, the outermost first.
+
+/// Counts and times answers, turns faults into problems, and gives every answer the headers that keep browsers strict.
+struct Frame<Context: RequestContext>: RouterMiddleware {
+  let metrics: Metrics
+
+  func handle(
+    _ request: Request, context: Context, next: (Request, Context) async throws -> Response
+  ) async throws -> Response {
+    let start = ContinuousClock.now
+    var response: Response
+    do {
+      response = try await next(request, context)
+    } catch {
+      let problem = Problem(of: error)
+      if problem == .internalFault {
+        context.logger.error("\(request.method) \(context.endpointPath ?? ""): \(error)")
+      }
+      metrics.count("facet_refused_total", "problem=\"\(problem.name)\"")
+      response = problem.response
+      if request.method == .head { response = response.createHeadResponse() }
+    }
+    for (name, value) in Self.headers where response.headers[name] == nil { response.headers[name] = value }
+    // Routes only: what is asked for otherwise could be anything.
+    let route = context.endpointPath ?? "none"
+    let method = Self.methods.contains(request.method) ? request.method.rawValue : "other"
+    metrics.count(
+      "facet_requests_total", "route=\"\(route)\",method=\"\(method)\",status=\"\(response.status.code)\"")
+    metrics.observe("facet_request_seconds", (ContinuousClock.now - start).seconds, "route=\"\(route)\"")
+    return response
+  }
+
+  private static var methods: [HTTPRequest.Method] { [.get, .head, .post, .put, .delete, .patch, .options] }
+
+  private static var headers: [(HTTPField.Name, String)] {
+    [
+      (
+        .contentSecurityPolicy,
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
+          + "font-src 'self'; media-src 'self' blob:; manifest-src 'self'; base-uri 'none'; form-action 'none'; "
+          + "frame-ancestors 'none'"
+      ),
+      (.xContentTypeOptions, "nosniff"),
+      (HTTPField.Name("Referrer-Policy")!, "no-referrer"),
+      (HTTPField.Name("Cross-Origin-Opener-Policy")!, "same-origin"),
+      (HTTPField.Name("Cross-Origin-Resource-Policy")!, "same-origin"),
+      (HTTPField.Name("Permissions-Policy")!, "camera=(self), geolocation=(), microphone=()"),
+    ]
+  }
+}
+
+/// Refuses names that another site could have made point here (DNS rebinding), and requests that a browser says come
+/// from another site's page.
+struct SiteGuard<Context: RequestContext>: RouterMiddleware {
+  let hosts: Set<String>
+  let allowedOrigin: String?
+
+  init(hosts: [String], allowedOrigin: String?) {
+    self.hosts = Set((hosts + ["localhost"]).map { $0.lowercased() })
+    self.allowedOrigin = allowedOrigin
+  }
+
+  func handle(
+    _ request: Request, context: Context, next: (Request, Context) async throws -> Response
+  ) async throws -> Response {
+    guard let authority = request.head.authority, isOwn(Self.host(of: authority)) else { throw Problem.foreignHost }
+    let isReading = request.method == .get || request.method == .head
+    let origin = request.headers[.origin]
+    if origin != nil && origin == allowedOrigin {
+      return try await answer(request, context, next, to: origin!)
+    }
+    if !isReading {
+      if let site = request.headers[HTTPField.Name("Sec-Fetch-Site")!], site != "same-origin", site != "none" {
+        throw Problem.foreignOrigin
+      }
+      if let origin, origin.lowercased() != "http://\(authority.lowercased())",
+        origin.lowercased() != "https://\(authority.lowercased())"
+      {
+        throw Problem.foreignOrigin
+      }
+    }
+    return try await next(request, context)
+  }
+
+  /// An answer that the allowed origin's pages may read.
+  private func answer(
+    _ request: Request, _ context: Context, _ next: (Request, Context) async throws -> Response, to origin: String
+  ) async throws -> Response {
+    var response: Response
+    if request.method == .options && request.headers[.accessControlRequestMethod] != nil {
+      response = Response(
+        status: .noContent,
+        headers: [
+          .accessControlAllowMethods: "GET, POST, DELETE", .accessControlAllowHeaders: "Authorization, Content-Type",
+          .accessControlMaxAge: "600",
+        ])
+    } else {
+      do { response = try await next(request, context) } catch { response = Problem(of: error).response }
+    }
+    response.headers[.accessControlAllowOrigin] = origin
+    response.headers[.accessControlExposeHeaders] = "Content-Disposition, Facet-Strengths, Retry-After, Server-Timing"
+    response.headers[HTTPField.Name("Cross-Origin-Resource-Policy")!] = "cross-origin"
+    response.headers[.vary] = "Origin"
+    return response
+  }
+
+  /// A name that was given, or an address of digits.
+  private func isOwn(_ host: String) -> Bool {
+    if hosts.contains(host) || host.hasPrefix("[") { return true }
+    let parts = host.split(separator: ".", omittingEmptySubsequences: false)
+    return parts.count == 4 && parts.allSatisfy { UInt8($0) != nil }
+  }
+
+  /// The host without its port.
+  private static func host(of authority: String) -> String {
+    if authority.hasPrefix("["), let end = authority.firstIndex(of: "]") {
+      return String(authority[...end])
+    }
+    return (authority.split(separator: ":", maxSplits: 1).first.map(String.init) ?? "").lowercased()
+  }
+}
+
+/// Asks for the token below `/api` and for the metrics.
+struct TokenGuard<Context: RequestContext>: RouterMiddleware {
+  let token: String
+
+  func handle(
+    _ request: Request, context: Context, next: (Request, Context) async throws -> Response
+  ) async throws -> Response {
+    let path = request.uri.path
+    if path.hasPrefix("/api") || path.hasPrefix("/metrics") {
+      guard let shown = request.headers[.authorization], Self.areEqual(shown, "Bearer \(token)") else {
+        throw Problem.unauthorized
+      }
+    }
+    return try await next(request, context)
+  }
+
+  /// Takes the same time wherever they differ.
+  private static func areEqual(_ a: String, _ b: String) -> Bool {
+    let (a, b) = (Array(a.utf8), Array(b.utf8))
+    guard a.count == b.count else { return false }
+    return zip(a, b).reduce(0) { $0 | ($1.0 ^ $1.1) } == 0
+  }
+}
+
+/// Gives up requests that take too long, slow bodies included.
+struct Deadline<Context: RequestContext>: RouterMiddleware {
+  let time: Duration
+
+  func handle(
+    _ request: Request, context: Context, next: (Request, Context) async throws -> Response
+  ) async throws -> Response {
+    try await withoutActuallyEscaping(next) { next in
+      nonisolated(unsafe) let next = next
+      return try await withThrowingTaskGroup(of: Response.self) { group in
+        group.addTask { try await next(request, context) }
+        group.addTask {
+          try await Task.sleep(for: time)
+          throw Problem.timedOut
+        }
+        defer { group.cancelAll() }
+        return try await group.next()!
+      }
+    }
+  }
+}
+
+/// Lets only plain paths reach the files of the page, and whole files only.
+struct PlainPaths<Context: RequestContext>: RouterMiddleware {
+  func handle(
+    _ request: Request, context: Context, next: (Request, Context) async throws -> Response
+  ) async throws -> Response {
+    let isPlain = request.uri.path.utf8.allSatisfy { byte in
+      switch byte {
+      case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+        UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "/"), UInt8(ascii: "."), UInt8(ascii: "-"),
+        UInt8(ascii: "_"):
+        true
+      default: false
+      }
+    }
+    guard isPlain, !request.uri.path.contains("/.") else { throw Problem.notFound }
+    var head = request.head
+    head.headerFields[.range] = nil
+    return try await next(Request(head: head, body: request.body), context)
+  }
+}
+
+/// Closes connections on which nothing has come or gone for a while: a client that does not read its answer would
+/// otherwise hold one for ever.
+final class CloseWhenIdle: ChannelInboundHandler, RemovableChannelHandler, Sendable {
+  typealias InboundIn = Any
+
+  func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+    if event is IdleStateHandler.IdleStateEvent {
+      context.close(promise: nil)
+    } else {
+      context.fireUserInboundEventTriggered(event)
+    }
+  }
+}

@@ -1,0 +1,49 @@
+// Whether the server is there, and whether it still knows the photo.
+
+import * as api from "./api.js";
+
+const heartbeat = 10_000;
+
+/** Events: "lost", "back". */
+export class Connection extends EventTarget {
+  #lost = false;
+  #timer;
+
+  constructor() {
+    super();
+    this.#beatLater(heartbeat);
+    document.addEventListener("visibilitychange", () => { if (!document.hidden) this.#beatLater(0); });
+  }
+
+  get lost() { return this.#lost; }
+
+  /** Says that a request found no server. */
+  lose() {
+    if (this.#lost) return;
+    this.#lost = true;
+    this.dispatchEvent(new Event("lost"));
+    this.#beatLater(1000);
+  }
+
+  /** Asks at once. */
+  check() { this.#beatLater(0); }
+
+  #beatLater(milliseconds) {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#beat(), milliseconds);
+  }
+
+  async #beat() {
+    if (document.hidden && !this.#lost) return;
+    try {
+      await api.health();
+      if (this.#lost) {
+        this.#lost = false;
+        this.dispatchEvent(new Event("back"));
+      }
+    } catch {
+      this.lose();
+    }
+    this.#beatLater(this.#lost ? 1500 : heartbeat);
+  }
+}

@@ -1,0 +1,275 @@
+import Facet
+import Foundation
+import HTTPTypes
+import Hummingbird
+import Photo
+
+/// The API: each handler reads a request, has the workshop do it, and answers.
+struct Routes: Sendable {
+  let configuration: StudioConfiguration
+  let workshop: Workshop
+  let store: PhotoStore
+  let admission: Admission
+  let metrics: Metrics
+
+  typealias Handler = @Sendable (Request, BasicRequestContext) async throws -> Response
+
+  func add(to router: Router<BasicRequestContext>) {
+    let table: [(path: String, method: HTTPRequest.Method, handler: Handler)] = [
+      ("health", .get, { _, _ in .json(HealthAnswer()) }),
+      ("metrics", .get, { _, _ in await metricsText() }),
+      ("api/attributes", .get, { _, _ in .json(AttributesAnswer(workshop.directions, configuration.limits)) }),
+      ("api/photos", .post, addPhoto),
+      ("api/photos/sample", .post, { request, _ in
+        try await admission.admit(.heavy) { try await keep(try await workshop.sample()) }
+      }),
+      ("api/photos/random", .post, addRandom),
+      ("api/photos/:id", .get, { _, context in answer(try await session(context)) }),
+      ("api/photos/:id", .delete, { _, context in
+        try await store.remove(id(context))
+        return Response(status: .noContent)
+      }),
+      ("api/photos/:id/picture", .get, picture),
+      ("api/photos/:id/preview", .post, preview),
+      ("api/photos/:id/render", .post, render),
+      ("api/photos/:id/spectrum", .post, spectrum),
+      ("api/photos/:id/inspect", .post, inspect),
+      ("api/morph", .post, morph),
+    ]
+    for (path, routes) in Dictionary(grouping: table, by: \.path) {
+      for route in routes {
+        router.on(RouterPath(path), method: route.method) { request, context in
+          try await route.handler(request, context)
+        }
+      }
+      // Other methods are told which ones there are.
+      let known = routes.map(\.method)
+      for method in [HTTPRequest.Method.get, .head, .post, .put, .patch, .delete, .options, .trace, .init("QUERY")!]
+      where !known.contains(method) {
+        router.on(RouterPath(path), method: method) { request, context -> Response in
+          guard method == .head, let get = routes.first(where: { $0.method == .get }) else {
+            throw Problem.methodNotAllowed(known)
+          }
+          return try await get.handler(request, context).createHeadResponse()
+        }
+      }
+    }
+  }
+
+  // MARK: Photos
+
+  private func addPhoto(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+    try await admission.admit(.heavy) {
+      let bytes = try await body(of: request, limit: configuration.limits.photoBytes)
+      guard !bytes.isEmpty else { throw Problem(.notAPhoto(file: "")) }
+      return try await keep(try await workshop.open(bytes))
+    }
+  }
+
+  private func addRandom(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+    try await admission.admit(.heavy) {
+      let bytes = try await body(of: request, limit: Self.jsonLimit)
+      let asked = bytes.isEmpty ? nil : try decode(RandomRequest.self, bytes, request).seed
+      return try await keep(try await workshop.random(seed: asked ?? .random(in: 0...RandomRequest.mostSeed)))
+    }
+  }
+
+  private func keep(_ session: PhotoSession) async throws -> Response {
+    try await store.add(session)
+    var response = answer(session)
+    response.status = .created
+    response.headers[.location] = "/api/photos/\(session.id)"
+    return response
+  }
+
+  private func answer(_ session: PhotoSession) -> Response {
+    .json(PhotoAnswer(session, labels: workshop.directions.labelNames, keptFor: configuration.limits.keptFor))
+  }
+
+  private func picture(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+    let session = try await session(context)
+    let query = request.uri.queryParameters
+    func parameter(_ name: Substring) throws -> String? {
+      let values = query[values: name]
+      if values.count > 1 { throw Problem.badRequest("\(name): is given more than once.") }
+      return values.first.map(String.init)
+    }
+    let size = try parameter("size").map { text -> Int in
+      guard let size = Int(text), (32...PhotoSession.longestSide).contains(size) else {
+        throw Problem.badRequest("size: must be from 32 to \(PhotoSession.longestSide).")
+      }
+      return size
+    }
+    let format = try parameter("format").map { text -> PreviewFormat in
+      guard let format = PreviewFormat(rawValue: text) else {
+        throw Problem.badRequest("format: must be jpeg or webp.")
+      }
+      return format
+    }
+    return try await admission.admit(.light) {
+      let view = session.view(size: size ?? 1024, of: nil)
+      let made = try await workshop.preview(session, [], view, as: format ?? .jpeg)
+      return image(made, type: (format ?? .jpeg).mediaType)
+    }
+  }
+
+  // MARK: Edits
+
+  private func preview(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+    try await admission.admit(.light) {
+      let wanted = try await json(PreviewRequest.self, request)
+      let session = try await session(context)
+      if let window = wanted.region?.window {
+        guard window.x < session.photo.width, window.width <= session.photo.width - window.x,
+          window.y < session.photo.height, window.height <= session.photo.height - window.y
+        else {
+          throw Problem.outside("The region must lie within \(session.photo.width) × \(session.photo.height) pixels.")
+        }
+      }
+      let edits = try await workshop.resolve(wanted.edits, keeping: wanted.keep, in: session)
+      let view = session.view(size: wanted.size, of: wanted.region?.window)
+      let place = wanted.sequence.map { StreamPlace(stream: .init(photo: session.id, name: wanted.stream), number: $0) }
+      let made = try await workshop.preview(session, edits, view, as: wanted.format, at: place)
+      for part in made.timing.parts {
+        metrics.observe("facet_stage_seconds", part.time.seconds, "stage=\"\(part.name)\"")
+      }
+      return image(made, type: wanted.format.mediaType)
+    }
+  }
+
+  private func render(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+    try await admission.admit(.heavy) {
+      let wanted = try await json(RenderRequest.self, request)
+      let session = try await session(context)
+      let edits = try await workshop.resolve(wanted.edits, keeping: wanted.keep, in: session)
+      do {
+        let made = try await workshop.render(
+          session, edits, as: wanted.format, quality: wanted.quality, keepsLocation: wanted.keepsLocation)
+        let format = wanted.format ?? session.photo.format
+        var response = image(made, type: "image/\(format.rawValue)")
+        let ending = format == .jpeg ? "jpg" : format.rawValue
+        response.headers[.contentDisposition] = "attachment; filename=\"facet.\(ending)\""
+        return response
+      } catch let error as PhotoError {
+        throw Problem(error)
+      }
+    }
+  }
+
+  private func spectrum(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+    try await admission.admit(.light) {
+      let wanted = try await json(SpectrumRequest.self, request)
+      let session = try await session(context)
+      let index = try face(wanted.face, of: session)
+      // The attribute's own strength is each tile's.
+      let others = wanted.edits.filter {
+        $0.face == index && $0.attribute.lowercased() != wanted.attribute.lowercased()
+      }
+      let resolved = try await workshop.resolve(others, keeping: wanted.keep, in: session).first
+      var options = EditOptions()
+      options.kept = wanted.keep
+      do { _ = try workshop.directions.step(wanted.attribute, strength: 0, keeping: wanted.keep) } catch {
+        throw (error as? AttributeError).map { Problem($0) } ?? error
+      }
+      let tiles = wanted.strengths.map { strength in
+        FaceEdit(
+          session.faces[index], (resolved?.edits ?? []) + [AttributeEdit(wanted.attribute, strength: strength)],
+          options: options)
+      }
+      let made = try await workshop.strip(session, tiles, side: wanted.size, as: wanted.format)
+      var response = image(made, type: wanted.format.mediaType)
+      response.headers[HTTPField.Name("Facet-Strengths")!] = wanted.strengths.map { "\($0)" }.joined(separator: ",")
+      return response
+    }
+  }
+
+  private func inspect(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+    try await admission.admit(.light) {
+      let wanted = try await json(InspectRequest.self, request)
+      let session = try await session(context)
+      let index = try face(wanted.face, of: session)
+      let own = wanted.edits.filter { $0.face == index }
+      let resolved = try await workshop.resolve(own, keeping: wanted.keep, in: session).first
+      let probabilities =
+        if let resolved { try await workshop.probabilities(resolved) } else { session.probabilities[index] }
+      let strengths = (resolved?.edits ?? own.map(\.edit)).map { edit -> Double in
+        if case .strength(let strength) = edit.amount { return strength }
+        return 0
+      }
+      return .json(
+        InspectionAnswer(
+          face: index, probabilities, labels: workshop.directions.labelNames, strengths: strengths))
+    }
+  }
+
+  private func morph(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+    try await admission.admit(.heavy) {
+      let wanted = try await json(MorphRequest.self, request)
+      let (first, last) = (try await store.find(wanted.from.photo), try await store.find(wanted.to.photo))
+      let made = try await workshop.morph(
+        from: (first, try face(wanted.from.face, of: first)), to: (last, try face(wanted.to.face, of: last)), wanted)
+      return image(made, type: "image/\(wanted.format.rawValue)")
+    }
+  }
+
+  // MARK: Parts
+
+  private func metricsText() async -> Response {
+    let text = metrics.text([
+      ("facet_photos", "Photos that are kept.", Double(await store.count)),
+      ("facet_photo_bytes", "Bytes that kept photos may take.", Double(await store.byteCount)),
+      ("facet_requests_present", "Requests that are worked on or wait.", Double(admission.count)),
+      ("facet_waiting", "Jobs that wait for the model.", Double(await workshop.queue.count)),
+    ])
+    return .bytes(Data(text.utf8), type: "text/plain; version=0.0.4; charset=utf-8")
+  }
+
+  private func id(_ context: BasicRequestContext) throws -> PhotoID {
+    guard let id = context.parameters.get("id") else { throw Problem.unknownPhoto }
+    return PhotoID(id)
+  }
+
+  private func session(_ context: BasicRequestContext) async throws -> PhotoSession {
+    try await store.find(id(context))
+  }
+
+  private func face(_ index: Int, of session: PhotoSession) throws -> Int {
+    guard session.faces.indices.contains(index) else { throw Problem.noSuchFace(index, of: session.faces.count) }
+    return index
+  }
+
+  private static let jsonLimit = 64 * 1024
+
+  private func body(of request: Request, limit: Int) async throws -> Data {
+    if let length = request.headers[.contentLength].flatMap({ Int($0) }), length > limit {
+      throw Problem.tooLarge(limit: limit)
+    }
+    do {
+      return Data(buffer: try await request.body.collect(upTo: limit))
+    } catch let error as any HTTPResponseError where error.status == .contentTooLarge {
+      throw Problem.tooLarge(limit: limit)
+    } catch is CancellationError {
+      throw Problem.timedOut
+    } catch {
+      throw Problem.badRequest("The body ended too early.")
+    }
+  }
+
+  private func json<Value: Decodable>(_: Value.Type, _ request: Request) async throws -> Value {
+    try decode(Value.self, await body(of: request, limit: Self.jsonLimit), request)
+  }
+
+  private func decode<Value: Decodable>(_: Value.Type, _ bytes: Data, _ request: Request) throws -> Value {
+    let type = request.headers[.contentType]?.split(separator: ";").first?.trimmingCharacters(in: .whitespaces)
+    guard type?.lowercased() == "application/json" else { throw Problem.notJSON() }
+    return try JSONDecoder().decode(Value.self, from: bytes)
+  }
+
+  private func image(_ made: (bytes: Data, timing: Timing), type: String) -> Response {
+    var response = Response.bytes(made.bytes, type: type)
+    response.headers[HTTPField.Name("Server-Timing")!] = made.timing.parts.map { name, time in
+      "\(name);dur=\((time.seconds * 100_000).rounded() / 100)"
+    }.joined(separator: ", ")
+    return response
+  }
+}

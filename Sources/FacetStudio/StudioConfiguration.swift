@@ -1,0 +1,62 @@
+import Facet
+import Foundation
+
+/// How the studio is served, and the limits that it keeps.
+public struct StudioConfiguration: Sendable {
+  /// The address that is bound. Another than this machine's own needs a ``token``.
+  public var address = "127.0.0.1"
+  /// 0 takes a free one.
+  public var port = 8080
+  /// What callers of the API must show, as `Authorization: Bearer TOKEN`; `nil` for nothing.
+  public var token: String?
+  /// Names that browsers may know the server by, beside `localhost` and addresses of digits, which no other site can
+  /// take over.
+  public var hosts: [String] = []
+  /// The one other origin whose pages may call the API, such as `https://example.org`.
+  public var allowedOrigin: String?
+  /// The model.
+  public var bundle = ModelBundle.defaultURL
+  /// Threads of the model on the CPU.
+  public var threads = ProcessInfo.processInfo.activeProcessorCount
+  public var limits = StudioLimits()
+
+  public init() {}
+
+  /// Whether only this machine can reach the server.
+  var isLocal: Bool { ["127.0.0.1", "::1", "localhost"].contains(address) }
+}
+
+/// What the studio refuses to go beyond.
+public struct StudioLimits: Sendable {
+  /// The most bytes of a photo's file.
+  public var photoBytes = 50_000_000
+  /// The most pixels of a photo, by its header.
+  public var photoPixels = 50_000_000
+  /// Photos that are kept at once.
+  public var photos = 32
+  /// Bytes of memory that kept photos take together.
+  public var memory = 2_000_000_000
+  /// How long a photo is kept after its last use.
+  public var keptFor = Duration.seconds(1800)
+  /// A photo that was used within this time is not dropped to make room.
+  public var inUse = Duration.seconds(60)
+  /// Faces of a photo that are looked at, the largest.
+  public var faces = 32
+  /// Requests that are worked on or wait; more get 503.
+  public var requests = 64
+  /// Those among them that hold whole photos: uploads, renders, morphs.
+  public var heavyRequests = 8
+  /// Connections that are open at once.
+  public var connections = 256
+  /// How long a request may take, its body's arrival included.
+  public var requestTime = Duration.seconds(60)
+  /// Faces that are decoded as one batch; 1 for no batching.
+  public var batch = 16
+
+  public init() {}
+}
+
+/// A configuration that the studio cannot be served with.
+public struct StudioError: Error, Equatable, CustomStringConvertible {
+  public let description: String
+}

@@ -1,0 +1,173 @@
+import Facet
+import Foundation
+import Photo
+import Testing
+
+/// What edits give over HTTP, against what the library gives.
+@Suite(.serialized) struct EditTests {
+  private let server: Server
+
+  init() async throws { server = try await Server.shared.value }
+
+  @Test func aPreviewIsTheLibrarysEdit() async throws {
+    let session = try await server.sample()
+    #expect(session.kind == "sample" && session.faces.count == 1)
+    let photo = try Photo(contentsOf: FaceEditor.samplePhotoURL)
+    #expect(session.width == photo.width && session.height == photo.height)
+    let smile = try #require(session.faces[0].attributes["Smiling"])
+    #expect(smile > 0.9)
+    #expect(session.faces[0].attributes.count == 40)
+
+    let answer = try await server.post(
+      session.path + "/preview", #"{"edits": [{"attribute": "Smiling", "strength": -1}], "size": 512}"#)
+    #expect(answer.status == 200 && answer.headers["content-type"] == "image/jpeg")
+    #expect(answer.headers["server-timing"]?.contains("model;dur=") == true)
+    let edited = try FaceEditor().edit(photo, [AttributeEdit("Smiling", strength: -1)])
+    #expect(try answer.picture.difference(from: asJPEG(edited.picture)) < 0.1)
+    #expect(try answer.picture.difference(from: asJPEG(photo.picture)) > 0.4)
+
+    let unedited = try await server.post(session.path + "/preview", #"{"size": 512}"#)
+    #expect(try unedited.picture == asJPEG(photo.picture))
+    let picture = try await server.get(session.path + "/picture?size=256&format=webp")
+    #expect(picture.headers["content-type"] == "image/webp")
+    #expect(try picture.picture.width == 256)
+  }
+
+  @Test func aRegionShowsAPartAtItsOwnSize() async throws {
+    let session = try await server.sample()
+    let region = #""region": {"x": 100, "y": 40, "width": 200, "height": 150}"#
+    let edits = #""edits": [{"attribute": "Smiling", "strength": -1}]"#
+    let part = try await server.post(session.path + "/preview", "{\(edits), \(region), \"size\": 200}").picture
+    #expect(part.width == 200 && part.height == 150)
+    let edited = try FaceEditor().edit(
+      Photo(contentsOf: FaceEditor.samplePhotoURL), [AttributeEdit("Smiling", strength: -1)])
+    let expected = edited.picture.resized(window: Window(x: 100, y: 40, width: 200, height: 150), to: (200, 150))
+    #expect(try part.difference(from: asJPEG(expected)) < 0.2)
+    let outside = try await server.post(
+      session.path + "/preview", #"{"region": {"x": 400, "y": 0, "width": 200, "height": 10}}"#)
+    #expect(outside.status == 422 && outside.problem == "outside")
+  }
+
+  @Test func aRenderKeepsTheFileAndSaysWhatItIs() async throws {
+    let session = try await server.sample()
+    let answer = try await server.post(
+      session.path + "/render", #"{"edits": [{"attribute": "Eyeglasses", "strength": 1}]}"#)
+    #expect(answer.status == 200 && answer.headers["content-type"] == "image/jpeg")
+    #expect(answer.headers["content-disposition"] == #"attachment; filename="facet.jpg""#)
+    #expect(String(decoding: answer.body, as: UTF8.self).contains("compositeWithTrainedAlgorithmicMedia"))
+    let photo = try Photo(contentsOf: FaceEditor.samplePhotoURL)
+    let edited = try FaceEditor().edit(photo, [AttributeEdit("Eyeglasses", strength: 1)])
+    let expected = try Photo(data: edited.encoded()).picture
+    #expect(try answer.picture.difference(from: expected) < 0.2)
+
+    let png = try await server.post(session.path + "/render", #"{"format": "png"}"#)
+    #expect(png.headers["content-type"] == "image/png")
+    #expect(try png.picture == photo.picture)
+  }
+
+  @Test func aSpectrumIsARowOfTiles() async throws {
+    let session = try await server.random(seed: 4)
+    let answer = try await server.post(
+      session.path + "/spectrum",
+      #"{"attribute": "Blond_Hair", "strengths": [-2, 0, 2], "size": 64, "#
+        + #""edits": [{"attribute": "Blond_Hair", "strength": 3}]}"#)
+    #expect(answer.status == 200 && answer.headers["facet-strengths"] == "-2.0,0.0,2.0")
+    let strip = try answer.picture
+    #expect(strip.width == 192 && strip.height == 64)
+    let photo = try await server.get(session.path + "/picture?size=64").picture
+    let tiles = (0..<3).map { strip.resized(window: Window(x: $0 * 64, y: 0, width: 64, height: 64), to: (64, 64)) }
+    #expect(tiles[1].difference(from: photo) < 4)
+    #expect(tiles[0].difference(from: tiles[2]) > 2)
+  }
+
+  @Test func inspectionFollowsTheEdits() async throws {
+    struct Inspection: Decodable {
+      var attributes: [String: Double]
+      var strengths: [Double]
+    }
+    let session = try await server.sample()
+    let before: Inspection = try await server.post(session.path + "/inspect", "{}").json()
+    #expect(before.attributes == session.faces[0].attributes && before.strengths.isEmpty)
+    let after: Inspection = try await server.post(
+      session.path + "/inspect", #"{"edits": [{"attribute": "smiling", "strength": -1.5}]}"#
+    ).json()
+    #expect(after.strengths == [-1.5])
+    #expect(try #require(after.attributes["Smiling"]) < 0.5)
+    let asked: Inspection = try await server.post(
+      session.path + "/inspect", #"{"edits": [{"attribute": "Smiling", "probability": 0.3}]}"#
+    ).json()
+    #expect(abs(try #require(asked.attributes["Smiling"]) - 0.3) < 0.15)
+    #expect(asked.strengths[0] < 0)
+  }
+
+  @Test func theSameSeedGivesTheSameFace() async throws {
+    var sessions: [Server.Session] = []
+    for seed in [1, 1, 2] { sessions.append(try await server.random(seed: seed)) }
+    #expect(sessions.map(\.kind) == ["random", "random", "random"] && sessions[0].seed == 1)
+    #expect(Set(sessions.map(\.id)).count == 3)
+    #expect(sessions[0].faces[0].attributes == sessions[1].faces[0].attributes)
+    #expect(sessions[0].faces[0].attributes != sessions[2].faces[0].attributes)
+    let rendered = try await server.post(sessions[0].path + "/render", #"{"format": "webp"}"#)
+    #expect(String(decoding: rendered.body, as: UTF8.self).contains("digitalsourcetype/trainedAlgorithmicMedia"))
+    let unseeded = try await server.send("POST", "/api/photos/random")
+    #expect(unseeded.status == 201)
+  }
+
+  @Test func aMorphIsAnAnimation() async throws {
+    let (first, last) = (try await server.random(seed: 5), try await server.random(seed: 6))
+    func morph(_ more: String) async throws -> Server.Answer {
+      try await server.post(
+        "/api/morph",
+        #"{"from": {"photo": "\#(first.id)"}, "to": {"photo": "\#(last.id)", "face": 0}, "size": 64\#(more)}"#)
+    }
+    let webp = try await morph(#", "frames": 5"#)
+    #expect(webp.status == 200 && webp.headers["content-type"] == "image/webp")
+    // Chunks that an animated WebP has; there and back, five frames are eight.
+    #expect(webp.body.range(of: Data("ANIM".utf8)) != nil)
+    #expect(webp.body.count(of: Data("ANMF".utf8)) == 8)
+    let gif = try await morph(#", "frames": 2, "format": "gif", "thereAndBack": false"#)
+    #expect(gif.headers["content-type"] == "image/gif" && gif.body.starts(with: Data("GIF89a".utf8)))
+    #expect(try await morph(#", "frames": 61"#).problem == "bad-request")
+  }
+
+  /// The one test that searches a sent photo for its faces; a small one, for the search is slow without optimization.
+  @Test func aSentPhotoIsSearchedForFaces() async throws {
+    let portrait = try Photo(contentsOf: FaceEditor.samplePhotoURL)
+    let small = portrait.picture.resized(window: Window(x: 130, y: 20, width: 240, height: 240), to: (150, 150))
+    let answer = try await server.send("POST", "/api/photos", Photo(small, format: .webp).encoded())
+    #expect(answer.status == 201)
+    let session: Server.Session = try answer.json()
+    #expect(answer.headers["location"] == session.path)
+    #expect(session.kind == "upload" && session.width == 150 && session.faces.count == 1)
+    let outline = session.faces[0].outline
+    #expect(outline.count == 4 && outline[0][0] < outline[1][0] && outline[0][1] < outline[3][1])
+    #expect(try await server.get(session.path).status == 200)
+    let preview = try await server.post(
+      session.path + "/preview", #"{"edits": [{"attribute": "Young", "strength": -1}]}"#)
+    #expect(try preview.picture.width == 150)
+
+    #expect(try await server.send("DELETE", session.path).status == 204)
+    for path in ["", "/picture"] { #expect(try await server.get(session.path + path).problem == "unknown-photo") }
+    #expect(try await server.post(session.path + "/preview", "{}").status == 404)
+    #expect(try await server.send("DELETE", session.path).status == 404)
+  }
+
+  @Test func aPhotoWithoutAFaceIsRefused() async throws {
+    let plain = Photo(Picture(width: 40, height: 40, filledWith: 120), format: .png)
+    let answer = try await server.send("POST", "/api/photos", plain.encoded())
+    #expect(answer.status == 422 && answer.problem == "no-face")
+  }
+}
+
+/// What is left of a picture in a preview's JPEG.
+private func asJPEG(_ picture: Picture) throws -> Picture {
+  try Photo(data: Photo(picture, format: .jpeg).encoded(quality: 88, isQuick: true)).picture
+}
+
+extension Data {
+  func count(of part: Data) -> Int {
+    var (count, start) = (0, startIndex)
+    while let found = range(of: part, in: start..<endIndex) { (count, start) = (count + 1, found.upperBound) }
+    return count
+  }
+}

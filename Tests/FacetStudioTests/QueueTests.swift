@@ -1,0 +1,134 @@
+import Facet
+import Foundation
+import Photo
+import Synchronization
+import Testing
+
+@testable import FacetStudio
+
+/// The batching queue by itself, with the default model.
+@Suite struct QueueTests {
+  private let metrics = Metrics()
+  private let queue: BatchingQueue
+  private let face: EncodedFace
+
+  init() async throws {
+    queue = BatchingQueue(Model(try FaceEditor(), threads: 1), limit: 4, metrics: metrics)
+    face = try await queue.run { editor in
+      let picture = try editor.sample(count: 1, seed: 3)[0]
+      return try editor.face(in: picture, isAligned: true)
+    }
+  }
+
+  private func edit(_ strength: Double) -> [FaceEdit] {
+    [FaceEdit(face, [AttributeEdit("Smiling", strength: strength)])]
+  }
+
+  /// Holds the model until it is called.
+  private func hold() async throws -> @Sendable () -> Void {
+    let gate = DispatchSemaphore(value: 0)
+    let queue = queue
+    Task { try await queue.run { _ in gate.wait() } }
+    // It is no longer among those that wait.
+    while await queue.count > 0 { try await Task.sleep(for: .milliseconds(1)) }
+    try await Task.sleep(for: .milliseconds(20))
+    return { gate.signal() }
+  }
+
+  private func wait(for count: Int) async throws {
+    while await queue.count < count { try await Task.sleep(for: .milliseconds(1)) }
+  }
+
+  @Test func editsThatWaitTogetherAreOneBatchAndComeOutAsAlone() async throws {
+    let release = try await hold()
+    let strengths = [-1.0, 0.5, 1, 2, 3, -2]
+    async let together = withThrowingTaskGroup(of: (Double, FloatPicture).self) { group in
+      for strength in strengths {
+        group.addTask { (strength, try await queue.changes(edit(strength)).changes[0].patch) }
+      }
+      return try await group.reduce(into: [:]) { $0[$1.0] = $1.1 }
+    }
+    try await wait(for: strengths.count)
+    release()
+    let patches = try await together
+    let text = metrics.text([])
+    // Four, as many as a batch holds, and the other two.
+    #expect(text.contains("facet_batch_faces_count 2\n") && text.contains("facet_batch_faces_sum 6.0\n"))
+    for strength in strengths {
+      let alone = try await queue.changes(edit(strength)).changes[0].patch
+      let difference = zip(alone.values, try #require(patches[strength]).values).map { abs($0 - $1) }.max()
+      #expect(try #require(difference) < 1e-3)
+    }
+  }
+
+  @Test func aSliderThatMovedOnDropsWhatItOvertook() async throws {
+    let release = try await hold()
+    let photo = PhotoID()
+    func place(_ number: Int, _ stream: String = "a", of photo: PhotoID) -> StreamPlace {
+      StreamPlace(stream: .init(photo: photo, name: stream), number: number)
+    }
+    func attempt(_ place: StreamPlace?) async -> String {
+      do {
+        _ = try await queue.changes(edit(1), at: place)
+        return "made"
+      } catch let problem as Problem { return problem.name } catch { return "\(error)" }
+    }
+    async let first = attempt(place(1, of: photo))
+    try await wait(for: 1)
+    async let otherStream = attempt(place(1, "b", of: photo))
+    async let otherPhoto = attempt(place(1, of: PhotoID()))
+    async let unnumbered = attempt(nil)
+    try await wait(for: 4)
+    async let third = attempt(place(3, of: photo))
+    // The first is answered at once, while the model is still held.
+    #expect(await first == "superseded")
+    #expect(await attempt(place(2, of: photo)) == "superseded")
+    release()
+    #expect(await third == "made")
+    for outcome in [await otherStream, await otherPhoto, await unnumbered] { #expect(outcome == "made") }
+    #expect(metrics.text([]).contains("facet_superseded_total 2\n"))
+  }
+
+  @Test func oneThatFailsTakesNoOtherAlong() async throws {
+    let release = try await hold()
+    async let good = queue.changes(edit(1))
+    try await wait(for: 1)
+    let queue = queue
+    let bad = Task { [face] in try await queue.changes([FaceEdit(face, [AttributeEdit("Nothing")])]) }
+    try await wait(for: 2)
+    release()
+    #expect(try await good.changes.count == 1)
+    await #expect(throws: AttributeError.self) { try await bad.value }
+  }
+
+  @Test func whoGivesUpWaitsNoLonger() async throws {
+    let release = try await hold()
+    let queue = queue
+    let edits = edit(1)
+    let waiting = Task { try await queue.changes(edits) }
+    try await wait(for: 1)
+    waiting.cancel()
+    await #expect(throws: CancellationError.self) { try await waiting.value }
+    #expect(await queue.count == 0)
+    release()
+    #expect(try await queue.changes(edit(1)).changes.count == 1)
+  }
+
+  @Test func metricsAreInPrometheusFormat() throws {
+    metrics.count("facet_requests_total", "route=\"/a\"")
+    metrics.observe("facet_request_seconds", 0.02, "route=\"/a\"")
+    let text = metrics.text([("facet_photos", "Photos.", 3)])
+    let sample = /[a-z_]+(\{[a-z_]+="[^"]*"(,[a-z_]+="[^"]*")*\})? (\+Inf|[0-9.e-]+)/
+    for line in text.split(separator: "\n") where !line.hasPrefix("# ") {
+      #expect(line.wholeMatch(of: sample) != nil, "\(line)")
+    }
+    #expect(text.contains("facet_request_seconds_bucket{route=\"/a\",le=\"0.025\"} 1\n"))
+    #expect(text.contains("facet_request_seconds_bucket{route=\"/a\",le=\"0.01\"} 0\n"))
+    #expect(text.hasSuffix("facet_photos 3.0\n"))
+  }
+
+  @Test func idsAreLongAndNeverTheSame() {
+    let ids = Set((0..<1000).map { _ in PhotoID().description })
+    #expect(ids.count == 1000 && ids.allSatisfy { $0.wholeMatch(of: /[A-Za-z0-9_-]{22}/) != nil })
+  }
+}
