@@ -239,6 +239,19 @@ class Browser:
             chain.key_up(key)
         chain.perform()
 
+    def mouse(self, event: str, x: float, y: float):
+        """`Pressed`, `Moved` (while pressed) or `Released` at a place of the window.
+
+        WebDriver's own moves do not tell the browser that a button is down, and drag no slider's thumb.
+        """
+        self.cdp(
+            "Input.dispatchMouseEvent", type=f"mouse{event}", x=x, y=y, button="left",
+            buttons=0 if event == "Released" else 1, clickCount=1)
+
+    def middle(self, element) -> tuple[float, float]:
+        return tuple(self.js(
+            "const b = arguments[0].getBoundingClientRect(); return [b.left + b.width / 2, b.top + b.height / 2]", element))
+
     def focus(self, attribute: str):
         self.js("arguments[0].focus()", self.slider(attribute))
 
