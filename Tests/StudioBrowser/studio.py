@@ -229,6 +229,12 @@ class Browser:
     def click(self, name: str):
         self.id(name).click()
 
+    def click_in_panel(self, selector: str):
+        """Clicks after scrolling there, as a person does, since a group's name may lie above what is on top."""
+        element = self.css(selector)
+        self.js("arguments[0].scrollIntoView({ block: 'center' })", element)
+        element.click()
+
     def press(self, *keys: str):
         """Keys to whatever has the focus, the last one with those before it held."""
         chain = ActionChains(self.driver)

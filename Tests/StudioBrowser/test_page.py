@@ -186,7 +186,7 @@ class PageTests(unittest.TestCase):
         browser.shot("undo-before")
         self.assertEqual(state(), (-3, 3))
         # The slider that was moved first goes back by its own undo, and the other stays.
-        browser.css("[aria-label='Undo Smiling']").click()
+        browser.click_in_panel("[aria-label='Undo Smiling']")
         self.assertEqual(state(), (0, 3))
         self.assertFalse(browser.css("[aria-label='Undo Smiling']").is_enabled())
         browser.click("undo")
@@ -208,7 +208,7 @@ class PageTests(unittest.TestCase):
         self.assertEqual(state(), (0, 0))
         browser.click("undo")
         self.assertEqual(state(), (-3, 3))
-        browser.css("[aria-label^='Reset Smiling']").click()
+        browser.click_in_panel("[aria-label^='Reset Smiling']")
         self.assertEqual(state(), (0, 3))
 
     def test_compare(self):
@@ -268,8 +268,7 @@ class PageTests(unittest.TestCase):
         self.assertEqual(tiles[0].get_attribute("aria-pressed"), "true")
         self.assertGreater(browser.difference("photo"), 0.5)
         browser.keep("one")
-        preset = browser.css(".presets .chip")
-        preset.click()
+        browser.click_in_panel(".presets .chip")
         browser.settle()
         browser.shot("spectrum-and-preset")
         self.assertEqual(browser.text("change-count"), "2 changes")
