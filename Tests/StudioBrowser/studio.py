@@ -1,5 +1,6 @@
 """The studio's server and a browser that looks at its page."""
 
+import ctypes
 import os
 import re
 import shutil
@@ -29,7 +30,9 @@ class Server:
 
     def __init__(self, port: int = 0):
         command = [PROGRAM, "serve", "--port", str(port), "--photos", "64"]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        # It ends with this process, however that ends: PR_SET_PDEATHSIG.
+        end = lambda: ctypes.CDLL(None).prctl(1, 15)
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=end)
         found = re.search(r"http://[^:]+:(\d+)/", self.process.stdout.readline())
         if not found:
             sys.exit(f"{PROGRAM} serve did not start")
