@@ -258,8 +258,10 @@ class Browser:
             buttons=0 if event == "Released" else 1, clickCount=1)
 
     def middle(self, element) -> tuple[float, float]:
-        return tuple(self.js(
-            "const b = arguments[0].getBoundingClientRect(); return [b.left + b.width / 2, b.top + b.height / 2]", element))
+        return tuple(self.js("""
+          const box = arguments[0].getBoundingClientRect();
+          return [box.left + box.width / 2, box.top + box.height / 2];
+        """, element))
 
     def focus(self, attribute: str):
         self.js("arguments[0].focus()", self.slider(attribute))
