@@ -29,7 +29,7 @@ class Server:
     """`facet serve` on a port of this machine; a free one unless it is given."""
 
     def __init__(self, port: int = 0):
-        command = [PROGRAM, "serve", "--port", str(port), "--photos", "64"]
+        command = [PROGRAM, "serve", "--port", str(port), "--photos", "400"]
         # It ends with this process, however that ends: PR_SET_PDEATHSIG.
         end = lambda: ctypes.CDLL(None).prctl(1, 15)
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=end)
