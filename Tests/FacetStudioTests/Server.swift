@@ -13,20 +13,24 @@ final class Server: Sendable {
 
   struct Failure: Error { let reason: String }
 
+  /// The built program, which lies beside the tests.
+  static let program: URL = {
+    let beside = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent()
+      .appendingPathComponent("facet")
+    let isThere = FileManager.default.isExecutableFile(atPath: beside.path)
+    return isThere ? beside : Bundle.main.bundleURL.appendingPathComponent("facet")
+  }()
+
   /// The built program with the usual limits, for all tests that change none. It has its own threads: those of this
   /// process are kept busy by other tests.
   static let shared = Task { try Server(program: ()) }
 
   private init(program: Void) throws {
-    let beside = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent()
-      .appendingPathComponent("facet")
-    let isThere = FileManager.default.isExecutableFile(atPath: beside.path)
-    let program = isThere ? beside : Bundle.main.bundleURL.appendingPathComponent("facet")
     let process = Process()
     // It ends with this process, however that ends: its standard input is closed then.
     process.executableURL = URL(fileURLWithPath: "/bin/sh")
     process.arguments = [
-      "-c", #""$0" serve --port 0 --threads 1 --photos 100 & cat > /dev/null; kill $!"#, program.path,
+      "-c", #""$0" serve --port 0 --threads 1 --photos 100 & cat > /dev/null; kill $!"#, Self.program.path,
     ]
     let (input, output) = (Pipe(), Pipe())
     (process.standardInput, process.standardOutput) = (input, output)

@@ -1,6 +1,6 @@
 """The studio's server and a browser that looks at its page."""
 
-import io
+import ctypes
 import os
 import re
 import shutil
@@ -21,16 +21,18 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 SAMPLE = REPOSITORY / "Sources/Facet/Resources/astronaut.jpg"
 PROGRAM = os.environ.get("FACET_PROGRAM", str(REPOSITORY / ".build/debug/facet"))
 SCREENSHOTS = Path(os.environ.get("FACET_SCREENSHOTS", REPOSITORY / ".build/studio-screenshots"))
-# Other tests keep the machine busy.
-PATIENCE = 240
+# Seconds; other tests keep the machine busy.
+PATIENCE = float(os.environ.get("FACET_PATIENCE", 240))
 
 
 class Server:
     """`facet serve` on a port of this machine; a free one unless it is given."""
 
     def __init__(self, port: int = 0):
-        command = [PROGRAM, "serve", "--port", str(port), "--photos", "64"]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        command = [PROGRAM, "serve", "--port", str(port), "--photos", "400"]
+        # It ends with this process, however that ends: PR_SET_PDEATHSIG.
+        end = lambda: ctypes.CDLL(None).prctl(1, 15)
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=end)
         found = re.search(r"http://[^:]+:(\d+)/", self.process.stdout.readline())
         if not found:
             sys.exit(f"{PROGRAM} serve did not start")
@@ -44,17 +46,21 @@ class Server:
 
 
 def photo_of(size: tuple[int, int], portraits: dict[tuple[int, int], int]) -> Image.Image:
-    """A plain picture with the sample's portrait at some places: its upper left corner, and its side."""
+    """A plain picture with the sample's head at some places: its upper left corner, and its side.
+
+    Small ones: a debug build takes seconds to search them.
+    """
     photo = Image.new("RGB", size, (92, 104, 96))
     with Image.open(SAMPLE) as sample:
-        for place, side in portraits.items():
-            photo.paste(sample.resize((side, side), Image.LANCZOS), place)
+        head = sample.crop((115, 0, 325, 210))
+    for place, side in portraits.items():
+        photo.paste(head.resize((side, side), Image.LANCZOS), place)
     return photo
 
 
 def photo_without_face(size: tuple[int, int]) -> Image.Image:
     photo = Image.linear_gradient("L").resize(size).convert("RGB")
-    ImageDraw.Draw(photo).rectangle((40, 60, 200, 160), fill=(180, 60, 40))
+    ImageDraw.Draw(photo).rectangle((20, 30, 60, 50), fill=(180, 60, 40))
     return photo
 
 
@@ -198,7 +204,7 @@ class Browser:
             if value:
                 return value
             if time.monotonic() > end:
-                self.shot("failed")
+                self.shot("in-vain-" + what.replace(" ", "-"))
                 raise AssertionError(f"waited in vain for {what}")
             time.sleep(0.05)
 
@@ -226,6 +232,12 @@ class Browser:
     def click(self, name: str):
         self.id(name).click()
 
+    def click_in_panel(self, selector: str):
+        """Clicks after scrolling there, as a person does, since a group's name may lie above what is on top."""
+        element = self.css(selector)
+        self.js("arguments[0].scrollIntoView({ block: 'center' })", element)
+        element.click()
+
     def press(self, *keys: str):
         """Keys to whatever has the focus, the last one with those before it held."""
         chain = ActionChains(self.driver)
@@ -235,6 +247,21 @@ class Browser:
         for key in reversed(keys[:-1]):
             chain.key_up(key)
         chain.perform()
+
+    def mouse(self, event: str, x: float, y: float):
+        """`Pressed`, `Moved` (while pressed) or `Released` at a place of the window.
+
+        WebDriver's own moves do not tell the browser that a button is down, and drag no slider's thumb.
+        """
+        self.cdp(
+            "Input.dispatchMouseEvent", type=f"mouse{event}", x=x, y=y, button="left",
+            buttons=0 if event == "Released" else 1, clickCount=1)
+
+    def middle(self, element) -> tuple[float, float]:
+        return tuple(self.js("""
+          const box = arguments[0].getBoundingClientRect();
+          return [box.left + box.width / 2, box.top + box.height / 2];
+        """, element))
 
     def focus(self, attribute: str):
         self.js("arguments[0].focus()", self.slider(attribute))

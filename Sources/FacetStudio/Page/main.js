@@ -232,7 +232,10 @@ byId("token-form").addEventListener("submit", () => {
 byId("token").addEventListener("cancel", (event) => event.preventDefault());
 
 // A photo is forgotten with its page. One that comes back from the browser's cache sends it again.
-addEventListener("pagehide", () => { if (editing.photo) api.forget(editing.photo.id); });
+addEventListener("pagehide", () => {
+  if (editing.photo) api.forget(editing.photo.id);
+  strangers.forget();
+});
 
 // --- The bar
 

@@ -38,7 +38,10 @@ class Row {
       class: "range", type: "range", min: range.minimum, max: range.maximum, step: range.step, value: 0, id,
       "aria-label": label, "aria-describedby": `${id}-chance`,
       onfocus: () => editing.select({ attribute: name }),
-      oninput: (event) => editing.move(name, this.slider.valueAsNumber, event.timeStamp),
+      oninput: (event) => {
+        editing.move(name, this.slider.valueAsNumber, event.timeStamp);
+        editing.select({ attribute: name }); // a finger does not always give it the focus
+      },
       onchange: () => editing.set({ [name]: this.slider.valueAsNumber }, `${editing.face} ${name}`),
       ondblclick: () => this.reset(`${editing.face} ${name}`), // one step with the clicks before it
       onkeydown: (event) => {

@@ -78,6 +78,9 @@ export class Strangers {
     }
   }
 
+  /** Lets the server forget them, while the page goes away. */
+  forget() { for (const photo of this.#photos) api.forget(photo.id); }
+
   #choose(photo) {
     this.#round += 1;
     for (const other of this.#photos) if (other.id !== photo.id) api.removePhoto(other.id).catch(() => {});
