@@ -22,7 +22,8 @@ import Testing
     process.currentDirectoryURL = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
       .deletingLastPathComponent().appendingPathComponent("StudioBrowser")
     var environment = ProcessInfo.processInfo.environment
-    environment["FACET_PROGRAM"] = Server.program.path
+    // Given by the Makefile: the release build, which finds faces in a fraction of the time.
+    environment["FACET_PROGRAM"] = environment["FACET_PROGRAM"] ?? Server.program.path
     process.environment = environment
     let output = Pipe()
     (process.standardOutput, process.standardError) = (output, output)
