@@ -123,6 +123,7 @@ import Testing
     #expect(edited.picture != photo.picture)
     _ = try editor.spectrum(photo, attributes: ["Young"], strengths: [-1, 1])
     _ = try editor.sample(count: 1, seed: 1)
+    #expect(try editor.probabilities(in: editor.face(in: photo.picture)).isEmpty)
     #expect(throws: AttributeError.self) { try editor.edit(photo, [AttributeEdit("Smiling", to: 0.9)]) }
     var options = EditOptions()
     options.kept = ["Young"]

@@ -207,12 +207,14 @@ public final class FaceEditor {
   ///   - face: from ``faces(in:_:isAligned:)``.
   ///   - edits: attributes and how far each is changed; none for the face as it is.
   ///   - options: how.
-  /// - Returns: the probability of each of ``AttributeDirections/names``, in their order.
+  /// - Returns: the probability of each of ``AttributeDirections/names``, in their order; nothing where the bundle has
+  ///   no probes.
   /// - Throws: ``AttributeError``.
   public func probabilities(
     in face: EncodedFace, after edits: [AttributeEdit] = [], options: EditOptions = .init()
   ) throws -> [Double] {
-    try withoutGradients {
+    guard directions.hasProbes else { return [] }
+    return try withoutGradients {
       if edits.isEmpty { return try directions.probes.probabilities(of: face.latent) }
       let after = try decode(face, edits, options: options)
       let edited = try options.composition.composed(over: Tensor(face.crop), from: face.reconstruction, to: after)

@@ -43,10 +43,10 @@ export class FaceOutlines {
     const { x, y } = this.#view.frame;
     const scale = this.#view.scale;
     [...byId("faces").children].forEach((button, index) => {
-      const [corner, right] = this.#editing.photo.faces[index].outline;
+      const [corner, right, , below] = this.#editing.photo.faces[index].outline;
       const [dx, dy] = [right[0] - corner[0], right[1] - corner[1]];
-      const side = Math.hypot(dx, dy) * scale;
-      button.style.width = button.style.height = `${side}px`;
+      button.style.width = `${Math.hypot(dx, dy) * scale}px`;
+      button.style.height = `${Math.hypot(below[0] - corner[0], below[1] - corner[1]) * scale}px`;
       button.style.transform =
         `translate(${x + corner[0] * scale}px, ${y + corner[1] * scale}px) rotate(${Math.atan2(dy, dx)}rad)`;
     });

@@ -89,6 +89,7 @@ class Row {
   /** Shows how likely the model finds the attribute in the photo, and in the edited face where that is known. */
   showProbability(inPhoto, now = inPhoto) {
     const known = inPhoto !== undefined;
+    this.chance.parentElement.hidden = !known;
     this.bar.style.transform = `scaleX(${known ? now : 0})`;
     this.chance.textContent = known ? percent(now) : "";
     this.description.textContent = !known ? ""
