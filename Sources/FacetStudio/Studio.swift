@@ -19,7 +19,7 @@ public struct Studio: Sendable {
   public init(_ configuration: StudioConfiguration = .init()) throws {
     if !configuration.isLocal && configuration.token == nil {
       throw StudioError(
-        description: "\(configuration.address) can be reached from other machines: that needs a token")
+        description: "\(configuration.address) can be reached from other machines: set a token (--token-file)")
     }
     if let token = configuration.token?.utf8, token.count < 16 || !token.allSatisfy({ (0x21...0x7E).contains($0) }) {
       throw StudioError(description: "the token must have at least 16 letters, digits or signs, and no spaces")
