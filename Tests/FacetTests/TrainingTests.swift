@@ -80,9 +80,9 @@ import Torch
         while let expected = try loaded.next() {
           let batch = try #require(try resident.next())
           #expect(batch.images.shape == expected.images.shape && batch.images.isContiguous(.channelsLast))
-          #expect(try batch.images.array(of: Float.self) == expected.images.array(of: Float.self))
+          #expect(try batch.images.array(Float.self) == expected.images.array(Float.self))
           #expect(batch.masks.shape == expected.masks.shape)
-          #expect(try batch.masks.array(of: Float.self) == expected.masks.array(of: Float.self))
+          #expect(try batch.masks.array(Float.self) == expected.masks.array(Float.self))
           count += 1
         }
         #expect(try resident.next() == nil && count == 18 / 4 / size)

@@ -54,11 +54,11 @@ func waiting(_ data: String, preset: ModelConfiguration.Architecture, epochs: In
   let trainer = try Trainer(configuration, training: training, validation: validation, output: output)
   var start: (time: ContinuousClock.Instant, waited: Duration)?
   var end: (time: ContinuousClock.Instant, waited: Duration)?
-  try trainer.run { event in
+  try trainer.run(onEvent: { event in
     guard case .step(let progress, _, _, let waited) = event else { return }
     if progress.step == steps { start = (.now, waited) }
     end = (.now, waited)
-  }
+  })
   guard let start, let end else { fatalError("no epoch ended") }
   let time = (end.time - start.time) / .seconds(1)
   try answer([

@@ -78,7 +78,7 @@ public final class TrainingStep {
     try reducer?.prepare()
     try terms.total.backward()
     // Read once, and after backward: to read is to wait for the device, which has backward to do meanwhile.
-    var losses = zip(terms.named.map(\.name), try values.array(of: Float.self)).map { (name: $0, value: Double($1)) }
+    var losses = zip(terms.named.map(\.name), try values.array(Float.self)).map { (name: $0, value: Double($1)) }
     if let group {
       // Also so that all processes stop here when one of them has to.
       let sums = try group.sum(losses.map(\.value))
