@@ -20,9 +20,7 @@ static void emit(j_common_ptr jpeg, int level) {
 }
 
 static bool is_plain(struct jpeg_decompress_struct *jpeg) {
-  for (jpeg_saved_marker_ptr marker = jpeg->marker_list; marker; marker = marker->next)
-    if (marker->marker != JPEG_APP0) return false;
-  return !jpeg->progressive_mode && !jpeg->arith_code && !jpeg->saw_Adobe_marker && jpeg->data_precision == 8 &&
+  return !jpeg->marker_list && !jpeg->progressive_mode && !jpeg->arith_code && !jpeg->saw_Adobe_marker && jpeg->data_precision == 8 &&
          jpeg->num_components == 3 && jpeg->jpeg_color_space == JCS_YCbCr;
 }
 

@@ -132,8 +132,22 @@ func directions(_ data: String, photos: Int, caches: URL) throws {
       difference = max(difference, try (again - vector).abs().sorted(descending: true).select(0, 0).item())
     }
   }
+  // What a photo costs the article's encoder and that of the default model, which take turns.
+  var costs: [[Double]] = [[], []]
+  for round in 0..<6 {
+    for (place, configuration) in [ModelConfiguration.article, .compact].enumerated() {
+      let encoder = place == 0 ? model : try configuration.makeModel(seed: 1)
+      try encoder.useChannelsLast()
+      encoder.setTraining(false)
+      let side = configuration.imageSize
+      let batch = try Tensor.rand([32, 3, side, side], generator: Generator(seed: 1)).contiguous(.channelsLast)
+      let time = try seconds { _ = try withoutGradients { try encoder.encode(batch).mean.sum().item() } }
+      if round > 0 { costs[place].append(time / 32) }
+    }
+  }
+  func median(_ values: [Double]) -> Double { values.sorted()[values.count / 2] }
   try answer([
-    "photos": Double(rows.count), "article_images": Double(work), "verified_photos": Double(few.count),
+    "article_encoder": median(costs[0]), "compact_encoder": median(costs[1]), "photos": Double(rows.count), "article_images": Double(work), "verified_photos": Double(few.count),
     "verified_images": Double(encodedOnce), "verified_article_images": Double(encoded), "difference": difference,
     "seconds": secondsOnce, "article_seconds": secondsArticle,
   ])
