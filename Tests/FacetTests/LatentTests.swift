@@ -305,7 +305,7 @@ private final class QuarterFaces: FaceVAE {
     }
     for attribute in 0..<3 {
       let (with, without) = (0..<40).reduce(into: ([Int](), [Int]())) { groups, row in
-        if cache.dataset.labels(of: row)[attribute] == 1 { groups.0.append(row) } else { groups.1.append(row) }
+        if Array(cache.dataset.labels(of: row))[attribute] == 1 { groups.0.append(row) } else { groups.1.append(row) }
       }
       let vector = try meanCode(Array(with.prefix(limit))) - meanCode(Array(without.prefix(limit)))
       let own = try values(found.vectors(.meanDifference).select(0, attribute))

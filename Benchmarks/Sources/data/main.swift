@@ -75,7 +75,7 @@ func directions(_ data: String, photos: Int, caches: URL) throws {
   func passes(_ rows: some Collection<Int>, _ dataset: CelebA) -> [(positives: [Int], negatives: [Int])] {
     dataset.attributeNames.indices.map { attribute in
       let (with, without) = rows.reduce(into: ([Int](), [Int]())) { groups, row in
-        if dataset.labels(of: row)[attribute] == 1 { groups.0.append(row) } else { groups.1.append(row) }
+        if dataset.labels(of: row).dropFirst(attribute).first == 1 { groups.0.append(row) } else { groups.1.append(row) }
       }
       return (Array(with.prefix(limit)), Array(without.prefix(limit)))
     }
