@@ -28,10 +28,14 @@ import Testing
   private func hold() async throws -> @Sendable () -> Void {
     let gate = DispatchSemaphore(value: 0)
     let queue = queue
-    Task { try await queue.run { _ in gate.wait() } }
-    // It is no longer among those that wait.
-    while await queue.count > 0 { try await Task.sleep(for: .milliseconds(1)) }
-    try await Task.sleep(for: .milliseconds(20))
+    await withCheckedContinuation { held in
+      Task {
+        try await queue.run { _ in
+          held.resume()
+          gate.wait()
+        }
+      }
+    }
     return { gate.signal() }
   }
 
