@@ -37,13 +37,16 @@ public struct Degradation: Codable, Sendable, Equatable {
   ///   - classes: N × 1 × H × W, of ``FaceClass``.
   ///   - size: of the result.
   ///   - seed: decides all chance.
-  /// - Returns: images, N × 3 × size × size, and classes, N × size × size, int64; −1 where the source has no pixels.
+  /// - Returns: images, N × 3 × size × size, and classes, N × size × size, int64.
   func callAsFunction(
     images: Tensor, classes: Tensor, size: Int, seed: UInt64
   ) throws -> (images: Tensor, classes: Tensor) {
     var seeds = SplitMix64(seed: seed)
     let generator = try Generator(seed: seeds.next(), device: images.device)
-    let moved = try move(images, classes, size, generator)
+    // Frames that show more than the source go on as CelebA's do, with their last pixels, or else with what they show;
+    // so do the maps, for a parser must look at what is there, not where.
+    let beyond = seeds.next() >> 63 == 0 ? Tensor.Beyond.border : .reflection
+    let moved = try move(images, classes, size, beyond, generator)
     let lit = try relight(moved.images, generator)
     let count = images.size(0)
     let parts = min(Self.groups, count)
@@ -55,7 +58,7 @@ public struct Degradation: Codable, Sendable, Equatable {
 
   /// Mirrors, turns, scales, stretches and moves.
   private func move(
-    _ images: Tensor, _ classes: Tensor, _ size: Int, _ generator: Generator
+    _ images: Tensor, _ classes: Tensor, _ size: Int, _ beyond: Tensor.Beyond, _ generator: Generator
   ) throws -> (images: Tensor, classes: Tensor) {
     let count = images.size(0)
     /// Evenly from −1 to 1.
@@ -76,14 +79,13 @@ public struct Degradation: Codable, Sendable, Equatable {
     ).reshape([count, 2, 3])
     // Twice the size and the mean of four, so that a face made smaller is no sieve of its pixels.
     let moved = try images.resampled(
-      transform, to: (2 * size, 2 * size), by: .bilinear, beyond: .reflection
+      transform, to: (2 * size, 2 * size), by: .bilinear, beyond: beyond
     ).avgPool2d(2)
 
     let mirrored = try Tensor(FaceClass.allCases.map { Float($0.mirrored.rawValue) }).to(images.device)
     let swapped = try mirrored.indexSelect(0, classes.reshape([-1]).to(.int64)).reshape(classes.shape)
     let own = try classes + (swapped - classes) * isMirrored.reshape([count, 1, 1, 1])
-    // 0 stands for what is outside.
-    let labels = try (own + 1).resampled(transform, to: (size, size), by: .nearest, beyond: .zeros) - 1
+    let labels = try own.resampled(transform, to: (size, size), by: .nearest, beyond: beyond)
     return (moved, try labels.round().to(.int64).reshape([count, size, size]))
   }
 

@@ -39,6 +39,7 @@ public final class FacePairs: Sendable {
     self.side = side
     names = files.map(\.photo.lastPathComponent)
     var records: [[UInt8]] = []
+    progress?(0, files.count)
     for start in stride(from: 0, to: files.count, by: 64) {
       let part = Array(files[start..<min(start + 64, files.count)])
       let outcomes = concurrently(part.count) { i in
@@ -53,7 +54,9 @@ public final class FacePairs: Sendable {
   /// The photos of one part and their maps.
   static func files(in directory: URL, _ part: Part) throws(DatasetError) -> [(photo: URL, map: URL)] {
     let (images, masks) = (directory.appendingPathComponent("images"), directory.appendingPathComponent("masks"))
-    for folder in [images, masks] where !((try? folder.resourceValues(forKeys: [.isDirectoryKey]))?.isDirectory ?? false) {
+    for folder in [images, masks] {
+      var isFolder: ObjCBool = false
+      if FileManager.default.fileExists(atPath: folder.path, isDirectory: &isFolder), isFolder.boolValue { continue }
       throw DatasetError(
         .missingFile, path: folder.path,
         reason: "the folder is missing; a parser is trained on images/NAME.jpg with masks/NAME.png")

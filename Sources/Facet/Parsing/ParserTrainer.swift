@@ -17,7 +17,7 @@ public struct ParserTraining: Codable, Sendable, Equatable {
   public var emaDecay = 0.998
   /// Rare classes weigh more in the loss: each by its share of the pixels to the power of minus this, up to
   /// ``largestWeight`` times the mean pixel's.
-  public var rarity = 0.3
+  public var rarity = 0.2
   public var largestWeight = 4.0
   /// Convolutions in bfloat16, losses and statistics in float32.
   public var usesBFloat16 = true
@@ -175,7 +175,7 @@ public final class ParserTrainer {
     }
     // Judged at the picture's own resolution, borders of classes find their place between the coarser pixels.
     let loss = try logits.upsampleBilinear2d(scale: ParserNetwork.stem)
-      .crossEntropy(classes, weights: classWeights, ignored: -1)
+      .crossEntropy(classes, weights: classWeights)
     let value = try loss.item()
     guard value.isFinite else {
       throw TrainingError(
