@@ -46,7 +46,8 @@ let package = Package(
       name: "Facet",
       dependencies: ["Torch", "Photo", "CDlib", "CHDF5", "Files", "ONNX"],
       resources: [
-        .copy("Resources/default.facet"), .copy("Resources/astronaut.jpg"), .copy("Resources/frontal_faces.dat"),
+        .copy("Resources/default.facet"), .copy("Resources/default.parser"), .copy("Resources/astronaut.jpg"),
+        .copy("Resources/frontal_faces.dat"),
       ]),
     .target(
       name: "FacetStudio",

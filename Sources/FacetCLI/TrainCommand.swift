@@ -100,7 +100,7 @@ struct TrainCommand: ParsableCommand {
     // What torchrun has started again is to go on.
     let restarts = try Launch(ProcessInfo.processInfo.environment)?.restarts ?? 0
     let resume = resume || restarts > 0
-    if group.speaks, !force { try checkOutput(output, resume: resume) }
+    if group.speaks, !force { try Self.checkOutput(output, resume: resume) }
     var configuration = try makeConfiguration(
       resuming: resume ? Trainer.savedConfiguration(in: output, for: group) : nil)
     let start = try from.map { try ModelBundle(contentsOf: URL(fileURLWithPath: $0, isDirectory: true)) }
@@ -142,7 +142,7 @@ struct TrainCommand: ParsableCommand {
   }
 
   /// Keeps a run or a bundle in the output folder from being overwritten unasked.
-  private func checkOutput(_ output: URL, resume: Bool) throws {
+  static func checkOutput(_ output: URL, resume: Bool) throws {
     func holds(_ path: String) -> Bool {
       FileManager.default.fileExists(atPath: output.appendingPathComponent(path).path)
     }

@@ -188,6 +188,28 @@ import Testing
     #expect(picture.pixels.allSatisfy { $0 == 7 })
   }
 
+  /// Where a pixel is replaced its grain stays, and what is no grain goes with it.
+  @Test func grainStays() {
+    var picture = Picture(width: 60, height: 60, filledWith: 100)
+    picture[20, 20] = [104, 98, 100]
+    picture[40, 40] = [200, 10, 100]
+    let smooth = FloatPicture(
+      width: 6, height: 6, channels: 3, values: [Float](repeating: 100.0 / 255, count: 6 * 6 * 3))
+    var half = picture
+    picture.change(by: patch(6, offset: 150.0 / 255, slope: -1), smooth: smooth, place: Similarity(scale: 10))
+    #expect(Array(picture[20, 20]) == [154, 148, 150])
+    #expect(Array(picture[40, 40]) == [150, 150, 150])
+    #expect(Array(picture[10, 10]) == [150, 150, 150])
+    // What half stays brings half of its grain itself.
+    half.change(by: patch(6, slope: -0.5), smooth: smooth, place: Similarity(scale: 10))
+    #expect(Array(half[20, 20]) == [54, 48, 50])
+    // Nothing that is added to loses any.
+    var lighter = Picture(width: 60, height: 60, filledWith: 100)
+    lighter[20, 20] = [104, 98, 100]
+    lighter.change(by: patch(6, offset: 10.0 / 255), smooth: smooth, place: Similarity(scale: 10))
+    #expect(Array(lighter[20, 20]) == [114, 108, 110])
+  }
+
   /// Enlarged eight times, a smooth patch stays smooth: no step between neighbours is much above the slope.
   @Test func enlargingShowsNoGrid() {
     let n = 16

@@ -35,6 +35,10 @@ extension AttributeDirections {
       tensors["factors.\(method.rawValue)"] = try Tensor(
         factors(method).flatMap { [Float($0.add), Float($0.remove)] }, shape: [names.count, 2])
     }
+    if let typicalOdds {
+      tensors["probes.typical"] = try Tensor(
+        typicalOdds.flatMap { [Float($0.absent), Float($0.present)] }, shape: [names.count, 2])
+    }
     for (name, tensor) in tensors where try !tensor.isAllFinite() {
       throw BundleError(path: url.path, reason: "'\(name)' has no place in float16; the model's codes are out of range")
     }
@@ -118,6 +122,10 @@ extension AttributeDirections {
             photos: photos, accuracy: figures[index * 3], share: figures[index * 3 + 1],
             calibrationError: figures[index * 3 + 2])
       })
+    typicalOdds = try tensors["probes.typical"].map { _ in
+      let odds = try tensor("probes.typical", .float32, [count, 2]).array(Float.self).map(Double.init)
+      return (0..<count).map { TypicalOdds(absent: odds[$0 * 2], present: odds[$0 * 2 + 1]) }
+    }
     let stored = tensors["directions.\(DirectionMethod.isolated.rawValue)"]?.dtype == .float32 ? DType.float32 : .float16
     precision = stored
     vectorsByMethod = Dictionary(

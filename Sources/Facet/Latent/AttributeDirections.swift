@@ -20,6 +20,15 @@ public struct StrengthFactors: Sendable, Equatable {
   subscript(strength: Double) -> Double { strength < 0 ? remove : add }
 }
 
+/// What an attribute's probe says of typical training photos, as log odds: the median of those without the attribute, and
+/// of those with it.
+public struct TypicalOdds: Sendable, Equatable {
+  public var absent: Double
+  public var present: Double
+
+  public init(absent: Double, present: Double) { (self.absent, self.present) = (absent, present) }
+}
+
 /// Directions in a model's latent space that change attributes, one for each label of the data set and for each
 /// ``CombinedDirection``, with the probes that see the attributes in a code.
 public struct AttributeDirections: Sendable {
@@ -38,6 +47,8 @@ public struct AttributeDirections: Sendable {
   public let codeFactor: Tensor
   let vectorsByMethod: [DirectionMethod: Tensor]
   let factorsByMethod: [DirectionMethod: [StrengthFactors]]
+  /// One for each of ``names``; `nil` where they were not measured, and all faces get the same step.
+  public internal(set) var typicalOdds: [TypicalOdds]?
   /// The type of the directions on disk.
   var precision = DType.float16
 
@@ -69,15 +80,47 @@ public struct AttributeDirections: Sendable {
   /// - Parameters:
   ///   - attribute: its name; letter case does not matter.
   ///   - strength: 1 adds the attribute, −1 takes it away.
+  ///   - face: the face's own code, 1 × latent size: the more it is on the asked side already, the less it is moved;
+  ///     `nil` for a typical face.
   ///   - kept: attributes whose probes the step leaves where they are.
   ///   - method: how the direction was found.
   /// - Throws: ``AttributeError`` for a name that there is not, or one both asked for and kept.
   public func step(
-    _ attribute: String, strength: Double, keeping kept: [String] = [], method: DirectionMethod = .isolated
+    _ attribute: String, strength: Double, on face: Tensor? = nil, keeping kept: [String] = [],
+    method: DirectionMethod = .isolated
   ) throws -> Tensor {
     let index = try index(of: attribute)
-    return try direction(index, keeping: kept, method) * (strength * factors(method)[index][strength])
+    let direction = try direction(index, keeping: kept, method)
+    let factor = try factors(method)[index][strength] * (face.map { try need(of: index, strength, on: $0, method) } ?? 1)
+    return try direction * (strength * factor)
   }
+
+  /// How far a face has to be moved, in parts of the way of a typical one that lacks what is asked.
+  private func need(
+    of index: Int, _ strength: Double, on face: Tensor, _ method: DirectionMethod
+  ) throws -> Double {
+    let odds = try probes.logits(of: face).select(1, index).item()
+    return try need(of: index, sign: strength < 0 ? -1 : 1, method)(odds, factors(method)[index][strength])
+  }
+
+  /// The same as a function of the face's log odds and the factor at strength 1: within limits all faces are brought to
+  /// the same log odds.
+  func need(
+    of index: Int, sign: Double, _ method: DirectionMethod
+  ) throws -> (_ odds: Double, _ factor: Double) -> Double {
+    // The article's vectors are the same for all.
+    guard method != .meanDifference, let typical = typicalOdds?[index] else { return { _, _ in 1 } }
+    let gain = try gain(of: vectors(method).narrow(0, index..<index + 1), on: index)
+    guard gain > 0 else { return { _, _ in 1 } }
+    let start = sign < 0 ? -typical.present : typical.absent
+    return { odds, factor in
+      let need = 1 + (start - sign * odds) / (gain * factor)
+      return min(Self.needs.upperBound, max(Self.needs.lowerBound, need))
+    }
+  }
+
+  /// Beyond it codes leave what the model knows; below it a slider would seem to do nothing.
+  private static let needs = 0.35...1.4
 
   /// The strength that brings an attribute's probe to a probability, were the moved code encoded again as it is.
   /// Decoding and encoding lose some of a step: take this as a first guess where that matters.
@@ -100,7 +143,8 @@ public struct AttributeDirections: Sendable {
     let wanted = min(0.999, max(0.001, probability))
     let present = try probes.logits(of: latent).select(1, index).item()
     let difference = log(wanted / (1 - wanted)) - present
-    let strength = difference / (gain * factors(method)[index][difference])
+    let need = try need(of: index, difference, on: latent, method)
+    let strength = difference / (gain * factors(method)[index][difference] * need)
     return min(AttributeEdit.range.upperBound, max(AttributeEdit.range.lowerBound, strength))
   }
 
@@ -205,6 +249,7 @@ extension AttributeDirections {
       biases: [Double](repeating: 0, count: count), figures: [AttributeProbes.Figures?](repeating: nil, count: count))
     vectorsByMethod = Dictionary(uniqueKeysWithValues: DirectionMethod.allCases.map { ($0, matrix) })
     factorsByMethod = Dictionary(uniqueKeysWithValues: DirectionMethod.allCases.map { ($0, factors) })
+    typicalOdds = nil
     precision = .float32
   }
 
@@ -263,7 +308,7 @@ extension AttributeDirections {
       codeMean: try statistics.mean.to(.float32), codeFactor: try statistics.factor().to(.float32),
       vectorsByMethod: Dictionary(
         uniqueKeysWithValues: try DirectionMethod.allCases.map { ($0, try .zeros([0, photos.latentSize])) }),
-      factorsByMethod: Dictionary(uniqueKeysWithValues: DirectionMethod.allCases.map { ($0, []) }))
+      factorsByMethod: Dictionary(uniqueKeysWithValues: DirectionMethod.allCases.map { ($0, []) }), typicalOdds: [])
     var names = photos.attributeNames
     var validationGroups = validation?.groups()
     var allGroups = groups
@@ -333,7 +378,7 @@ extension AttributeDirections {
         biases: pick(probes.biases), figures: pick(probes.figures)),
       codeMean: codeMean, codeFactor: codeFactor,
       vectorsByMethod: try vectorsByMethod.mapValues { try $0.indexSelect(0, rows) },
-      factorsByMethod: factorsByMethod.mapValues(pick), precision: precision)
+      factorsByMethod: factorsByMethod.mapValues(pick), typicalOdds: typicalOdds.map(pick), precision: precision)
   }
 
   /// These directions with other factors at strength 1 and −1 for one attribute, such as were chosen by eye.
@@ -353,7 +398,7 @@ extension AttributeDirections {
     return AttributeDirections(
       names: names, definitions: definitions, positives: positives, negatives: negatives, probes: probes,
       codeMean: codeMean, codeFactor: codeFactor, vectorsByMethod: vectorsByMethod, factorsByMethod: factors,
-      precision: precision)
+      typicalOdds: typicalOdds, precision: precision)
   }
 
   /// These directions with others behind them.
@@ -374,6 +419,7 @@ extension AttributeDirections {
     var probes = try AttributeProbes.fit(
       names, to: groups, in: photos, statistics: statistics, center: self.probes.mean)
     if let (photos, groups) = validation { probes = try probes.measured(on: photos, groups) }
+    let typical = try Self.typicalOdds(groups, probes.logits(of: photos.codes))
     let scales = names.map { _ in StrengthFactors(add: scale, remove: scale) }
     return AttributeDirections(
       names: self.names + names, definitions: self.definitions + definitions,
@@ -385,7 +431,21 @@ extension AttributeDirections {
       codeMean: codeMean, codeFactor: codeFactor,
       vectorsByMethod: Dictionary(
         uniqueKeysWithValues: try vectorsByMethod.map { ($0.key, try .cat([$0.value, found[$0.key]!])) }),
-      factorsByMethod: factorsByMethod.mapValues { $0 + scales }, precision: precision)
+      factorsByMethod: factorsByMethod.mapValues { $0 + scales }, typicalOdds: typicalOdds.map { $0 + typical },
+      precision: precision)
+  }
+
+  /// - Parameters:
+  ///   - groups: of the photos, one pair a probe.
+  ///   - logits: photos × probes.
+  private static func typicalOdds(_ groups: [LabelGroups], _ logits: Tensor) throws -> [TypicalOdds] {
+    let (columns, count) = (try logits.transpose(0, 1).contiguous().array(Float.self), logits.size(0))
+    return groups.enumerated().map { index, group in
+      func median(_ rows: [Int]) -> Double {
+        Double(rows.map { columns[index * count + $0] }.sorted()[rows.count / 2])
+      }
+      return TypicalOdds(absent: median(group.negatives), present: median(group.positives))
+    }
   }
 
   /// The differences of the group means less what the labels that were neither asked for nor parts of those explain:

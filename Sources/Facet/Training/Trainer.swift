@@ -98,7 +98,7 @@ public final class Trainer {
       ? try ResidentBatches(training, options: options, on: device)
       : LoadedBatches(BatchLoader(training, options: options), on: device)
     if isFirst {
-      try prepareOutput()
+      try Self.prepare(output)
       let goesOn = resume && FileManager.default.fileExists(atPath: lastCheckpoint.path)
       try goesOn ? restore() : clearOutput()
     }
@@ -229,32 +229,13 @@ public final class Trainer {
     }
     let url = lastCheckpoint(in: output)
     guard FileManager.default.fileExists(atPath: url.path) else { return nil }
-    return try Checkpoint(url, SafetensorsFile(url).metadata).configuration
+    return try Checkpoint<TrainingConfiguration>(url, SafetensorsFile(url).metadata, format: format).configuration
   }
 
   private var lastCheckpoint: URL { Self.lastCheckpoint(in: output) }
   private var bestCheckpoint: URL { output.appendingPathComponent("checkpoints/best.safetensors") }
 
-  /// What a checkpoint says beside its tensors.
-  private struct Checkpoint {
-    let configuration: TrainingConfiguration
-    let progress: TrainingProgress
-    /// Training photos; an epoch of another number has another order.
-    let photos: Int?
-
-    init(_ url: URL, _ metadata: [String: String]) throws {
-      do {
-        guard metadata["format"] == "facet-checkpoint-1" else { throw TrainingError("not a checkpoint of a training") }
-        configuration = try JSON.decode(TrainingConfiguration.self, metadata["configuration"] ?? "")
-        progress = try JSON.decode(TrainingProgress.self, metadata["progress"] ?? "")
-        photos = metadata["photos"].flatMap(Int.init)
-        guard progress.isPlausible else { throw TrainingError("its progress is impossible") }
-      } catch {
-        let reason = (error as? DecodingError)?.brief ?? "\(error)"
-        throw TrainingError("\(url.path): cannot resume: \(reason)")
-      }
-    }
-  }
+  private static let format = "facet-checkpoint-1"
 
   private func save(to url: URL, _ onEvent: (Event) throws -> Void) throws {
     let tensors = try step.state()
@@ -263,19 +244,14 @@ public final class Trainer {
         "step \(progress.step): the weight '\(name)' is not finite; the last good checkpoint is kept. "
           + "Resume with a lower --learning-rate")
     }
-    let metadata = [
-      "format": "facet-checkpoint-1",
-      "progress": try JSON.encode(progress),
-      "configuration": try JSON.encode(configuration),
-      "photos": "\(training.count)",
-    ]
-    try Tensor.save(tensors, metadata: metadata, to: url)
+    let checkpoint = Checkpoint(configuration: configuration, progress: progress, photos: training.count)
+    try Tensor.save(tensors, metadata: checkpoint.metadata(format: Self.format), to: url)
     try onEvent(.checkpoint(progress, url))
   }
 
   private func restore() throws {
     let (tensors, metadata) = try Tensor.load(from: lastCheckpoint)
-    let saved = try Checkpoint(lastCheckpoint, metadata)
+    let saved = try Checkpoint<TrainingConfiguration>(lastCheckpoint, metadata, format: Self.format)
     do {
       guard saved.configuration.model == configuration.model else {
         throw TrainingError("made for another model configuration")
@@ -297,9 +273,10 @@ public final class Trainer {
 
   /// Finds out now, not at the first checkpoint, whether the folder can be written to, and removes what a killed run
   /// had not finished writing.
-  private func prepareOutput() throws {
-    _ = try AtomicFile(lastCheckpoint)
-    for folder in [output, lastCheckpoint.deletingLastPathComponent()] {
+  static func prepare(_ output: URL) throws {
+    let checkpoint = lastCheckpoint(in: output)
+    _ = try AtomicFile(checkpoint)
+    for folder in [output, checkpoint.deletingLastPathComponent()] {
       for name in try FileManager.default.contentsOfDirectory(atPath: folder.path)
       where name.hasPrefix(".") && name.hasSuffix(".tmp") {
         try? FileManager.default.removeItem(at: folder.appendingPathComponent(name))
