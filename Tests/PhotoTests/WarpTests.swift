@@ -191,8 +191,8 @@ import Testing
   /// Where a pixel is replaced its grain stays, and what is no grain goes with it.
   @Test func grainStays() {
     var picture = Picture(width: 60, height: 60, filledWith: 100)
-    picture[20, 20] = [104, 98, 100]
-    picture[40, 40] = [200, 10, 100]
+    picture.paint(20, 20, [104, 98, 100])
+    picture.paint(40, 40, [200, 10, 100])
     let smooth = FloatPicture(
       width: 6, height: 6, channels: 3, values: [Float](repeating: 100.0 / 255, count: 6 * 6 * 3))
     var half = picture
@@ -205,7 +205,7 @@ import Testing
     #expect(Array(half[20, 20]) == [54, 48, 50])
     // Nothing that is added to loses any.
     var lighter = Picture(width: 60, height: 60, filledWith: 100)
-    lighter[20, 20] = [104, 98, 100]
+    lighter.paint(20, 20, [104, 98, 100])
     lighter.change(by: patch(6, offset: 10.0 / 255), smooth: smooth, place: Similarity(scale: 10))
     #expect(Array(lighter[20, 20]) == [114, 108, 110])
   }
@@ -265,5 +265,15 @@ import Testing
     let white = Picture(width: 6, height: 6, filledWith: 255)
     for (x, y) in [(-3, -3), (8, 8), (20, 0), (-9, 4)] { picture.paste(white, x: x, y: y) }
     #expect(picture.pixels.filter { $0 == 255 }.count == 3 * (9 + 4))
+  }
+}
+
+extension Picture {
+  /// Gives one pixel a colour.
+  fileprivate mutating func paint(_ x: Int, _ y: Int, _ colour: [UInt8]) {
+    var pixels = pixels
+    let start = (y * width + x) * channels
+    pixels.replaceSubrange(start..<start + channels, with: colour)
+    self = Picture(width: width, height: height, channels: channels, pixels: pixels)
   }
 }
