@@ -26,10 +26,18 @@ private struct ColouredPhotos: @unchecked Sendable {
         "\(fixture.attributeRows[i].prefix(10)) \(labels.map { $0 ? "1" : "-1" }.joined(separator: " "))"
       var quarters: [[UInt8]] = []
       for quarter in 0..<4 {
-        let isLit = [labels[0] && quarter >= 2, labels[1] && quarter < 2, labels[2] && quarter < 2]
-        quarters.append(isLit.map { UInt8(($0 ? 170 : 100) + noise()) })
+        let isBelow = quarter >= 2
+        var colour: [UInt8] = []
+        for (label, mayBeLit) in zip(labels, [isBelow, !isBelow, !isBelow]) {
+          let level: Double = label && mayBeLit ? 170 : 100
+          colour.append(UInt8(level + noise()))
+        }
+        quarters.append(colour)
       }
-      let pixels = (0..<256).flatMap { quarters[($0 / 128) * 2 + ($0 % 16) / 8] }
+      var pixels: [UInt8] = []
+      for y in 0..<16 {
+        for x in 0..<16 { pixels += quarters[y / 8 * 2 + x / 8] }
+      }
       try fixture.write(Picture(width: 16, height: 16, channels: 3, pixels: pixels), to: fixture.imageURL(i))
     }
     try fixture.writeLists()
