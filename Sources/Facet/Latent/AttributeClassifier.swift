@@ -205,12 +205,11 @@ extension AttributeClassifier {
     let budget = TrainingConfiguration.Budget(
       images: training.epochs * loader.batchesPerEpoch * training.batchSize, minutes: training.minutes)
     let clock = StopWatch()
-    var (step, epoch) = (0, 0)
-    func spent() -> Double { budget.progress(images: step * training.batchSize, minutes: clock.seconds / 60) }
-    while spent() < 1 {
+    var (step, epoch, spent) = (0, 0, 0.0)
+    while spent < 1 {
       loader.start(epoch: epoch)
-      while spent() < 1, let batch = loader.next() {
-        let rate = training.learningRate * TrainingConfiguration.Schedule.cosine.factor(spent())
+      while spent < 1, let batch = loader.next() {
+        let rate = training.learningRate * TrainingConfiguration.Schedule.cosine.factor(spent)
         var seeds = SplitMix64(seed: training.seed ^ UInt64(step) << 20)
         let generator = try Generator(seed: seeds.next(), device: device)
         let images = try training.varied(sized(batch.imageTensor(on: device)), generator)
@@ -227,7 +226,8 @@ extension AttributeClassifier {
         try loss.backward()
         try optimizer.step(learningRate: rate)
         step += 1
-        progress(spent(), value)
+        spent = budget.progress(images: step * training.batchSize, minutes: clock.seconds / 60)
+        progress(spent, value)
       }
       epoch += 1
     }
