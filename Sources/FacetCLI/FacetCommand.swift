@@ -17,6 +17,6 @@ struct FacetCommand: AsyncParsableCommand {
     subcommands: [
       EditCommand.self, InspectCommand.self, GridCommand.self, SpectrumCommand.self, MorphCommand.self,
       SampleCommand.self, ReconstructCommand.self, TrainCommand.self, AttributesCommand.self, EvaluateCommand.self,
-      ServeCommand.self, InfoCommand.self, ImportCommand.self, ExportCommand.self,
+      ParseCommand.self, ServeCommand.self, InfoCommand.self, ImportCommand.self, ExportCommand.self,
     ])
 }

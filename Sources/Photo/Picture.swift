@@ -37,6 +37,10 @@ public struct Picture: Equatable, Sendable {
   /// Decodes a file to sRGB, upright. Small files decode on the calling thread alone, so a loader may
   /// decode many at once.
   public init(contentsOf url: URL, pixelLimit: Int = Photo.defaultPixelLimit) throws(PhotoError) {
+    if let picture = Picture(plainJPEG: url, pixelLimit: pixelLimit) {
+      self = picture
+      return
+    }
     self = try Codec.open(url, limit: pixelLimit) { codec throws(PhotoError) in try codec.decode().picture }
   }
 

@@ -18,6 +18,7 @@ private enum Op {
   static let sin = Operator("aten::sin")
   static let cos = Operator("aten::cos")
   static let abs = Operator("aten::abs")
+  static let round = Operator("aten::round")
   static let square = Operator("aten::square")
   static let clamp = Operator("aten::clamp")
   static let maximum = Operator("aten::maximum")
@@ -25,6 +26,8 @@ private enum Op {
   static let copy = Operator("aten::copy_")
   static let greaterScalar = Operator("aten::gt", "Scalar")
   static let lessScalar = Operator("aten::lt", "Scalar")
+  static let shiftRight = Operator("aten::bitwise_right_shift", "Tensor")
+  static let andScalar = Operator("aten::bitwise_and", "Scalar")
   static let isFinite = Operator("aten::isfinite")
   static let allElements = Operator("aten::all")
 
@@ -35,6 +38,7 @@ private enum Op {
   static let cumulativeSum = Operator("aten::cumsum")
   static let sort = Operator("aten::sort")
   static let gather = Operator("aten::gather")
+  static let argmax = Operator("aten::argmax")
   static let norm = Operator("aten::linalg_vector_norm")
   static let matmul = Operator("aten::matmul")
   static let cholesky = Operator("aten::linalg_cholesky")
@@ -72,6 +76,7 @@ private enum Op {
   static let adaptiveAvgPool2d = Operator("aten::adaptive_avg_pool2d")
   static let interpolateNearest = Operator("aten::upsample_nearest2d", "vec")
   static let interpolateBilinear = Operator("aten::upsample_bilinear2d", "vec")
+  static let interpolateAntialiased = Operator("aten::_upsample_bilinear2d_aa")
   static let affineGrid = Operator("aten::affine_grid_generator")
   static let gridSample = Operator("aten::grid_sampler")
   static let pixelShuffle = Operator("aten::pixel_shuffle")
@@ -85,6 +90,7 @@ private enum Op {
   static let sigmoid = Operator("aten::sigmoid")
   static let softplus = Operator("aten::softplus")
   static let bceWithLogits = Operator("aten::binary_cross_entropy_with_logits")
+  static let crossEntropy = Operator("aten::cross_entropy_loss")
 }
 
 // MARK: Making tensors
@@ -148,6 +154,8 @@ extension Tensor {
   public func sin() throws(TorchError) -> Tensor { try Op.sin(.tensor(self)) }
   public func cos() throws(TorchError) -> Tensor { try Op.cos(.tensor(self)) }
   public func abs() throws(TorchError) -> Tensor { try Op.abs(.tensor(self)) }
+  /// Each element rounded to the nearest whole number, halves to the even one.
+  public func round() throws(TorchError) -> Tensor { try Op.round(.tensor(self)) }
   public func square() throws(TorchError) -> Tensor { try Op.square(.tensor(self)) }
 
   /// Each element held inside the range; `nil` leaves a side open.
@@ -160,6 +168,12 @@ extension Tensor {
 
   public static func > (a: Tensor, b: Double) throws(TorchError) -> Tensor { try Op.greaterScalar(.tensor(a), .double(b)) }
   public static func < (a: Tensor, b: Double) throws(TorchError) -> Tensor { try Op.lessScalar(.tensor(a), .double(b)) }
+
+  /// Each integer moved right by as many bits as `bits` says.
+  public func shiftedRight(_ bits: Tensor) throws(TorchError) -> Tensor { try Op.shiftRight(.tensor(self), .tensor(bits)) }
+
+  /// Each integer's bits that `mask` has, too.
+  public func bits(_ mask: Int) throws(TorchError) -> Tensor { try Op.andScalar(.tensor(self), .int(mask)) }
 
   /// Whether every element is a finite number. Waits for the device.
   public func isAllFinite() throws(TorchError) -> Bool {
@@ -196,6 +210,9 @@ extension Tensor {
   public func gather(_ dim: Int, _ indices: Tensor) throws(TorchError) -> Tensor {
     try Op.gather(.tensor(self), .int(dim), .tensor(indices))
   }
+
+  /// The index of the largest value along a dimension, which goes away; int64.
+  public func argmax(dim: Int) throws(TorchError) -> Tensor { try Op.argmax(.tensor(self), .int(dim), false) }
 
   /// The Euclidean norm of all elements.
   public func norm() throws(TorchError) -> Tensor { try Op.norm(.tensor(self)) }
@@ -323,11 +340,31 @@ extension Tensor {
     try Op.interpolateBilinear(.tensor(self), nil, false, .doubles([Double(scale), Double(scale)]))
   }
 
-  /// Each image of N × C × H × W taken where its `transform`, N × 2 × 3, leads from the output, in coordinates of
-  /// −1 … 1 from border to border; bicubic, the border repeated.
-  public func resampledBicubic(_ transform: Tensor) throws(TorchError) -> Tensor {
-    let grid = try Op.affineGrid(.tensor(transform), .ints(shape), false)
-    return try Op.gridSample(.tensor(self), .tensor(grid), 2, 1, false)
+  /// N × C × H × W at another size, between bilinear pixels where it grows and over all of them where it shrinks.
+  public func resized(to size: (height: Int, width: Int)) throws(TorchError) -> Tensor {
+    try Op.interpolateAntialiased(.tensor(self), .ints([size.height, size.width]), false)
+  }
+
+  /// How values between pixels are found; raw values are torch's.
+  public enum Interpolation: Int, Sendable { case bilinear, nearest, bicubic }
+
+  /// What lies beyond an image; raw values are torch's.
+  public enum Beyond: Int, Sendable { case zeros, border, reflection }
+
+  /// Each image of N × C × H × W taken where its transform leads from the output.
+  /// - Parameters:
+  ///   - transform: N × 2 × 3, from coordinates of −1 … 1 from border to border of the output to those of the image.
+  ///   - size: of the output; the image's own where left out.
+  ///   - interpolation: between pixels.
+  ///   - beyond: what is taken outside the image.
+  public func resampled(
+    _ transform: Tensor, to size: (height: Int, width: Int)? = nil, by interpolation: Interpolation = .bicubic,
+    beyond: Beyond = .border
+  ) throws(TorchError) -> Tensor {
+    guard dimensions == 4 else { throw TorchError("images are N × C × H × W, not \(shape)") }
+    let output = [self.size(0), self.size(1), size?.height ?? self.size(2), size?.width ?? self.size(3)]
+    let grid = try Op.affineGrid(.tensor(transform), .ints(output), false)
+    return try Op.gridSample(.tensor(self), .tensor(grid), .int(interpolation.rawValue), .int(beyond.rawValue), false)
   }
 
   /// N × C·r² × H × W to N × C × H·r × W·r.
@@ -351,6 +388,15 @@ extension Tensor {
   }
   public func sigmoid() throws(TorchError) -> Tensor { try Op.sigmoid(.tensor(self)) }
   public func softplus() throws(TorchError) -> Tensor { try Op.softplus(.tensor(self)) }
+
+  /// Mean cross-entropy between softmax(self) over dimension 1 and classes.
+  /// - Parameters:
+  ///   - target: int64, of this shape without dimension 1.
+  ///   - weights: one for each class; the mean is weighted by them.
+  ///   - ignored: the class of places that do not count.
+  public func crossEntropy(_ target: Tensor, weights: Tensor? = nil, ignored: Int = -100) throws(TorchError) -> Tensor {
+    try Op.crossEntropy(.tensor(self), .tensor(target), .optional(weights), 1, .int(ignored))
+  }
 
   /// Mean binary cross-entropy between sigmoid(self) and `target` in [0, 1], stable for any logit.
   public func binaryCrossEntropyWithLogits(_ target: Tensor) throws(TorchError) -> Tensor {

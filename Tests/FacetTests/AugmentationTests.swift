@@ -42,7 +42,7 @@ import Torch
     let angle = 0.3
     let transform = try Tensor(
       [cos(angle), -sin(angle), 0, sin(angle), cos(angle), 0].map { Float($0) }, shape: [1, 2, 3])
-    let leaning = try upright.resampledBicubic(transform).array(Float.self)
+    let leaning = try upright.resampled(transform).array(Float.self)
     func middle(_ y: Int) -> Double {
       let row = (0..<32).map { max(0, Double(leaning[y * 32 + $0])) }
       return row.enumerated().reduce(0) { $0 + Double($1.offset) * $1.element } / row.reduce(0, +)

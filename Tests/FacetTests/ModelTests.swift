@@ -278,6 +278,12 @@ extension ModelConfiguration {
 
   private let definition = CombinedDirection("smiling_man", positives: "Smiling & Male", within: "Male")
 
+  private func triangle() throws -> Tensor {
+    var values = [Float](repeating: 0, count: 36)
+    for row in 0..<6 { for column in 0...row { values[row * 6 + column] = Float(row * 6 + column + 1) } }
+    return try Tensor(values, shape: [6, 6])
+  }
+
   private func directions() throws -> AttributeDirections {
     func rows(_ first: Float) throws -> Tensor { try Tensor((0..<18).map { first + Float($0) }, shape: [3, 6]) }
     return AttributeDirections(
@@ -285,7 +291,8 @@ extension ModelConfiguration {
       probes: AttributeProbes(
         names: ["Smiling", "Male", "smiling_man"], mean: try .ones([6]), weights: try rows(-4), biases: [0.5, -1, 0],
         figures: [.init(photos: 9, accuracy: 0.75, share: 0.5, calibrationError: 0.125), nil, nil]),
-      codeMean: try .ones([6]), codeFactor: try Tensor.identity(6).to(.float32),
+      codeMean: try .ones([6]),
+      codeFactor: try triangle(),
       vectorsByMethod: [.isolated: try rows(0), .meanDifference: try rows(1)],
       factorsByMethod: [
         .isolated: [.init(add: 1.5, remove: 2), .init(add: 2, remove: 3), .init(add: 1, remove: 1)],
@@ -356,6 +363,18 @@ extension ModelConfiguration {
     let error = #expect(throws: BundleError.self) { try AttributeDirections(of: bundle) }
     #expect(error?.path == attributesURL.path)
     #expect(error?.reason.contains("other weights") == true)
+  }
+
+  @Test func directionsOfAnOlderVersion() throws {
+    try write()
+    let bundle = try ModelBundle(contentsOf: url)
+    let written = try directions()
+    try written.write(to: bundle)
+    var (tensors, metadata) = try Tensor.load(from: attributesURL)
+    #expect(tensors["code_factor"]?.shape == [21])
+    tensors["code_factor"] = try written.codeFactor.to(.float16)
+    try Tensor.save(tensors, metadata: metadata, to: attributesURL)
+    try expectClose(AttributeDirections(of: bundle).codeFactor, written.codeFactor, tolerance: 0)
   }
 
   @Test func damagedDirections() throws {

@@ -35,6 +35,56 @@ extension Engine {
       try expect(matrix + a, [2, 0, 7, 5, 3, 10], shape: [2, 3])
     }
 
+    @Test func bits() throws {
+      let bytes = try Tensor([0b1011_0010, 0b0000_0001, 255] as [UInt8])
+      try expect(bytes.shiftedRight(Tensor([1, 0, 7] as [UInt8])), [0b0101_1001, 1, 1])
+      try expect(bytes.bits(1), [0, 1, 1])
+    }
+
+    @Test func tf32IsASwitch() throws {
+      let before = Torch.allowsTF32
+      for isAllowed in [true, false] {
+        try Torch.setTF32(isAllowed)
+        #expect(Torch.allowsTF32 == isAllowed)
+      }
+      try Torch.setTF32(before)
+    }
+
+    @Test func resizing() throws {
+      let image = try ramp([1, 1, 4, 4])
+      try expect(image.resized(to: (4, 4)), (1...16).map { Double($0) }, shape: [1, 1, 4, 4])
+      let middle = try image.resized(to: (1, 1)).item()
+      #expect(abs(middle - 8.5) < 1e-5)
+      #expect(try image.resized(to: (3, 9)).shape == [1, 1, 3, 9])
+
+      // All rows are outside: 0, the border, or the image seen again.
+      let transform = try Tensor([3, 0, 0, 0, 3, 0] as [Float], shape: [1, 2, 3])
+      func values(_ beyond: Tensor.Beyond) throws -> [Float] {
+        try image.resampled(transform, to: (2, 4), by: .nearest, beyond: beyond).array(Float.self)
+      }
+      #expect(try values(.zeros).allSatisfy { $0 == 0 })
+      #expect(try values(.border) == [1, 1, 4, 4, 13, 13, 16, 16])
+      #expect(try values(.reflection).allSatisfy { (1...16).contains($0) })
+      let identity = try Tensor([1, 0, 0, 0, 1, 0] as [Float], shape: [1, 2, 3])
+      for interpolation in [Tensor.Interpolation.nearest, .bilinear, .bicubic] {
+        try expect(image.resampled(identity, by: interpolation), (1...16).map { Double($0) }, shape: [1, 1, 4, 4])
+      }
+      #expect(throws: TorchError.self) { try ramp([4, 4]).resampled(identity) }
+    }
+
+    @Test func classes() throws {
+      #expect(try matrix.argmax(dim: 1).array(Int64.self) == [2, 2] && matrix.argmax(dim: 0).array(Int64.self) == [1, 1, 1])
+      try expect(Tensor([0.5, 1.5, -0.4] as [Float]).round(), [0, 2, 0])
+      // −log softmax of the target, weighted by its class; the ignored row does not count.
+      let logits = try Tensor([1, 2, 0, 0, 5, 5] as [Float], shape: [3, 2])
+      let (first, second) = (log(1 + exp(1.0)), log(2.0))
+      let target = try Tensor([0, 1, -1] as [Int64])
+      let plain = try logits.crossEntropy(target, ignored: -1).item()
+      #expect(abs(plain - (first + second) / 2) < 1e-6)
+      let weighted = try logits.crossEntropy(target, weights: Tensor([3, 1] as [Float]), ignored: -1).item()
+      #expect(abs(weighted - (3 * first + second) / 4) < 1e-6)
+    }
+
     @Test func elementwise() throws {
       try expect(a.exp(), [exp(1), exp(-2), exp(4)])
       try expect(a.abs().log(), [0, log(2), log(4)])

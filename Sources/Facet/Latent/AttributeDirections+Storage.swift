@@ -27,7 +27,7 @@ extension AttributeDirections {
       "probes.figures": try Tensor(
         probes.figures.flatMap { [$0?.accuracy ?? 0, $0?.share ?? 0, $0?.calibrationError ?? 0] }.map(Float.init),
         shape: [names.count, 3]),
-      "code_mean": codeMean, "code_factor": try codeFactor.to(.float16),
+      "code_mean": codeMean, "code_factor": try codeFactor.to(.float16).lowerTriangle(),
       "positives": try Tensor(positives.map(Int64.init)), "negatives": try Tensor(negatives.map(Int64.init)),
     ]
     for method in DirectionMethod.found {
@@ -113,7 +113,11 @@ extension AttributeDirections {
     self.names = names
     self.definitions = definitions
     self.codeMean = codeMean
-    codeFactor = try tensor("code_factor", .float16, [latentSize, latentSize])
+    // Files of older versions have the zeros above the diagonal, too.
+    codeFactor = tensors["code_factor"]?.dimensions == 2
+      ? try tensor("code_factor", .float16, [latentSize, latentSize])
+      : try Tensor(
+        lowerTriangle: tensor("code_factor", .float16, [latentSize * (latentSize + 1) / 2]), size: latentSize)
     positives = try counts("positives")
     negatives = try counts("negatives")
     probes = AttributeProbes(
@@ -160,5 +164,26 @@ extension AttributeDirections {
       steered[key] = SteeredStep(
         vector: try vectors.narrow(0, row..<row + 1), reach: reach[row], factor: parts[row])
     }
+  }
+}
+
+extension Tensor {
+  /// What a lower triangular matrix holds, row after row: half of the article's 8 MB.
+  fileprivate func lowerTriangle() throws -> Tensor {
+    let size = size(0)
+    var places: [Int64] = []
+    for row in 0..<size { for column in 0...row { places.append(Int64(row * size + column)) } }
+    return try reshape([-1]).indexSelect(0, Tensor(places))
+  }
+
+  /// The lower triangular matrix of size × size values that ``lowerTriangle()`` has taken apart.
+  fileprivate init(lowerTriangle values: Tensor, size: Int) throws {
+    let zero = Int64(values.size(0))
+    var places = [Int64](repeating: zero, count: size * size)
+    for row in 0..<size {
+      for column in 0...row { places[row * size + column] = Int64(row * (row + 1) / 2 + column) }
+    }
+    self = try Tensor.cat([values, .zeros([1], dtype: values.dtype)])
+      .indexSelect(0, Tensor(places)).reshape([size, size])
   }
 }

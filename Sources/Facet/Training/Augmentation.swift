@@ -43,7 +43,7 @@ public struct Augmentation: Codable, Sendable, Equatable {
     let (cosine, sine) = (try angle.cos() * scale, try angle.sin() * scale)
     let zero = try cosine * 0
     let transform = try Tensor.cat([cosine, -sine, zero, sine, cosine, zero], dim: 1).reshape([count, 2, 3])
-    let both = try Tensor.cat([images, masks], dim: 1).resampledBicubic(transform)
+    let both = try Tensor.cat([images, masks], dim: 1).resampled(transform)
     return (
       try both.narrow(1, 0..<3).clamp(min: 0, max: 1).contiguous(.channelsLast),
       try (both.narrow(1, 3..<4) > 0.5).to(masks.dtype)
