@@ -73,7 +73,6 @@ private enum Op {
   static let batchNorm = Operator("aten::batch_norm")
   static let maxPool2d = Operator("aten::max_pool2d")
   static let avgPool2d = Operator("aten::avg_pool2d")
-  static let adaptiveAvgPool2d = Operator("aten::adaptive_avg_pool2d")
   static let interpolateNearest = Operator("aten::upsample_nearest2d", "vec")
   static let interpolateBilinear = Operator("aten::upsample_bilinear2d", "vec")
   static let interpolateAntialiased = Operator("aten::_upsample_bilinear2d_aa")
@@ -325,11 +324,6 @@ extension Tensor {
   }
   public func avgPool2d(_ size: Int) throws(TorchError) -> Tensor {
     try Op.avgPool2d(.tensor(self), .ints([size, size]), .ints([size, size]))
-  }
-
-  /// Images of any size averaged down, or pixels repeated up, to `size` × `size`.
-  public func adaptiveAvgPool2d(_ size: Int) throws(TorchError) -> Tensor {
-    try Op.adaptiveAvgPool2d(.tensor(self), .ints([size, size]))
   }
 
   /// Each pixel repeated `scale` times in both directions.

@@ -16,7 +16,7 @@ public final class AttributeClassifier: Module {
   let stages: [Stage]
   let output: Linear
 
-  /// Side of the square picture that the network takes; others are averaged to it.
+  /// Side of the square picture that the network takes; others are resized.
   static let inputSize = 96
   private static let channels = [32, 64, 128, 256, 256]
   /// Stages that have a second convolution.
@@ -75,7 +75,7 @@ public final class AttributeClassifier: Module {
 
   /// Pictures at the network's size.
   static func sized(_ images: Tensor) throws -> Tensor {
-    images.size(2) == inputSize && images.size(3) == inputSize ? images : try images.adaptiveAvgPool2d(inputSize)
+    images.size(2) == inputSize && images.size(3) == inputSize ? images : try images.resized(to: (inputSize, inputSize))
   }
 
   // MARK: On disk
@@ -260,7 +260,8 @@ extension ClassifierTraining {
     func share() throws -> Tensor {
       try Tensor.rand([images.size(0), 1, 1, 1], generator: generator, device: images.device)
     }
-    let soft = try images.adaptiveAvgPool2d(AttributeClassifier.inputSize / 2).upsampleBilinear2d(scale: 2)
+    let half = AttributeClassifier.inputSize / 2
+    let soft = try images.resized(to: (half, half)).upsampleBilinear2d(scale: 2)
     let blurred = try images + (soft - images) * ((share() * 2 - 1).clamp(min: 0) * 0.9)
     let noise = try Tensor.randn(images.shape, generator: generator, device: images.device)
     return try (blurred + noise * (share() * 0.02)).contiguous(.channelsLast)

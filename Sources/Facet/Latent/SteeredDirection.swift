@@ -248,6 +248,7 @@ private final class Descent: Module {
     let (cosine, sine) = (try angle.cos() * scale, try angle.sin() * scale)
     let transform = try Tensor.cat(
       [cosine * mirror, -sine, uniform() * 0.1, sine * mirror, cosine, uniform() * 0.1], dim: 1)
-    return try AttributeClassifier.sized(images).resampledBicubic(transform.reshape([images.size(0), 2, 3]))
+    return try AttributeClassifier.sized(images)
+      .resampled(transform.reshape([images.size(0), 2, 3]), by: .bilinear, beyond: .reflection)
   }
 }
