@@ -9,8 +9,9 @@ struct AttributesCommand: ParsableCommand {
     abstract: "Find the attribute directions of a model and store them in its bundle.",
     discussion: """
       'find', which needs not be written, finds a direction for each label of a data set, two ways, the probes that \
-      see it, and how far strength 1 goes. 'define' adds directions between photos that queries over the labels choose. \
-      'steer' finds a better step for one attribute by looking at edited photos, with a classifier that 'classifier' trains.
+      see it, and how far strength 1 goes. 'define' adds directions between photos that queries over the labels \
+      choose. 'steer' finds a better step for one attribute by looking at edited photos, with a classifier that \
+      'classifier' trains.
 
       A query has names of labels, each by itself or with =1 or =-1, '!' for not, '&', '|' and parentheses.
 
@@ -28,8 +29,8 @@ struct AttributesCommand: ParsableCommand {
       abstract: "Find the directions of all attributes anew.",
       discussion: """
         Each photo of the train partition is encoded once for all attributes; where there is a val partition, the \
-        probes are measured on it. Combined directions that the bundle has, and those of the article, are made anew too; \
-        steered steps of attributes that are still there stay as they are.
+        probes are measured on it. Combined directions that the bundle has, and those of the article, are made anew \
+        too; steered steps of attributes that are still there stay as they are.
 
         Examples:
           facet attributes --model runs/a --data celeba

@@ -58,8 +58,8 @@ struct EditingOptions: ParsableArguments {
   var composition: Composition = .difference
   @Option(
     help: """
-      steered takes the steps that were found by looking at edits, and isolated directions where there is none; isolated \
-      moves the asked attribute alone; mean-difference is the article's way.
+      steered takes the steps that were found by looking at edits, and isolated directions where there is none; \
+      isolated moves the asked attribute alone; mean-difference is the article's way.
       """)
   var method: DirectionMethod = .steered
   @Option(

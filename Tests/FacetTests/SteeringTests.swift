@@ -120,7 +120,8 @@ private struct ColouredPhotos: @unchecked Sendable {
     #expect(read.names == made.classifier.names && read.view == .window)
     #expect(read.accuracy == made.classifier.accuracy)
     let images = try made.validation.images([0, 1, 2])
-    try expectClose(values(read.logits(of: images)), values(made.classifier.logits(of: images)), "logits", tolerance: 0.05)
+    try expectClose(
+      values(read.logits(of: images)), values(made.classifier.logits(of: images)), "logits", tolerance: 0.05)
   }
 
   @Test func damagedClassifiersAreRefused() throws {
@@ -251,7 +252,8 @@ private struct ColouredPhotos: @unchecked Sendable {
     for (probability, sign) in [(0.9, 1.0), (0.1, -1)] {
       let code = codes[sign > 0 ? 0 : 1]
       let strength = try both.strength(of: "Smiling", from: code, to: probability)
-      let odds = try both.probes.logits(of: code + both.step("Smiling", strength: strength, on: code)).select(1, 0).item()
+      let moved = try code + both.step("Smiling", strength: strength, on: code)
+      let odds = try both.probes.logits(of: moved).select(1, 0).item()
       #expect(strength * sign > 0 && abs(odds - log(probability / (1 - probability))) < 1e-2, "\(strength) \(odds)")
     }
   }
@@ -308,9 +310,8 @@ private struct ColouredPhotos: @unchecked Sendable {
     try directions.write(to: bundle)
     let read = try AttributeDirections(of: bundle)
     #expect(try read.steeredStep("Smiling", adding: true) == nil)
-    let (add, remove) = (
-      try #require(try read.steeredStep("male", adding: true)), try #require(try read.steeredStep("Male", adding: false))
-    )
+    let add = try #require(try read.steeredStep("male", adding: true))
+    let remove = try #require(try read.steeredStep("Male", adding: false))
     #expect(try values(add.vector) == [Double](repeating: -2, count: size) && add.reach == -1 && add.factor == 1)
     #expect(try values(remove.vector) == [Double](repeating: 0.5, count: size) && remove.reach == 3)
     #expect(try values(read.step("Male", strength: -1)) == [Double](repeating: -0.625, count: size))

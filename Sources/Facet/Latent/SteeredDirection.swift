@@ -29,7 +29,7 @@ public struct Steering: Sendable, Equatable {
   public var pixels = 4.0
   /// Weight of 1 − SSIM between the photos and the edited ones: structure that is there stays.
   public var structure = 2.0
-  /// Weight of the mean change of the other attributes' probabilities, as the probes see them in the edited photo's code.
+  /// Weight of the change of the other attributes' probabilities, as the probes see them in the codes of edited photos.
   public var kept = 5.0
   /// Weight of the step's length in units of the codes' spread (Mahalanobis).
   public var length = 0.02
@@ -52,7 +52,7 @@ extension AttributeDirections {
   ///   - steering: how.
   ///   - device: where model and classifier are.
   ///   - progress: called after each step with the steps done and the share of faces that the classifier saw as asked.
-  /// - Throws: ``AttributeError`` for a name that there is not, or directions without probes; ``TrainingError`` when the
+  /// - Throws: ``AttributeError`` for a name that there is not or directions without probes; ``TrainingError`` when the
   ///   classifier does not know the attribute or sees another view, when too few photos lack what is asked, or when the
   ///   descent leads nowhere.
   public func steered(
@@ -144,7 +144,9 @@ private final class Descent: Module {
     }
     guard let asked = classifier.names.firstIndex(of: attribute),
       let column = dataset.attributeNames.firstIndex(of: attribute)
-    else { throw TrainingError("the classifier or the data set has no label '\(attribute)'; steering needs it in both") }
+    else {
+      throw TrainingError("the classifier or the data set has no label '\(attribute)'; steering needs it in both")
+    }
     self.asked = asked
     rows = (0..<samples.count).filter { position in
       let labels = dataset.labels(of: samples.sampleIndices[position])
@@ -159,7 +161,9 @@ private final class Descent: Module {
       let name = classifier.names[index]
       return !parts.contains(index) && !Self.opinions.contains(name) && probes.names.contains(name)
     }
-    guard !free.isEmpty else { throw TrainingError("the classifier knows no label of the model's beside '\(attribute)'") }
+    guard !free.isEmpty else {
+      throw TrainingError("the classifier knows no label of the model's beside '\(attribute)'")
+    }
     others = (
       try Tensor(free.map(Int64.init)).to(device),
       try Tensor(free.map { Int64(probes.names.firstIndex(of: classifier.names[$0])!) }).to(device)
@@ -197,8 +201,9 @@ private final class Descent: Module {
       return (try classifier.logits(of: views.narrow(1, 0..<3).contiguous()), original)
     }
     let odds = try after.to(.float32).select(1, asked) * sign
-    func change(_ after: Tensor, _ before: Tensor, _ of: Tensor) throws -> Tensor {
-      try (after.to(.float32).indexSelect(1, of).sigmoid() - before.to(.float32).indexSelect(1, of).sigmoid()).abs().mean()
+    func change(_ after: Tensor, _ before: Tensor, _ columns: Tensor) throws -> Tensor {
+      func shown(_ odds: Tensor) throws -> Tensor { try odds.to(.float32).indexSelect(1, columns).sigmoid() }
+      return try (shown(after) - shown(before)).abs().mean()
     }
     var loss = try (steering.margin - odds).softplus().mean()
     loss = try loss + change(after, original, others.seen) * steering.leakage
@@ -235,7 +240,9 @@ private final class Descent: Module {
     return Reconstruction(image: try decoded.image.to(.float32), maskLogits: try decoded.maskLogits.to(.float32))
   }
 
-  private func probed(_ codes: Tensor) throws -> Tensor { try (codes - probes.mean).linear(probes.weights, bias: probes.biases) }
+  private func probed(_ codes: Tensor) throws -> Tensor {
+    try (codes - probes.mean).linear(probes.weights, bias: probes.biases)
+  }
 
   /// Pictures at the classifier's size, each turned, moved, resized and mirrored by chance.
   private func glimpses(_ images: Tensor, _ generator: Generator) throws -> Tensor {
