@@ -187,13 +187,13 @@ import Torch
   @Test func lossFallsAndTheFolderIsAParser() throws {
     var losses: [Double] = []
     var report: ParserReport?
-    let ending = try trainer(training(images: 640), "run").run { event in
+    let ending = try trainer(training(images: 640), "run").run(onEvent: { event in
       switch event {
       case .step(_, let loss, _): losses.append(loss)
       case .checkpoint(_, let figures): report = figures
       case .started: break
       }
-    }
+    })
     #expect(ending == .budgetSpent && losses.count == 80)
     let (first, last) = (losses.prefix(5).reduce(0, +) / 5, losses.suffix(10).reduce(0, +) / 10)
     #expect(last < 0.6 * first, "\(first) to \(last)")
