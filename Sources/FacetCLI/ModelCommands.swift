@@ -131,6 +131,14 @@ struct InfoCommand: ParsableCommand {
       }
       print("  \(name.padded(to: width))\(counts)\(strengths)\(figures ?? "")")
     }
+    let steps = directions.names.flatMap { name in
+      [true, false].compactMap { adding in
+        (try? directions.steeredStep(name, adding: adding)).flatMap(\.self).map { step in
+          "\(adding ? "add" : "remove") \(name)" + (step.factor == 1 ? "" : String(format: " (%.2f)", step.factor))
+        }
+      }
+    }
+    if !steps.isEmpty { print("  steered: \(steps.joined(separator: ", "))") }
     for definition in directions.definitions {
       var text = "\(definition.name): \(definition.positives)"
       if let negatives = definition.negatives { text += " against \(negatives)" }

@@ -287,7 +287,7 @@ private struct MadeCodes {
 // MARK: - Strengths
 
 /// A model that decodes exactly what it encodes: the means of four quarters of a picture.
-private final class QuarterFaces: FaceVAE {
+final class QuarterFaces: FaceVAE {
   let configuration = ModelConfiguration(architecture: .compact, imageSize: 16, latentSize: 12)
 
   func encode(_ images: Tensor) throws -> Posterior {

@@ -20,9 +20,11 @@ public enum Composition: String, Sendable, CaseIterable {
   public func change(from before: Reconstruction, to after: Reconstruction) throws -> Tensor {
     switch self {
     case .difference:
-      // Outside their masks both pictures are untrained.
-      let weight = try (before.mask * after.mask).smoothStep(from: 0.2, to: 0.8)
-      return try Self.carried(from: before, to: after) * (weight * Self.focus((after.image - before.image) * weight))
+      // Outside their masks both pictures are untrained. Where an edit goes has no gradient: what is steered by one
+      // should change the picture, not hide from it.
+      let weight = try (before.mask * after.mask).detach().smoothStep(from: 0.2, to: 0.8)
+      let focus = try Self.focus((after.image - before.image).detach() * weight)
+      return try Self.carried(from: before, to: after) * (weight * focus)
     case .article:
       let mask = try before.mask
       return try Tensor.cat([after.image * mask, -mask], dim: 1)
@@ -60,7 +62,7 @@ public enum Composition: String, Sendable, CaseIterable {
   ///   - after: what decodes from other ones.
   /// - Returns: as of ``change(from:to:)``.
   static func carried(from before: Reconstruction, to after: Reconstruction) throws -> Tensor {
-    let agreement = try agreement(of: before.image, with: after.image)
+    let agreement = try agreement(of: before.image, with: after.image.detach())
     return try Tensor.cat([after.image - agreement * before.image, agreement - 1], dim: 1)
   }
 

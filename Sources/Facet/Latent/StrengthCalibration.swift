@@ -36,7 +36,7 @@ extension AttributeDirections {
   ) throws -> AttributeDirections {
     var factors = factorsByMethod
     let targets = only ?? Array(names.indices)
-    let total = targets.count * 2 * DirectionMethod.allCases.count
+    let total = targets.count * 2 * DirectionMethod.found.count
     var done = 0
     model.setTraining(false)
     guard photos.attributeNames == labelNames else { throw CombinedDirectionError.otherLabels }
@@ -50,7 +50,7 @@ extension AttributeDirections {
           let side = sign > 0 ? groups[target].negatives : groups[target].positives
           let rows = Array(side.lazy.filter { odds[$0] * sign < 0 }.prefix(calibration.photos))
           let faces = rows.count < 8 ? nil : try EditedFaces(rows, of: photos, with: model, calibration.batchSize, device)
-          for method in DirectionMethod.allCases {
+          for method in DirectionMethod.found {
             if let faces {
               let direction = try vectors(method).narrow(0, target..<target + 1)
               let need = try need(of: target, sign: sign, method)
@@ -75,7 +75,7 @@ extension AttributeDirections {
     return AttributeDirections(
       names: names, definitions: definitions, positives: positives, negatives: negatives, probes: probes,
       codeMean: codeMean, codeFactor: codeFactor, vectorsByMethod: vectorsByMethod, factorsByMethod: factors,
-      typicalOdds: typicalOdds)
+      typicalOdds: typicalOdds, steered: steered)
   }
 
   /// The largest number that a share of the values reach.
