@@ -71,7 +71,7 @@ struct ParseCommand: ParsableCommand {
       let parser = try parser.load()
       Interruption.watch()
       var (seen, good) = (all.count - jobs.count, all.count - jobs.count)
-      try parser.write(jobs, batchSize: batch, shouldStop: { Interruption.requested }) { job, fault in
+      try parser.write(jobs, batchSize: batch) { _, fault in
         switch fault {
         case nil: good += 1
         case .unwritable?, .unknownFormat?: throw CommandError("\(fault!)")
@@ -81,9 +81,12 @@ struct ParseCommand: ParsableCommand {
         }
         seen += 1
         report.update(seen)
+        if Interruption.requested, seen < all.count {
+          report.finish()
+          throw ExitCode(130)
+        }
       }
       report.finish()
-      if seen < all.count { throw ExitCode(130) }
       if good == 0 { throw CommandError("none of \(all.count) photos could be used") }
     }
 
@@ -112,8 +115,8 @@ struct ParseCommand: ParsableCommand {
       discussion: """
         The folder has images/NAME.jpg and masks/NAME.png, 8-bit maps of the photos' size in the class order of \
         CelebAMask-HQ: 0 background, 1 skin, 2 nose, 3 eyeglasses, 4 l_eye, 5 r_eye, 6 l_brow, 7 r_brow, 8 l_ear, \
-        9 r_ear, 10 mouth, 11 u_lip, 12 l_lip, 13 hair, 14 hat, 15 earring, 16 necklace, 17 neck, 18 cloth. Every tenth \
-        pair, in the order of names, is kept for measuring. Pairs are held in memory, 150 KB each.
+        9 r_ear, 10 mouth, 11 u_lip, 12 l_lip, 13 hair, 14 hat, 15 earring, 16 necklace, 17 neck, 18 cloth; or it is \
+        CelebAMask-HQ as published, with CelebA-HQ-img/ and CelebAMask-HQ-mask-anno/. Every tenth pair, in the order of names, is kept for measuring. Pairs are held in memory, 150 KB each.
 
         Photos are turned, scaled, moved, mirrored, relit, reduced to few pixels and compressed by chance, so that the \
         parser holds on small, soft photos. 'tensorboard --logdir OUTPUT/logs' shows how it goes. Ctrl-C or SIGTERM ends \
@@ -125,7 +128,7 @@ struct ParseCommand: ParsableCommand {
           facet parse train --data celebamask-hq --output runs/parser --resume
         """)
 
-    @Option(help: "Folder with images/ and masks/.", completion: .directory)
+    @Option(help: "Folder with images/ and masks/, or CelebAMask-HQ's own.", completion: .directory)
     var data: String
     @Option(help: "Folder of the parser, the checkpoint and the logs.", completion: .directory)
     var output: String
@@ -193,7 +196,7 @@ struct ParseCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Measure a parser against given label maps.",
       discussion: """
-        Of a folder with images/ and masks/, as 'facet parse train' reads it, the pairs that training holds out are \
+        Of a folder that 'facet parse train' reads, the pairs that training holds out are \
         measured; of a folder laid out as CelebA, the photos of a partition against the maps in mask_faceparsing/. \
         'iou' is intersection over union; 'face' that of the face mask that 'facet train' makes of a map.
 

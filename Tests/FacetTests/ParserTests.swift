@@ -84,6 +84,32 @@ import Torch
     #expect(abs(training.classShares().reduce(0, +) - 1) < 1e-9)
   }
 
+  @Test func publishedPartsAreCombined() throws {
+    let root = folder("published")
+    let (photos, parts) = (root.appendingPathComponent("CelebA-HQ-img"), root.appendingPathComponent("CelebAMask-HQ-mask-anno/1"))
+    for url in [photos, parts] { try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true) }
+    /// White in the given columns.
+    func write(_ columns: Range<Int>, _ name: String) throws {
+      let pixels = (0..<8 * 8).map { columns.contains($0 % 8) ? UInt8(255) : 0 }
+      try Picture(width: 8, height: 8, channels: 1, pixels: pixels).write(to: parts.appendingPathComponent(name))
+    }
+    for number in 2000..<2010 {
+      try Picture(width: 16, height: 16, filledWith: 90).write(to: photos.appendingPathComponent("\(number).jpg"))
+      try write(0..<6, String(format: "%05d_skin.png", number))
+      try write(4..<5, String(format: "%05d_eye_g.png", number))
+      try write(5..<7, String(format: "%05d_neck_l.png", number))
+    }
+    let (_, classes) = try FacePairs(root, .training, side: 8).batch([0], on: .cpu)
+    let row: [FaceClass] = [.skin, .skin, .skin, .skin, .eyeglasses, .necklace, .necklace, .background]
+    #expect(try classes.array(Float.self) == (0..<64).map { Float(row[$0 % 8].rawValue) })
+    #expect(try LabelledPhotos.heldOut(of: root).count == 1)
+    for part in ["skin", "eye_g", "neck_l"] {
+      try FileManager.default.removeItem(at: parts.appendingPathComponent("02003_\(part).png"))
+    }
+    let error = #expect(throws: DatasetError.self) { try FacePairs(root, .training, side: 8) }
+    #expect(error?.description.contains("02003_skin.png: 2003.jpg has no parts") == true)
+  }
+
   @Test func faultyPairsAreNamed() throws {
     func fault() -> DatasetError? {
       #expect(throws: DatasetError.self) { try FacePairs(fixture.folder, .training, side: 32) }
@@ -248,14 +274,16 @@ import Torch
 
   @Test func agreementWithItselfIsPerfect() throws {
     let parser = try parser(tiny, "fresh")
-    let files = (0..<5).map { (photo: fixture.imageURL($0), map: folder("own-\($0).png")) }
-    let jobs = files.map { FaceParser.Job(photo: $0.photo, map: $0.map) }
+    let jobs = (0..<5).map { FaceParser.Job(photo: fixture.imageURL($0), map: folder("own-\($0).png")) }
+    func read(as order: [FaceClass]) -> LabelledPhotos {
+      LabelledPhotos(files: jobs.map { LabelledPhoto(photo: $0.photo, map: .file($0.map, order: order)) })
+    }
     try parser.write(jobs, batchSize: 2) { job, fault in #expect(fault == nil, "\(job)") }
-    let same = try parser.evaluate(LabelledPhotos(files: files, order: FaceClass.allCases), batchSize: 3)
+    let same = try parser.evaluate(read(as: FaceClass.allCases), batchSize: 3)
     #expect(same.meanIoU == 1 && same.accuracy == 1 && same.faceIoU == 1 && same.images == 5)
     #expect(abs(same.classes.map(\.share).reduce(0, +) - 1) < 1e-9)
     // Read in the other order, most classes are others.
-    let wrong = try parser.evaluate(LabelledPhotos(files: files, order: FaceClass.celebAMaskHQ))
+    let wrong = try parser.evaluate(read(as: FaceClass.celebAMaskHQ))
     #expect(wrong.accuracy < 1)
   }
 
@@ -323,13 +351,12 @@ import Torch
     let data = try #require(realData)
     let parser = try FaceParser()
     let pairs = LabelledPhotos(
-      files: Array(try LabelledPhotos.heldOut(of: data.appendingPathComponent("celebamask-hq")).files.prefix(40)),
-      order: FaceClass.celebAMaskHQ)
+      files: Array(try LabelledPhotos.heldOut(of: data.appendingPathComponent("celebamask-hq")).files.prefix(40)))
     #expect(try parser.evaluate(pairs).faceIoU > 0.88)
     #expect(try parser.evaluate(pairs, reducedTo: 48).faceIoU > 0.84)
     let crops = LabelledPhotos.partition(
       .validation, of: try CelebA(directory: data.appendingPathComponent("celeba")))
-    let some = LabelledPhotos(files: Array(crops.files.prefix(80)), order: FaceClass.allCases)
+    let some = LabelledPhotos(files: Array(crops.files.prefix(80)))
     #expect(try parser.evaluate(some).faceIoU > 0.84)
   }
 }

@@ -212,6 +212,7 @@ public final class DecodedCache: Sendable {
         try file.write(UnsafeRawBufferPointer(rebasing: chunk[first * recordBytes..<fault * recordBytes]))
         first = fault + 1
       }
+      file.startFlushing()
       skipped += chunkFaults.sorted { $0.key < $1.key }.map { .init(position: start + $0.key, fault: $0.value) }
       if let first = skipped.first, skipped.count > tolerated || skipped.count == samples.count {
         let reason =

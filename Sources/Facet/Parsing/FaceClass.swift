@@ -39,4 +39,14 @@ public enum FaceClass: UInt8, CaseIterable, Sendable {
     default: "\(self)"
     }
   }
+
+  /// The name in CelebAMask-HQ's files.
+  var partName: String {
+    switch self {
+    case .eyeglasses: "eye_g"
+    case .earring: "ear_r"
+    case .necklace: "neck_l"
+    default: name
+    }
+  }
 }

@@ -7,6 +7,11 @@ import Torch
 ///     DIR/images/NAME.jpg   photos
 ///     DIR/masks/NAME.png    8-bit label maps of the photos' size, classes in CelebAMask-HQ's order
 ///
+/// or CelebAMask-HQ as it is published:
+///
+///     DIR/CelebA-HQ-img/12345.jpg                          photos
+///     DIR/CelebAMask-HQ-mask-anno/6/12345_skin.png, …      a black and white picture for each part
+///
 /// Each pair takes 4 × side² bytes.
 public final class FacePairs: Sendable {
   /// Which pairs of a folder are meant. Every tenth, in the order of their names, is never trained on.
@@ -43,7 +48,10 @@ public final class FacePairs: Sendable {
     for start in stride(from: 0, to: files.count, by: 64) {
       let part = Array(files[start..<min(start + 64, files.count)])
       let outcomes = concurrently(part.count) { i in
-        Result { () throws(DatasetError) in try Self.decode(part[i].photo, part[i].map, side: side) }
+        Result { () throws(DatasetError) in
+          let (photo, map) = try part[i].read()
+          return photo.resized(to: (side, side)).pixels + map.resizedLabels(to: (side, side)).pixels
+        }
       }
       for outcome in outcomes { records.append(try outcome.get()) }
       progress?(records.count, files.count)
@@ -51,22 +59,29 @@ public final class FacePairs: Sendable {
     self.records = records
   }
 
-  /// The photos of one part and their maps.
-  static func files(in directory: URL, _ part: Part) throws(DatasetError) -> [(photo: URL, map: URL)] {
-    let (images, masks) = (directory.appendingPathComponent("images"), directory.appendingPathComponent("masks"))
-    for folder in [images, masks] {
-      var isFolder: ObjCBool = false
-      if FileManager.default.fileExists(atPath: folder.path, isDirectory: &isFolder), isFolder.boolValue { continue }
+  /// The pairs of one part of a folder.
+  static func files(in directory: URL, _ part: Part) throws(DatasetError) -> [LabelledPhoto] {
+    let original = directory.appendingPathComponent("CelebAMask-HQ-mask-anno")
+    let isOriginal = isFolder(original)
+    let images = directory.appendingPathComponent(isOriginal ? "CelebA-HQ-img" : "images")
+    let masks = isOriginal ? original : directory.appendingPathComponent("masks")
+    for folder in [images, masks] where !isFolder(folder) {
       throw DatasetError(
         .missingFile, path: folder.path,
-        reason: "the folder is missing; a parser is trained on images/NAME.jpg with masks/NAME.png")
+        reason: "the folder is missing; a parser is trained on images/NAME.jpg with masks/NAME.png, "
+          + "or on CelebAMask-HQ as it is published")
     }
     let names = ((try? FileManager.default.contentsOfDirectory(atPath: images.path)) ?? []).filter {
       !$0.hasPrefix(".") && Photo.Format(pathExtension: ($0 as NSString).pathExtension) != nil
     }.sorted()
     let files = names.enumerated().filter { part.contains($0.offset) }.map { _, name in
-      let map = (name as NSString).deletingPathExtension + ".png"
-      return (images.appendingPathComponent(name), masks.appendingPathComponent(map))
+      let stem = (name as NSString).deletingPathExtension
+      let number = Int(stem) ?? 0
+      return LabelledPhoto(
+        photo: images.appendingPathComponent(name),
+        map: isOriginal
+          ? .parts(masks.appendingPathComponent("\(number / 2000)").appendingPathComponent(String(format: "%05d_", number)))
+          : .file(masks.appendingPathComponent(stem + ".png"), order: FaceClass.celebAMaskHQ))
     }
     guard !files.isEmpty else {
       throw DatasetError(
@@ -75,34 +90,9 @@ public final class FacePairs: Sendable {
     return files
   }
 
-  private static func decode(_ photoURL: URL, _ mapURL: URL, side: Int) throws(DatasetError) -> [UInt8] {
-    let (photo, map) = try read(photoURL, mapURL)
-    return photo.resized(to: (side, side)).pixels + map.resizedLabels(to: (side, side)).pixels
-  }
-
-  /// A photo and its label map in the order of ``FaceClass``.
-  /// - Parameter order: the classes of the file's values.
-  static func read(
-    _ photoURL: URL, _ mapURL: URL, order: [FaceClass] = FaceClass.celebAMaskHQ
-  ) throws(DatasetError) -> (photo: Picture, map: Picture) {
-    let photo, map: Picture
-    do throws(PhotoError) {
-      photo = try Picture(contentsOf: photoURL, pixelLimit: FaceParser.pixelLimit)
-      map = try Picture(labelMap: mapURL, pixelLimit: FaceParser.pixelLimit)
-    } catch {
-      throw DatasetError(.unreadableImage, path: photoURL.path, reason: "the pair cannot be used: \(error)")
-    }
-    guard (photo.width, photo.height) == (map.width, map.height) else {
-      throw DatasetError(
-        .maskSizeMismatch, path: mapURL.path,
-        reason: "the label map is \(map.width)×\(map.height), its photo \(photo.width)×\(photo.height)")
-    }
-    if let strange = map.pixels.first(where: { Int($0) >= order.count }) {
-      throw DatasetError(
-        .unreadableImage, path: mapURL.path, reason: "class \(strange) is none of the classes 0 to \(order.count - 1)")
-    }
-    let classes = map.pixels.map { order[Int($0)].rawValue }
-    return (photo, Picture(width: map.width, height: map.height, channels: 1, pixels: classes))
+  private static func isFolder(_ url: URL) -> Bool {
+    var isFolder: ObjCBool = false
+    return FileManager.default.fileExists(atPath: url.path, isDirectory: &isFolder) && isFolder.boolValue
   }
 
   /// Some pairs as tensors.

@@ -126,15 +126,12 @@ public final class FaceParser {
   /// - Parameters:
   ///   - jobs: the photos, and the files to write.
   ///   - batchSize: photos at once.
-  ///   - shouldStop: asked between batches.
   ///   - onOutcome: called with each job, in order, and its error if it failed; what it throws ends the work.
   public func write(
-    _ jobs: [Job], batchSize: Int = 32, shouldStop: () -> Bool = { false },
-    onOutcome: (Job, PhotoError?) throws -> Void
+    _ jobs: [Job], batchSize: Int = 32, onOutcome: (Job, PhotoError?) throws -> Void
   ) throws {
     let configuration = configuration
     for start in stride(from: 0, to: jobs.count, by: batchSize) {
-      if shouldStop() { return }
       let part = Array(jobs[start..<min(start + batchSize, jobs.count)])
       let views = concurrently(part.count) { i in
         Result { () throws(PhotoError) in

@@ -28,22 +28,23 @@ public struct ParserReport: Codable, Sendable, Equatable {
 
 /// Photos with given label maps, to measure a parser on.
 public struct LabelledPhotos: Sendable {
-  let files: [(photo: URL, map: URL)]
-  let order: [FaceClass]
+  let files: [LabelledPhoto]
 
   public var count: Int { files.count }
 
   /// The pairs of a folder like CelebAMask-HQ's that training holds out.
   /// - Throws: ``DatasetError`` when it is no such folder.
   public static func heldOut(of directory: URL) throws(DatasetError) -> LabelledPhotos {
-    LabelledPhotos(files: try FacePairs.files(in: directory, .heldOut), order: FaceClass.celebAMaskHQ)
+    LabelledPhotos(files: try FacePairs.files(in: directory, .heldOut))
   }
 
   /// The photos of a partition with the label maps that training reads.
   public static func partition(_ partition: Partition, of dataset: CelebA) -> LabelledPhotos {
     LabelledPhotos(
-      files: dataset.indices(of: partition).map { (dataset.imageURL(of: $0), dataset.maskURL(of: $0)) },
-      order: FaceClass.allCases)
+      files: dataset.indices(of: partition).map {
+        LabelledPhoto(
+          photo: dataset.imageURL(of: $0), map: .file(dataset.maskURL(of: $0), order: FaceClass.allCases))
+      })
   }
 }
 
@@ -67,9 +68,8 @@ extension FaceParser {
     let start = ContinuousClock.now
     for first in stride(from: 0, to: photos.count, by: batchSize) {
       let part = Array(photos.files[first..<min(first + batchSize, photos.count)])
-      let order = photos.order
       let pairs = try concurrently(part.count) { i in
-        Result { () throws(DatasetError) in try FacePairs.read(part[i].photo, part[i].map, order: order) }
+        Result { () throws(DatasetError) in try part[i].read() }
       }.map { try $0.get() }
       let seen = pairs.map { pair in
         guard let side else { return pair.photo }
