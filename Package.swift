@@ -24,11 +24,13 @@ let package = Package(
     .systemLibrary(name: "Vips", path: "Sources/System/Vips", pkgConfig: "vips", providers: [.apt(["libvips-dev"])]),
     .systemLibrary(
       name: "HDF5", path: "Sources/System/HDF5", pkgConfig: "hdf5-serial", providers: [.apt(["libhdf5-dev"])]),
+    .systemLibrary(name: "JPEG", path: "Sources/System/JPEG", pkgConfig: "libjpeg", providers: [.apt(["libjpeg-dev"])]),
 
     // C interfaces to them: the only files that see their headers.
     .target(name: "CLibTorch", dependencies: ["LibTorch"], cxxSettings: [.headerSearchPath(".")]),
     .target(name: "CVips", dependencies: ["Vips"]),
     .target(name: "CHDF5", dependencies: ["HDF5"]),
+    .target(name: "CJPEG", dependencies: ["JPEG"]),
     // dlib's own pkg-config file names whole paths, which SwiftPM refuses.
     .target(
       name: "CDlib",
@@ -39,7 +41,7 @@ let package = Package(
       name: "ONNX", dependencies: [.product(name: "SwiftProtobuf", package: "swift-protobuf")],
       exclude: ["onnx.proto"]),
     .target(name: "Torch", dependencies: ["CLibTorch", "Files"]),
-    .target(name: "Photo", dependencies: ["CVips", "Files"]),
+    .target(name: "Photo", dependencies: ["CJPEG", "CVips", "Files"]),
     .target(
       name: "Facet",
       dependencies: ["Torch", "Photo", "CDlib", "CHDF5", "Files", "ONNX"],

@@ -60,25 +60,29 @@ class Trainer:
         self.recipe = recipe
         model = recipe.model().to(memory_format=torch.channels_last).train()
         self.parameters = list(model.parameters())
-        self.model = torch.compile(model) if compiled else model
+        self.model = model
+        # The losses too, so that nothing of the forward and backward passes is left to eager mode.
+        self.losses = torch.compile(self.forward) if compiled else self.forward
         self.optimizer = torch.optim.Adam(self.parameters, lr=recipe.rate, fused=True)
         self.bfloat16 = bfloat16
         size = recipe.size
         self.images = torch.rand(batch, 3, size, size).contiguous(memory_format=torch.channels_last)
         self.masks = (torch.rand(batch, 1, size, size) < 0.4).float()
 
+    def forward(self, images: torch.Tensor, masks: torch.Tensor, noise: torch.Tensor) -> dict[str, torch.Tensor]:
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
+            picture, mask_logits, mean, log_deviation = self.model(images, noise)
+        picture, mask_logits = picture.float(), mask_logits.float()
+        mean, log_deviation = mean.float(), log_deviation.float()
+        composed = compose(picture, masks, images)
+        return objective(
+            images, masks, composed, mask_logits, mean, log_deviation, self.recipe.weights, self.recipe.ssim_stride
+        )
+
     def step(self) -> dict[str, torch.Tensor]:
         self.optimizer.zero_grad(set_to_none=True)
         noise = torch.randn(len(self.images), self.recipe.latent)
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
-            picture, mask_logits, mean, log_deviation = self.model(self.images, noise)
-        picture, mask_logits = picture.float(), mask_logits.float()
-        mean, log_deviation = mean.float(), log_deviation.float()
-        composed = compose(picture, self.masks, self.images)
-        terms = objective(
-            self.images, self.masks, composed, mask_logits, mean, log_deviation,
-            self.recipe.weights, self.recipe.ssim_stride,
-        )  # fmt: skip
+        terms = self.losses(self.images, self.masks, noise)
         terms["total"].backward()
         self.recipe.clip(self.parameters, self.recipe.clip_norm)
         self.optimizer.step()
@@ -93,7 +97,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=5, help="steps to time (without --serve)")
     parser.add_argument("--warmup", type=int, default=2, help="steps before the first is timed")
     parser.add_argument("--bf16", action="store_true", help="convolutions in bfloat16")
-    parser.add_argument("--compile", action="store_true", help="torch.compile the model")
+    parser.add_argument("--compile", action="store_true", help="torch.compile the model and the losses")
     parser.add_argument("--ssim-stride", type=int, help="of SSIM's map; the preset's own where left out")
     parser.add_argument("--serve", action="store_true", help="run K steps for each K on standard input")
     options = parser.parse_args()

@@ -262,6 +262,19 @@ int ct_set_threads(int32_t count) {
 
 int32_t ct_threads(void) { return at::get_num_threads(); }
 
+int ct_set_tf32(bool allowed) {
+  return guarded([&] {
+    at::globalContext().setAllowTF32CuBLAS(allowed);
+    at::globalContext().setAllowTF32CuDNN(allowed);
+  });
+}
+
+bool ct_tf32(void) {
+  bool result = false;
+  guarded([&] { result = at::globalContext().allowTF32CuBLAS() && at::globalContext().allowTF32CuDNN(); });
+  return result;
+}
+
 int32_t ct_cuda_devices(void) {
   int32_t count = 0;
   guarded([&] { count = at::hasCUDA() ? at::detail::getCUDAHooks().deviceCount() : 0; });

@@ -56,8 +56,12 @@ struct EditCommand: ParsableCommand {
 struct EditingOptions: ParsableArguments {
   @Option(help: "difference keeps the photo's own pixels where nothing changes; article replaces the whole face.")
   var composition: Composition = .difference
-  @Option(help: "isolated moves the asked attribute alone; mean-difference is the article's way.")
-  var method: DirectionMethod = .isolated
+  @Option(
+    help: """
+      steered takes the steps that were found by looking at edits, and isolated directions where there is none; \
+      isolated moves the asked attribute alone; mean-difference is the article's way.
+      """)
+  var method: DirectionMethod = .steered
   @Option(
     help: ArgumentHelp("Attributes that are held still, separated by commas.", valueName: "NAME,NAME"),
     transform: { $0.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) } })

@@ -105,11 +105,11 @@ struct InfoCommand: ParsableCommand {
       print("attributes  none yet; 'facet attributes --model \(bundle.url.path) --data DIR' finds them")
       return
     }
-    list(try AttributeDirections(of: bundle))
+    try list(AttributeDirections(of: bundle))
   }
 
   /// A line for each attribute.
-  private func list(_ directions: AttributeDirections) {
+  private func list(_ directions: AttributeDirections) throws {
     let labels = directions.labelNames.count
     let combined = directions.definitions.isEmpty ? "" : " and \(directions.definitions.count) combined"
     print("attributes  \(labels)\(combined)")
@@ -131,6 +131,15 @@ struct InfoCommand: ParsableCommand {
       }
       print("  \(name.padded(to: width))\(counts)\(strengths)\(figures ?? "")")
     }
+    var steps: [String] = []
+    for name in directions.names {
+      for adding in [true, false] {
+        guard let step = try directions.steeredStep(name, adding: adding) else { continue }
+        let factor = step.factor == 1 ? "" : String(format: " (%.2f)", step.factor)
+        steps.append("\(adding ? "add" : "remove") \(name)\(factor)")
+      }
+    }
+    if !steps.isEmpty { print("  steered: \(steps.joined(separator: ", "))") }
     for definition in directions.definitions {
       var text = "\(definition.name): \(definition.positives)"
       if let negatives = definition.negatives { text += " against \(negatives)" }

@@ -12,6 +12,11 @@ struct EngineOptions: ParsableArguments {
   @Option(help: "Threads on the CPU; default: OMP_NUM_THREADS, or this process's share of the cores.")
   var threads: Int?
 
+  @Flag(
+    inversion: .prefixedNo,
+    help: "On CUDA, products of float32 numbers rounded to TF32, or not; default: torch's, in convolutions alone.")
+  var tf32: Bool?
+
   /// Applies the options to the engine.
   func prepare() throws -> Device {
     let launch = try Launch(ProcessInfo.processInfo.environment)
@@ -23,6 +28,7 @@ struct EngineOptions: ParsableArguments {
         "--device: \(device) is not here; this LibTorch sees \(Device.cudaCount) CUDA devices "
           + "(LIBTORCH=/path at set-up takes a CUDA build)")
     }
+    if let tf32 { try Torch.setTF32(tf32) }
     if let threads {
       guard threads >= 1 else { throw CommandError("--threads must be above 0") }
       try Torch.setThreads(threads)

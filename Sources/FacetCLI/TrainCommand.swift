@@ -66,6 +66,8 @@ struct TrainCommand: ParsableCommand {
   var patience: Int?
   @Option(help: "float32, or bfloat16 for convolutions with losses in float32.")
   var precision: Precision?
+  @Option(help: "host or device: where the decoded photos are kept, and batches made; default: the model's device.")
+  var photosOn: Trainer.Residency?
   @Flag(
     inversion: .prefixedNo,
     help: "Batch norm's statistics over the photos of all processes, as one would take them, or each over its own.")
@@ -110,7 +112,7 @@ struct TrainCommand: ParsableCommand {
       directory: URL(fileURLWithPath: data, isDirectory: true), configuration: configuration.dataset)
     let trainer = try Trainer(
       configuration, training: open(dataset, .train, for: group), validation: open(dataset, .validation, for: group),
-      output: output, weights: start?.model.state(), device: device, resume: resume, group: group)
+      output: output, weights: start?.model.state(), device: device, residency: photosOn, resume: resume, group: group)
     let log = group.speaks ? try TrainingLog(of: trainer) : nil
     Interruption.watch()
     let ending = try trainer.run(shouldStop: { Interruption.requested }, onEvent: { try log?.record($0) })
@@ -155,3 +157,4 @@ struct TrainCommand: ParsableCommand {
 
 extension ModelConfiguration.Architecture: ExpressibleByArgument {}
 extension TrainingConfiguration.Schedule: ExpressibleByArgument {}
+extension Trainer.Residency: ExpressibleByArgument {}

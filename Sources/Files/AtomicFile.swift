@@ -1,3 +1,4 @@
+import Dispatch
 import Foundation
 
 #if canImport(Glibc)
@@ -47,6 +48,20 @@ public final class AtomicFile {
       Result { () throws(FileError) in try write(buffer) }
     }
     try result.get()
+  }
+
+  private static let flushing = DispatchQueue(label: "facet-flushing")
+
+  /// Lets the disk begin with the bytes written so far while more are made, so that ``commit()`` of a large file finds
+  /// most of its work done.
+  public func startFlushing() {
+    // Of its own, for this file may be closed meanwhile.
+    let copy = dup(descriptor)
+    guard copy >= 0 else { return }
+    Self.flushing.async {
+      fdatasync(copy)
+      close(copy)
+    }
   }
 
   /// Flushes the bytes to the disk and gives the file its final name, replacing what was there.

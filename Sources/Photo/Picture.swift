@@ -37,6 +37,10 @@ public struct Picture: Equatable, Sendable {
   /// Decodes a file to sRGB, upright. Small files decode on the calling thread alone, so a loader may
   /// decode many at once.
   public init(contentsOf url: URL, pixelLimit: Int = Photo.defaultPixelLimit) throws(PhotoError) {
+    if let picture = Picture(plainJPEG: url, pixelLimit: pixelLimit) {
+      self = picture
+      return
+    }
     self = try Codec.open(url, limit: pixelLimit) { codec throws(PhotoError) in try codec.decode().picture }
   }
 
@@ -105,6 +109,9 @@ public struct Picture: Equatable, Sendable {
 
 /// Interleaved numbers in the layout of ``Picture``: intensities 0…1, a mask, or a change of three colours and a slope.
 public struct FloatPicture: Equatable, Sendable {
+  /// The difference from the smooth picture, in parts of white, from which on it is an edge and no grain.
+  public static let largestGrain: Float = 0.12
+
   public let width: Int
   public let height: Int
   public let channels: Int

@@ -37,21 +37,31 @@ extension Picture {
   /// - Parameters:
   ///   - patch: four channels: the offset of red, green and blue in sRGB units, and the slope, −1 for a pixel that is
   ///     replaced by the offset, 0 for one that it is added to. 0 at the patch's border leaves no seam.
+  ///   - smooth: this picture inside the patch without its grain, three channels 0…1 of the patch's size: as far as the
+  ///     slope takes a pixel away its grain stays; `nil` for none.
   ///   - place: from the patch to this picture.
   /// - Precondition: three channels; four in the patch.
-  public mutating func change(by patch: FloatPicture, place: Similarity) { change(by: patch, place: Affine(place)) }
+  public mutating func change(by patch: FloatPicture, smooth: FloatPicture? = nil, place: Similarity) {
+    change(by: patch, smooth: smooth, place: Affine(place))
+  }
 
   /// Changes the pixels inside a patch that lies under an affine map; otherwise as with a similarity.
   /// - Parameters:
   ///   - patch: four channels: the offset of red, green and blue in sRGB units, and the slope.
+  ///   - smooth: this picture inside the patch without its grain, three channels; `nil` for none.
   ///   - place: from the patch to this picture.
-  /// - Precondition: three channels; four in the patch.
-  public mutating func change(by patch: FloatPicture, place: Affine) {
+  /// - Precondition: three channels; four in the patch, and as many pixels in `smooth` as in it.
+  public mutating func change(by patch: FloatPicture, smooth: FloatPicture? = nil, place: Affine) {
     precondition(channels == 3 && patch.channels == 4, "a colour picture, and a patch of offset and slope")
+    precondition(
+      smooth.map { $0.width == patch.width && $0.height == patch.height && $0.channels == 3 } ?? true,
+      "a smooth picture of the patch's size")
     let values = patch.values
     let changes = stride(from: 0, to: values.count, by: 4).map { i -> SIMD4<Float> in
       SIMD4<Float>(values[i], values[i + 1], values[i + 2], values[i + 3]) * SIMD4<Float>(255, 255, 255, 1)
     }
+    let base = smooth?.values ?? []
+    let bases = stride(from: 0, to: base.count, by: 3).map { 255 * SIMD4<Float>(base[$0], base[$0 + 1], base[$0 + 2], 0) }
     let (right, bottom) = (Double(patch.width), Double(patch.height))
     let corners = [(0, 0), (right, 0), (0, bottom), (right, bottom)].map { place(Point(x: $0.0, y: $0.1)) }
     func range(_ values: [Double], _ limit: Int) -> Range<Int> {
@@ -61,34 +71,78 @@ extension Picture {
     }
     let (columns, lines) = (range(corners.map(\.x), width), range(corners.map(\.y), height))
     let sampler = Sampler(place)
+    let changing = ChangingCells(changes, width: patch.width, height: patch.height)
     let width = width
-    changes.withUnsafeBufferPointer { source in
+    changes.withUnsafeBufferPointer { source in bases.withUnsafeBufferPointer { base in
       pixels.withUnsafeMutableBufferPointer { buffer in
         nonisolated(unsafe) let texels = WideTexels(values: source, width: patch.width, height: patch.height)
+        nonisolated(unsafe) let base = WideTexels(values: base, width: patch.width, height: patch.height)
         nonisolated(unsafe) let buffer = buffer
         rows(lines.count, work: lines.count * columns.count * sampler.cost) { part in
           for y in part.lowerBound + lines.lowerBound..<part.upperBound + lines.lowerBound {
             for x in columns {
               let point = sampler.inverse(Point(x: Double(x) + 0.5, y: Double(y) + 0.5))
               guard point.x > 0, point.y > 0, point.x < right, point.y < bottom else { continue }
+              // Most edits leave most of the face alone.
+              if sampler.samples == 1, !changing[point] { continue }
               let change = sampler.sample(texels, x: x, y: y)
               if change == .zero { continue }
               let i = (y * width + x) * 3
               let value = SIMD4(Float(buffer[i]), Float(buffer[i + 1]), Float(buffer[i + 2]), 0)
-              let changed = value * (1 + change.w) + change
+              var changed = value * (1 + change.w) + change
+              if change.w < 0, !base.values.isEmpty {
+                changed -= change.w * grain(value - sampler.smooth(base, x: x, y: y))
+              }
               for c in 0..<3 { buffer[i + c] = byte(changed[c]) }
             }
           }
         }
       }
-    }
+    } }
   }
+}
+
+/// What is grain of a picture's difference from itself without it, in steps of 8 bits: small differences stay, large ones
+/// are edges and none (Tukey's biweight).
+@inline(__always)
+private func grain(_ difference: SIMD4<Float>) -> SIMD4<Float> {
+  let part = difference / (255 * FloatPicture.largestGrain)
+  let weight = (1 - part * part).clamped(lowerBound: .zero, upperBound: .one)
+  return difference * weight * weight
+}
+
+/// Between which four pixels of a patch the cubics through their neighbours may be anything but 0.
+private struct ChangingCells {
+  private let cells: [Bool]
+  private let stride: Int
+
+  init(_ changes: [SIMD4<Float>], width: Int, height: Int) {
+    stride = width + 1
+    var cells = [Bool](repeating: false, count: stride * (height + 1))
+    for y in 0..<height {
+      for x in 0..<width where changes[y * width + x] != .zero {
+        // Cell i lies before pixel i and reaches two pixels to each side; at the border the outermost is repeated.
+        for row in max(0, y - 1)...min(height, y + 2) {
+          for column in max(0, x - 1)...min(width, x + 2) { cells[row * stride + column] = true }
+        }
+      }
+    }
+    self.cells = cells
+  }
+
+  /// - Parameter point: inside the patch.
+  @inline(__always)
+  subscript(point: Point) -> Bool { cells[Int(point.y + 0.5) * stride + Int(point.x + 0.5)] }
 }
 
 /// Pixels as vectors, the border repeated.
 private protocol Texels {
+  var width: Int { get }
+  var height: Int { get }
   /// The value at column x, row y, clamped to the picture.
   func callAsFunction(_ x: Int, _ y: Int) -> SIMD4<Float>
+  /// The same inside the picture.
+  func inside(_ x: Int, _ y: Int) -> SIMD4<Float>
 }
 
 private struct ByteTexels: Texels {
@@ -99,7 +153,12 @@ private struct ByteTexels: Texels {
 
   @inline(__always)
   func callAsFunction(_ x: Int, _ y: Int) -> SIMD4<Float> {
-    let i = (min(height - 1, max(0, y)) * width + min(width - 1, max(0, x))) * channels
+    inside(min(width - 1, max(0, x)), min(height - 1, max(0, y)))
+  }
+
+  @inline(__always)
+  func inside(_ x: Int, _ y: Int) -> SIMD4<Float> {
+    let i = (y * width + x) * channels
     if channels == 1 { return SIMD4(Float(pixels[i]), 0, 0, 0) }
     return SIMD4(Float(pixels[i]), Float(pixels[i + 1]), Float(pixels[i + 2]), 0)
   }
@@ -112,8 +171,11 @@ private struct WideTexels: Texels {
 
   @inline(__always)
   func callAsFunction(_ x: Int, _ y: Int) -> SIMD4<Float> {
-    values[min(height - 1, max(0, y)) * width + min(width - 1, max(0, x))]
+    inside(min(width - 1, max(0, x)), min(height - 1, max(0, y)))
   }
+
+  @inline(__always)
+  func inside(_ x: Int, _ y: Int) -> SIMD4<Float> { values[y * width + x] }
 }
 
 /// Takes the values of new pixels out of an old picture.
@@ -147,11 +209,26 @@ private struct Sampler {
     return sum / Float(samples * samples)
   }
 
+  /// As `sample`, of texels that are smooth enough for linear interpolation.
+  @inline(__always)
+  func smooth(_ texels: some Texels, x: Int, y: Int) -> SIMD4<Float> {
+    if samples > 1 { return sample(texels, x: x, y: y) }
+    return linear(texels, inverse(Point(x: Double(x) + 0.5, y: Double(y) + 0.5)))
+  }
+
   @inline(__always)
   private func cubic(_ texels: some Texels, _ point: Point) -> SIMD4<Float> {
     let (column, row, dx, dy) = cell(point)
     let (across, down) = (cubicWeights(dx), cubicWeights(dy))
     var sum = SIMD4<Float>.zero
+    if column >= 1, row >= 1, column < texels.width - 2, row < texels.height - 2 {
+      for j in 0..<4 {
+        var line = SIMD4<Float>.zero
+        for i in 0..<4 { line += across[i] * texels.inside(column - 1 + i, row - 1 + j) }
+        sum += down[j] * line
+      }
+      return sum
+    }
     for j in 0..<4 {
       var line = SIMD4<Float>.zero
       for i in 0..<4 { line += across[i] * texels(column - 1 + i, row - 1 + j) }

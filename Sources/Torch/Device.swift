@@ -100,6 +100,13 @@ public enum Torch {
     try TorchError.check(ct_set_threads(Int32(clamping: max(1, count))))
   }
 
+  /// Whether convolutions and matrix products of float32 on CUDA may round their factors to TF32's 10 bits, which is
+  /// several times as fast. Where nothing was set, torch does so for convolutions alone.
+  public static var allowsTF32: Bool { ct_tf32() }
+
+  /// Sets whether convolutions and matrix products of float32 on CUDA may round their factors to TF32.
+  public static func setTF32(_ allowed: Bool) throws(TorchError) { try TorchError.check(ct_set_tf32(allowed)) }
+
   /// Tensors held by Swift now; for tests of memory.
   public static var liveTensors: Int { Int(ct_live_tensors()) }
 

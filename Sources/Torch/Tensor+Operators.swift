@@ -26,6 +26,8 @@ private enum Op {
   static let copy = Operator("aten::copy_")
   static let greaterScalar = Operator("aten::gt", "Scalar")
   static let lessScalar = Operator("aten::lt", "Scalar")
+  static let shiftRight = Operator("aten::bitwise_right_shift", "Tensor")
+  static let andScalar = Operator("aten::bitwise_and", "Scalar")
   static let isFinite = Operator("aten::isfinite")
   static let allElements = Operator("aten::all")
 
@@ -165,6 +167,12 @@ extension Tensor {
 
   public static func > (a: Tensor, b: Double) throws(TorchError) -> Tensor { try Op.greaterScalar(.tensor(a), .double(b)) }
   public static func < (a: Tensor, b: Double) throws(TorchError) -> Tensor { try Op.lessScalar(.tensor(a), .double(b)) }
+
+  /// Each integer moved right by as many bits as `bits` says.
+  public func shiftedRight(_ bits: Tensor) throws(TorchError) -> Tensor { try Op.shiftRight(.tensor(self), .tensor(bits)) }
+
+  /// Each integer's bits that `mask` has, too.
+  public func bits(_ mask: Int) throws(TorchError) -> Tensor { try Op.andScalar(.tensor(self), .int(mask)) }
 
   /// Whether every element is a finite number. Waits for the device.
   public func isAllFinite() throws(TorchError) -> Bool {

@@ -81,6 +81,50 @@ struct ModelCommandTests {
     #expect(try program.run(["attributes", "--photos", "0"] + source).status == 64)
   }
 
+  @Test func stepsAreSteeredAndDropped() throws {
+    let faces = try DrawnFaces()
+    let program = try Program()
+    defer { program.remove() }
+    #expect(try program.run(program.training(faces, "run", images: 80)).status == 0)
+    let (model, data) = (["--model", program.path("run")], ["--data", faces.folder.path])
+    #expect(try program.run(["attributes", "--scale", "2"] + model + data).status == 0)
+    let steer = ["attributes", "steer", "Smiling", "--add", "--steps", "2", "--batch", "4"]
+    let with = ["--classifier", program.path("seer")]
+
+    let early = try program.run(steer + model + data + with)
+    #expect(early.status == 1 && early.errorLines.count == 1, "\(early.errors)")
+    #expect(early.errors.contains("classifier.safetensors: missing; make it with"), "\(early.errors)")
+    let train = ["attributes", "classifier", "--output", program.path("seer"), "--epochs", "1"]
+    let large = try program.run(train + data)
+    #expect(large.status == 1 && large.errors.contains("24 training photos don't fill a batch of 64"))
+    let trained = try program.run(train + ["--batch", "8"] + data)
+    #expect(trained.status == 0, "\(trained.errors)")
+    #expect(trained.output.contains(/a classifier of 2 attributes, accuracy [01]\.\d+ on val/), "\(trained.output)")
+
+    let unknown = try program.run(["attributes", "steer", "Smilling", "--add"] + model + data + with)
+    #expect(unknown.status == 1 && unknown.errors.contains("try Smiling"), "\(unknown.errors)")
+    let steered = try program.run(steer + model + data + with)
+    #expect(steered.status == 0, "\(steered.errors)")
+    #expect(steered.output.contains("add Smiling: the classifier sees it as asked in"), "\(steered.output)")
+    #expect(try program.run(["info"] + model).output.contains("steered: add Smiling\n"))
+    // Found anew, the bundle keeps its steps.
+    #expect(try program.run(["attributes", "--scale", "2"] + model + data).status == 0)
+    let strength = ["attributes", "strength", "Smiling", "--add", "1.5", "--method", "steered"]
+    #expect(try program.run(strength + model).status == 0)
+    #expect(try program.run(["info"] + model).output.contains("steered: add Smiling (1.50)\n"))
+
+    #expect(try program.run(["attributes", "steer", "Smiling", "--add", "--drop"] + model).status == 0)
+    #expect(!(try program.run(["info"] + model).output.contains("steered")))
+    let gone = try program.run(["attributes", "steer", "Smiling", "--add", "--drop"] + model)
+    #expect(gone.status == 1 && gone.errors.contains("no steered step that adds 'Smiling'"), "\(gone.errors)")
+    for fault in [["--steps", "0"], ["--leakage", "-1"], ["--margin", "nan"], ["--batch", "0"]] {
+      #expect(try program.run(steer + fault + model + data + with).status == 64)
+    }
+    #expect(try program.run(["attributes", "steer", "Smiling"] + model + data + with).status == 64)
+    #expect(try program.run(["attributes", "steer", "Smiling", "--add"] + model + data).status == 64)
+    #expect(try program.run(train + ["--minutes", "0"] + data).status == 64)
+  }
+
   @Test func helpAndErrors() throws {
     let program = try Program()
     defer { program.remove() }

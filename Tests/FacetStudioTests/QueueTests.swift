@@ -28,10 +28,14 @@ import Testing
   private func hold() async throws -> @Sendable () -> Void {
     let gate = DispatchSemaphore(value: 0)
     let queue = queue
-    Task { try await queue.run { _ in gate.wait() } }
-    // It is no longer among those that wait.
-    while await queue.count > 0 { try await Task.sleep(for: .milliseconds(1)) }
-    try await Task.sleep(for: .milliseconds(20))
+    await withCheckedContinuation { held in
+      Task {
+        try await queue.run { _ in
+          held.resume()
+          gate.wait()
+        }
+      }
+    }
     return { gate.signal() }
   }
 
@@ -87,6 +91,41 @@ import Testing
     #expect(await third == "made")
     for outcome in [await otherStream, await otherPhoto, await unnumbered] { #expect(outcome == "made") }
     #expect(metrics.text([]).contains("facet_superseded_total 2\n"))
+  }
+
+  /// Edits that come while all cores draw wait for each other, until they fill a batch.
+  @Test(.timeLimit(.minutes(10))) func whatComesWhilePicturesAreDrawnIsOneBatch() async throws {
+    let (opening, open) = AsyncStream<Void>.makeStream()
+    let (started, start) = AsyncStream<Void>.makeStream()
+    let (queue, one) = (queue, edit(1))
+    let drawn = Task {
+      try await queue.picture(of: one) { made in
+        start.yield()
+        for await _ in opening { break }
+        return made.changes.count
+      }
+    }
+    for await _ in started { break }
+    func ask(_ count: Int) -> [Task<Int, any Error>] {
+      (0..<count).map { _ in Task { try await queue.changes(one).changes.count } }
+    }
+    let few = ask(3)
+    try await wait(for: 3)
+    // The fourth fills the batch.
+    let last = ask(1)
+    for task in few + last { #expect(try await task.value == 1) }
+    #expect(metrics.text([]).contains("facet_batch_faces_count 2\n"))
+    let late = ask(2)
+    try await wait(for: 2)
+    open.yield()
+    #expect(try await drawn.value == 1)
+    for task in late { #expect(try await task.value == 1) }
+    #expect(metrics.text([]).contains("facet_batch_faces_count 3\n"))
+    #expect(metrics.text([]).contains("facet_batch_faces_sum 7.0\n"))
+    // Who asks for nothing, and whose drawing fails, keeps nobody waiting.
+    #expect(try await queue.picture(of: []) { $0.changes.count } == 0)
+    await #expect(throws: Problem.self) { try await queue.picture(of: one) { _ in throw Problem.noFace } as Int }
+    #expect(try await queue.changes(one).changes.count == 1)
   }
 
   @Test func oneThatFailsTakesNoOtherAlong() async throws {

@@ -28,6 +28,27 @@ import Torch
     #expect(try (composed - direct).abs().sum().item() < 1e-5)
   }
 
+  /// Where a face is replaced the photo's grain stays, but for the article's way of composing, and its edges do not.
+  @Test func grainStaysWhereAFaceIsReplaced() throws {
+    let n = Self.side
+    // A checkerboard of small differences, and one bright line far from the place that is looked at.
+    var values = (0..<3 * n * n).map { Float(0.5 + (($0 % n + $0 / n) % 2 == 0 ? 0.02 : -0.02)) }
+    for c in 0..<3 { for y in 0..<n { values[(c * n + y) * n + 15] = 0.9 } }
+    let crop = try Tensor(values, shape: [1, 3, n, n])
+    let (before, after) = (try decoded(0.4, square: 0.3), try decoded(0.4))
+    for (composition, grain) in [(Composition.difference, Float(0.03)), (.article, 0)] {
+      let slope = try composition.change(from: before, to: after).select(0, 0).select(0, 3).array(Float.self)
+      let composed = try composition.composed(over: crop, from: before, to: after)
+      let row = try composed.select(0, 0).select(0, 0).array(Float.self)
+      #expect(slope[12 * n + 8] < -0.8)
+      #expect(abs(row[12 * n + 8] - row[12 * n + 9]) > grain - 0.001)
+      if composition == .article { #expect(abs(row[12 * n + 8] - row[12 * n + 9]) < 0.001) }
+      // The line is an edge: as far as the slope takes it away it is gone.
+      let (line, left) = (row[12 * n + 15], 1 + slope[12 * n + 15])
+      #expect(line - row[12 * n + 13] < 0.4 * left + 0.06)
+    }
+  }
+
   @Test func theSameFaceChangesNothing() throws {
     let face = try decoded(0.4, square: 0.2)
     #expect(try Composition.difference.change(from: face, to: face).abs().sum().item() < 1e-4)

@@ -45,7 +45,8 @@ import Torch
     let both = try editor.decode(face, [AttributeEdit("Smiling", strength: 1), AttributeEdit("young", strength: -0.5)])
     let direct = try withoutGradients {
       try editor.bundle.model.decode(
-        face.latent + editor.directions.step("Smiling", strength: 1) + editor.directions.step("Young", strength: -0.5))
+        face.latent + editor.directions.step("Smiling", strength: 1, on: face.latent)
+          + editor.directions.step("Young", strength: -0.5, on: face.latent))
     }
     #expect(try (both.image - direct.image).abs().mean().item() < 1e-6)
   }

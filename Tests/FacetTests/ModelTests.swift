@@ -278,6 +278,12 @@ extension ModelConfiguration {
 
   private let definition = CombinedDirection("smiling_man", positives: "Smiling & Male", within: "Male")
 
+  private func triangle() throws -> Tensor {
+    var values = [Float](repeating: 0, count: 36)
+    for row in 0..<6 { for column in 0...row { values[row * 6 + column] = Float(row * 6 + column + 1) } }
+    return try Tensor(values, shape: [6, 6])
+  }
+
   private func directions() throws -> AttributeDirections {
     func rows(_ first: Float) throws -> Tensor { try Tensor((0..<18).map { first + Float($0) }, shape: [3, 6]) }
     return AttributeDirections(
@@ -285,12 +291,14 @@ extension ModelConfiguration {
       probes: AttributeProbes(
         names: ["Smiling", "Male", "smiling_man"], mean: try .ones([6]), weights: try rows(-4), biases: [0.5, -1, 0],
         figures: [.init(photos: 9, accuracy: 0.75, share: 0.5, calibrationError: 0.125), nil, nil]),
-      codeMean: try .ones([6]), codeFactor: try Tensor.identity(6).to(.float32),
+      codeMean: try .ones([6]),
+      codeFactor: try triangle(),
       vectorsByMethod: [.isolated: try rows(0), .meanDifference: try rows(1)],
       factorsByMethod: [
         .isolated: [.init(add: 1.5, remove: 2), .init(add: 2, remove: 3), .init(add: 1, remove: 1)],
         .meanDifference: [.init(add: 1, remove: 1), .init(add: 1, remove: 0.5), .init(add: 1, remove: 1)],
-      ])
+      ],
+      typicalOdds: [.init(absent: -2, present: 1.5), .init(absent: -3, present: 4), .init(absent: -1, present: 1)])
   }
 
   @Test func directionsComeBack() throws {
@@ -303,6 +311,7 @@ extension ModelConfiguration {
     let read = try AttributeDirections(of: bundle)
     #expect(read.names == written.names && read.definitions == [definition])
     #expect(read.labelNames == ["Smiling", "Male"])
+    #expect(read.typicalOdds == written.typicalOdds && read.typicalOdds?.count == 3)
     #expect(read.positives == written.positives && read.negatives == written.negatives)
     #expect(read.probes.figures == written.probes.figures && read.probes.biases == written.probes.biases)
     try expectClose(read.probes.weights, written.probes.weights, tolerance: 0)
@@ -317,6 +326,18 @@ extension ModelConfiguration {
       values(read.step("Male", strength: -1, method: .meanDifference)), [-3.5, -4, -4.5, -5, -5.5, -6], tolerance: 1e-6)
     let unknown = #expect(throws: AttributeError.self) { try read.step("Smilling", strength: 1) }
     #expect(unknown?.suggestions.first == "Smiling")
+  }
+
+  /// Of a bundle from before faces got what they lack, all get the same.
+  @Test func directionsWithoutTypicalOdds() throws {
+    try write()
+    let bundle = try ModelBundle(contentsOf: url)
+    var directions = try directions()
+    directions.typicalOdds = nil
+    try directions.write(to: bundle)
+    let read = try AttributeDirections(of: bundle)
+    #expect(read.typicalOdds == nil)
+    #expect(try values(read.step("Male", strength: 1, on: .ones([1, 6]))) == values(read.step("Male", strength: 1)))
   }
 
   @Test func directionsThatFloat16DoesNotHold() throws {
@@ -342,6 +363,18 @@ extension ModelConfiguration {
     let error = #expect(throws: BundleError.self) { try AttributeDirections(of: bundle) }
     #expect(error?.path == attributesURL.path)
     #expect(error?.reason.contains("other weights") == true)
+  }
+
+  @Test func directionsOfAnOlderVersion() throws {
+    try write()
+    let bundle = try ModelBundle(contentsOf: url)
+    let written = try directions()
+    try written.write(to: bundle)
+    var (tensors, metadata) = try Tensor.load(from: attributesURL)
+    #expect(tensors["code_factor"]?.shape == [21])
+    tensors["code_factor"] = try written.codeFactor.to(.float16)
+    try Tensor.save(tensors, metadata: metadata, to: attributesURL)
+    try expectClose(AttributeDirections(of: bundle).codeFactor, written.codeFactor, tolerance: 0)
   }
 
   @Test func damagedDirections() throws {
@@ -388,6 +421,10 @@ extension ModelConfiguration {
       tensors["positives"] = try Tensor([1, -1, 1] as [Int64])
     }
     try refused("beyond 0 and 100") { tensors, _ in tensors["factors.isolated"] = try .zeros([3, 2]) }
+    try refused("'probes.typical' is missing or not") { tensors, _ in tensors["probes.typical"] = try .zeros([2, 2]) }
+    try refused("'probes.typical' holds numbers that are not finite") { tensors, _ in
+      tensors["probes.typical"] = try .full([3, 2], .infinity)
+    }
     try refused("beyond 0 and 1") { tensors, _ in tensors["probes.figures"] = try .full([3, 3], 1.5) }
   }
 }

@@ -64,6 +64,40 @@ import Torch
     }
   }
 
+  /// Photos in the device's memory: the batches of the loader, and so the same run.
+  @Test func photosOnTheDeviceTrainAlike() throws {
+    // Rows of masks that do not fill their last byte.
+    let cache = try fixture.cache(.train, of: fixture.dataset(size: 20))
+    for (rank, size) in [(0, 1), (1, 2)] {
+      var options = BatchLoader.Options.training(batchSize: 4, seed: 3)
+      (options.maxShift, options.rank, options.worldSize) = (5, rank, size)
+      let loaded = LoadedBatches(BatchLoader(cache, options: options), on: .cpu)
+      let resident = try ResidentBatches(cache, options: options, on: .cpu)
+      for (epoch, start) in [(0, 0), (1, 1), (2, 0)] {
+        loaded.start(epoch: epoch, batch: start)
+        resident.start(epoch: epoch, batch: start)
+        var count = start
+        while let expected = try loaded.next() {
+          let batch = try #require(try resident.next())
+          #expect(batch.images.shape == expected.images.shape && batch.images.isContiguous(.channelsLast))
+          #expect(try batch.images.array(Float.self) == expected.images.array(Float.self))
+          #expect(batch.masks.shape == expected.masks.shape)
+          #expect(try batch.masks.array(Float.self) == expected.masks.array(Float.self))
+          count += 1
+        }
+        #expect(try resident.next() == nil && count == 18 / 4 / size)
+      }
+    }
+    let configuration = configuration(images: 24)
+    for residency in Trainer.Residency.allCases {
+      try Trainer(
+        configuration, training: training, validation: validation, output: folder(residency.rawValue),
+        residency: residency
+      ).run()
+    }
+    try expectSameCheckpoint("host", "device")
+  }
+
   @Test func seedsDecide() throws {
     func weights(_ seed: UInt64) throws -> [Float] {
       var configuration = configuration(images: 8)

@@ -71,6 +71,43 @@ import Testing
     #expect(three.resized(to: (2, 1)).pixels == [50, 130])
   }
 
+  /// By the definition: the mean over the part of the plane that becomes a pixel.
+  @Test(arguments: [1, 3]) func reducingIsTheMeanOverAnArea(channels: Int) {
+    let colours = Drawn.gradient(178, 218)
+    let picture = channels == 3
+      ? colours
+      : Picture(
+        width: 178, height: 218, channels: 1, pixels: (0..<178 * 218).map { UInt8($0 * 7919 % 256) })
+    let window = Window(x: 4, y: 39, width: 170, height: 170)
+    let reduced = picture.resized(window: window, to: (128, 100))
+    func overlap(_ pixel: Int, _ position: Int, _ ratio: Double) -> Double {
+      max(0, min(Double(pixel + 1), Double(position + 1) * ratio) - max(Double(pixel), Double(position) * ratio))
+    }
+    for (x, y) in [(0, 0), (1, 1), (64, 50), (100, 3), (127, 99)] {
+      for channel in 0..<channels {
+        var sum = 0.0
+        for row in 0..<170 {
+          let high = overlap(row, y, 1.7)
+          for column in 0..<170 where high > 0 {
+            let wide = overlap(column, x, 170.0 / 128)
+            if wide > 0 {
+              sum += high * wide * Double(picture.pixels[((39 + row) * 178 + 4 + column) * channels + channel])
+            }
+          }
+        }
+        let mean = sum / (1.7 * 170 / 128)
+        #expect(abs(Double(reduced.pixels[(y * 128 + x) * channels + channel]) - mean) < 0.502, "\(x), \(y)")
+      }
+    }
+  }
+
+  /// Halves go up, in each number of channels.
+  @Test func halvesGoUp() {
+    let grey = Picture(width: 4, height: 1, channels: 1, pixels: [2, 3, 254, 255])
+    #expect(grey.resized(to: (2, 1)).pixels == [3, 255])
+    #expect(grey.rgb().resized(to: (2, 1)).pixels == [3, 3, 3, 255, 255, 255])
+  }
+
   @Test func windowsMayReachBeyondThePicture() {
     let picture = Drawn.gradient(20, 20)
     let wide = picture.resized(window: Window(x: -5, y: -5, width: 30, height: 30), to: (30, 30))
@@ -151,6 +188,28 @@ import Testing
     #expect(picture.pixels.allSatisfy { $0 == 7 })
   }
 
+  /// Where a pixel is replaced its grain stays, and what is no grain goes with it.
+  @Test func grainStays() {
+    var picture = Picture(width: 60, height: 60, filledWith: 100)
+    picture.paint(20, 20, [104, 98, 100])
+    picture.paint(40, 40, [200, 10, 100])
+    let smooth = FloatPicture(
+      width: 6, height: 6, channels: 3, values: [Float](repeating: 100.0 / 255, count: 6 * 6 * 3))
+    var half = picture
+    picture.change(by: patch(6, offset: 150.0 / 255, slope: -1), smooth: smooth, place: Similarity(scale: 10))
+    #expect(Array(picture[20, 20]) == [154, 148, 150])
+    #expect(Array(picture[40, 40]) == [150, 150, 150])
+    #expect(Array(picture[10, 10]) == [150, 150, 150])
+    // What half stays brings half of its grain itself.
+    half.change(by: patch(6, slope: -0.5), smooth: smooth, place: Similarity(scale: 10))
+    #expect(Array(half[20, 20]) == [54, 48, 50])
+    // Nothing that is added to loses any.
+    var lighter = Picture(width: 60, height: 60, filledWith: 100)
+    lighter.paint(20, 20, [104, 98, 100])
+    lighter.change(by: patch(6, offset: 10.0 / 255), smooth: smooth, place: Similarity(scale: 10))
+    #expect(Array(lighter[20, 20]) == [114, 108, 110])
+  }
+
   /// Enlarged eight times, a smooth patch stays smooth: no step between neighbours is much above the slope.
   @Test func enlargingShowsNoGrid() {
     let n = 16
@@ -206,5 +265,15 @@ import Testing
     let white = Picture(width: 6, height: 6, filledWith: 255)
     for (x, y) in [(-3, -3), (8, 8), (20, 0), (-9, 4)] { picture.paste(white, x: x, y: y) }
     #expect(picture.pixels.filter { $0 == 255 }.count == 3 * (9 + 4))
+  }
+}
+
+extension Picture {
+  /// Gives one pixel a colour.
+  fileprivate mutating func paint(_ x: Int, _ y: Int, _ colour: [UInt8]) {
+    var pixels = pixels
+    let start = (y * width + x) * channels
+    pixels.replaceSubrange(start..<start + channels, with: colour)
+    self = Picture(width: width, height: height, channels: channels, pixels: pixels)
   }
 }

@@ -35,6 +35,21 @@ extension Engine {
       try expect(matrix + a, [2, 0, 7, 5, 3, 10], shape: [2, 3])
     }
 
+    @Test func bits() throws {
+      let bytes = try Tensor([0b1011_0010, 0b0000_0001, 255] as [UInt8])
+      try expect(bytes.shiftedRight(Tensor([1, 0, 7] as [UInt8])), [0b0101_1001, 1, 1])
+      try expect(bytes.bits(1), [0, 1, 1])
+    }
+
+    @Test func tf32IsASwitch() throws {
+      let before = Torch.allowsTF32
+      for isAllowed in [true, false] {
+        try Torch.setTF32(isAllowed)
+        #expect(Torch.allowsTF32 == isAllowed)
+      }
+      try Torch.setTF32(before)
+    }
+
     @Test func resizing() throws {
       let image = try ramp([1, 1, 4, 4])
       try expect(image.resized(to: (4, 4)), (1...16).map { Double($0) }, shape: [1, 1, 4, 4])

@@ -139,11 +139,11 @@ extension Engine {
 
     @Test func firstOfAMachineGoesAhead() throws {
       let order = Mutex<[Int]>([])
-      let results = try withProcesses(3, timeout: 2) { group in
+      let results = try withProcesses(3, timeout: 5) { group in
         try group.firstOnEachMachine("work") { alive in
           // Longer than the timeout, with signs of life.
           if group.localRank == 0 {
-            for _ in 0..<6 {
+            for _ in 0..<12 {
               Thread.sleep(forTimeInterval: 0.5)
               alive()
             }

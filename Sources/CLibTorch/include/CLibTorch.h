@@ -99,6 +99,9 @@ int ct_generator_state(const CTGenerator *generator, CTTensor **result);
 int ct_generator_set_state(CTGenerator *generator, const CTTensor *state);
 int ct_set_threads(int32_t count);
 int32_t ct_threads(void);
+// Whether CUDA's convolutions and matrix products of float32 may round their factors to TF32.
+int ct_set_tf32(bool allowed);
+bool ct_tf32(void);
 int32_t ct_cuda_devices(void);
 // Tells malloc to keep freed memory in the process and to serve large blocks from it.
 void ct_keep_freed_memory(void);

@@ -28,6 +28,22 @@ extension Batch {
   }
 }
 
+extension DecodedCache {
+  /// Some samples' images as float32 N × 3 × S × S in [0, 1], channels last in memory.
+  func images(_ positions: [Int]) throws -> Tensor {
+    let bytes = size * size * 3
+    var pixels = [UInt8](repeating: 0, count: positions.count * bytes)
+    pixels.withUnsafeMutableBytes { memory in
+      for (row, position) in positions.enumerated() {
+        let image = UnsafeMutableRawBufferPointer(rebasing: memory[row * bytes..<(row + 1) * bytes])
+        copy(position, image: image, mask: nil)
+      }
+    }
+    let tensor = try Tensor(pixels, shape: [positions.count, size, size, 3])
+    return try tensor.permute([0, 3, 1, 2]).to(.float32) / 255
+  }
+}
+
 extension DatasetConfiguration {
   /// Photos and masks as a model sees them.
   public static func measuring(_ model: ModelConfiguration) -> DatasetConfiguration {

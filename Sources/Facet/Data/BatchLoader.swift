@@ -114,6 +114,21 @@ public final class BatchLoader {
       Options(batchSize: batchSize, seed: 0, shuffles: false, flips: false, dropsLast: false)
     }
 
+    /// Batches in an epoch of `count` samples, for this worker.
+    func batchesPerEpoch(of count: Int) -> Int {
+      // Workers that dropped different numbers of batches would wait for each other forever.
+      let (rounds, rest) = count.quotientAndRemainder(dividingBy: worldSize * block)
+      let extra = dropsLast ? 0 : min(max(rest - rank * block, 0), block)
+      let share = rounds * block + extra
+      return dropsLast ? share / batchSize : (share + batchSize - 1) / batchSize
+    }
+
+    /// The order of an epoch of `count` samples.
+    func order(epoch: Int, count: Int) -> EpochOrder {
+      EpochOrder(
+        count: count, seed: seed, epoch: epoch, shuffles: shuffles, rank: rank, worldSize: worldSize, block: block)
+    }
+
     /// As ``evaluation(batchSize:)``; several processes take turns batch by batch.
     static func evaluation(batchSize: Int, over group: ProcessGroup?) -> Options {
       var options = evaluation(batchSize: batchSize)
@@ -136,12 +151,7 @@ public final class BatchLoader {
     precondition(options.batchSize >= 1 && options.prefetch >= 1 && options.threads >= 1)
     precondition(options.worldSize >= 1 && (0..<options.worldSize).contains(options.rank) && options.block >= 1)
     self.options = options
-    // Workers that dropped different numbers of batches would wait for each other forever.
-    let (rounds, rest) = cache.count.quotientAndRemainder(dividingBy: options.worldSize * options.block)
-    let extra = options.dropsLast ? 0 : min(max(rest - options.rank * options.block, 0), options.block)
-    let share = rounds * options.block + extra
-    batchesPerEpoch = options.dropsLast
-      ? share / options.batchSize : (share + options.batchSize - 1) / options.batchSize
+    batchesPerEpoch = options.batchesPerEpoch(of: cache.count)
     pipeline = Pipeline(cache, options)
     for number in 0..<options.threads {
       let thread = Thread { [pipeline] in pipeline.work() }
@@ -196,9 +206,7 @@ private final class Pipeline: @unchecked Sendable {
   }
 
   func start(epoch: Int, batch: Int, end: Int) {
-    let order = EpochOrder(
-      count: cache.count, seed: options.seed, epoch: epoch, shuffles: options.shuffles, rank: options.rank,
-      worldSize: options.worldSize, block: options.block)
+    let order = options.order(epoch: epoch, count: cache.count)
     condition.withLock {
       self.order = order
       self.epoch = epoch

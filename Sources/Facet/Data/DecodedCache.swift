@@ -163,6 +163,17 @@ public final class DecodedCache: Sendable {
     }
   }
 
+  /// The records as they lie in the file: of some samples, `SampleDecoder.recordBytes` each.
+  func withRecords<Result>(
+    _ positions: Range<Int>, _ body: (UnsafeRawBufferPointer) throws -> Result
+  ) rethrows -> Result {
+    precondition(positions.lowerBound >= 0 && positions.upperBound <= count, "samples \(positions) of \(count)")
+    return try file.withBytes { bytes in
+      try body(UnsafeRawBufferPointer(
+        rebasing: bytes[positions.lowerBound * recordBytes..<positions.upperBound * recordBytes]))
+    }
+  }
+
   /// Decodes every sample, a chunk at a time over all cores, and writes the file.
   /// - Returns: The number of samples decoded.
   private static func build(
@@ -195,13 +206,14 @@ public final class DecodedCache: Sendable {
         }
       }
       let chunkFaults = faults.withLock { $0 }
-      for i in 0..<positions.count {
-        if let fault = chunkFaults[i] {
-          skipped.append(.init(position: start + i, fault: fault))
-        } else {
-          try file.write(UnsafeRawBufferPointer(rebasing: chunk[i * recordBytes..<(i + 1) * recordBytes]))
-        }
+      // The records between two faults at once.
+      var first = 0
+      for fault in chunkFaults.keys.sorted() + [positions.count] {
+        try file.write(UnsafeRawBufferPointer(rebasing: chunk[first * recordBytes..<fault * recordBytes]))
+        first = fault + 1
       }
+      file.startFlushing()
+      skipped += chunkFaults.sorted { $0.key < $1.key }.map { .init(position: start + $0.key, fault: $0.value) }
       if let first = skipped.first, skipped.count > tolerated || skipped.count == samples.count {
         let reason =
           "\(skipped.count) of the first \(positions.upperBound) photos are faulty, "

@@ -32,7 +32,7 @@ public struct EditOptions: Sendable, Equatable {
   /// How the decoded face becomes part of the photo.
   public var composition = Composition.difference
   /// How the attributes' directions were found.
-  public var method = DirectionMethod.isolated
+  public var method = DirectionMethod.steered
   /// Attributes that the edits leave still.
   public var kept: [String] = []
 

@@ -1,4 +1,5 @@
 import Foundation
+import Photo
 import Torch
 
 /// How a decoded face becomes part of the photo.
@@ -19,9 +20,11 @@ public enum Composition: String, Sendable, CaseIterable {
   public func change(from before: Reconstruction, to after: Reconstruction) throws -> Tensor {
     switch self {
     case .difference:
-      // Outside their masks both pictures are untrained.
-      let weight = try (before.mask * after.mask).smoothStep(from: 0.2, to: 0.8)
-      return try Self.carried(from: before, to: after) * (weight * Self.focus((after.image - before.image) * weight))
+      // Outside their masks both pictures are untrained. Where an edit goes has no gradient: what is steered by one
+      // should change the picture, not hide from it.
+      let weight = try (before.mask * after.mask).detach().smoothStep(from: 0.2, to: 0.8)
+      let focus = try Self.focus((after.image - before.image).detach() * weight)
+      return try Self.carried(from: before, to: after) * (weight * focus)
     case .article:
       let mask = try before.mask
       return try Tensor.cat([after.image * mask, -mask], dim: 1)
@@ -36,8 +39,22 @@ public enum Composition: String, Sendable, CaseIterable {
   public func composed(over crops: Tensor, from before: Reconstruction, to after: Reconstruction) throws -> Tensor {
     let change = try change(from: before, to: after)
     let (offset, slope) = (try change.narrow(1, 0..<3), try change.narrow(1, 3..<4))
-    return try (crops * (slope + 1) + offset).clamp(min: 0, max: 1)
+    var composed = try crops * (slope + 1) + offset
+    if keepsGrain {
+      let difference = try crops - Self.smooth(crops)
+      let weight = try (1 - (difference / Double(FloatPicture.largestGrain)).square()).clamp(min: 0, max: 1).square()
+      composed = try composed - slope * difference * weight
+    }
+    return try composed.clamp(min: 0, max: 1)
   }
+
+  /// Whether the photo's grain stays where an edit takes its pixels away: what decodes has none, and skin without pores
+  /// looks polished.
+  var keepsGrain: Bool { self != .article }
+
+  /// Crops without their grain.
+  /// - Parameter crops: N × 3 × S × S in [0, 1].
+  static func smooth(_ crops: Tensor) throws -> Tensor { try crops.blurred(sigma: 1) }
 
   /// The whole change: after + agreement · (photo − before), the photo's own detail as far as it still belongs there.
   /// - Parameters:
@@ -45,7 +62,7 @@ public enum Composition: String, Sendable, CaseIterable {
   ///   - after: what decodes from other ones.
   /// - Returns: as of ``change(from:to:)``.
   static func carried(from before: Reconstruction, to after: Reconstruction) throws -> Tensor {
-    let agreement = try agreement(of: before.image, with: after.image)
+    let agreement = try agreement(of: before.image, with: after.image.detach())
     return try Tensor.cat([after.image - agreement * before.image, agreement - 1], dim: 1)
   }
 

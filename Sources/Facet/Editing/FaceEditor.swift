@@ -7,6 +7,8 @@ public struct EncodedFace: Sendable {
   public let alignment: FaceAlignment
   /// The face cut out at the model's size.
   public let crop: Picture
+  /// The crop without its grain, N × N × 3 in [0, 1].
+  let smooth: FloatPicture
   /// The posterior's mean, 1 × latent size.
   public let latent: Tensor
   public let reconstruction: Reconstruction
@@ -28,17 +30,19 @@ public struct FaceChange: Sendable {
   public let alignment: FaceAlignment
   /// As ``Composition/change(from:to:)`` gives it: N × N × 4.
   public let patch: FloatPicture
+  /// The crop without its grain, N × N × 3, where that stays.
+  let smooth: FloatPicture?
 
   /// Changes the picture that the face was found in, or a copy of it.
   /// - Parameters:
   ///   - picture: the picture; pixels outside the face's crop keep their bits.
   ///   - place: from the picture that the face was found in to this one.
   public func apply(to picture: inout Picture, at place: Similarity = .identity) {
-    alignment.moved(by: place).change(&picture, by: patch)
+    alignment.moved(by: place).change(&picture, by: patch, smooth: smooth)
   }
 
   /// Changes a crop of the face, of any size.
-  public func apply(toCrop crop: inout Picture) { alignment.change(crop: &crop, by: patch) }
+  public func apply(toCrop crop: inout Picture) { alignment.change(crop: &crop, by: patch, smooth: smooth) }
 }
 
 /// Edits faces in photos: found, aligned, encoded, moved in latent space, decoded and composed back.
@@ -117,12 +121,15 @@ public final class FaceEditor {
   public func encode(_ crops: [(alignment: FaceAlignment, picture: Picture)]) throws -> [EncodedFace] {
     if crops.isEmpty { return [] }
     return try withoutGradients {
-      let latents = try bundle.model.encode(Tensor.cat(crops.map { try Tensor($0.picture) }, dim: 0)).mean
+      let inputs = try Tensor.cat(crops.map { try Tensor($0.picture) }, dim: 0)
+      let latents = try bundle.model.encode(inputs).mean
       let decoded = try bundle.model.decode(latents)
+      let smooth = try Composition.smooth(inputs)
       return try crops.enumerated().map { index, crop in
         EncodedFace(
-          alignment: crop.alignment, crop: crop.picture, latent: try latents.narrow(0, index..<index + 1),
-          reconstruction: try decoded[index])
+          alignment: crop.alignment, crop: crop.picture,
+          smooth: try FloatPicture(smooth.narrow(0, index..<index + 1)),
+          latent: try latents.narrow(0, index..<index + 1), reconstruction: try decoded[index])
       }
     }
   }
@@ -174,7 +181,11 @@ public final class FaceEditor {
       let latents = try work.map { try latent(of: $0.face, $0.edits, $0.options) }
       let after = try bundle.model.decode(Tensor.cat(latents, dim: 0))
       let patches = try patches(work, after)
-      return zip(work, patches).map { FaceChange(alignment: $0.face.alignment, patch: $1) }
+      return zip(work, patches).map { edit, patch in
+        FaceChange(
+          alignment: edit.face.alignment, patch: patch,
+          smooth: edit.options.composition.keepsGrain ? edit.face.smooth : nil)
+      }
     }
   }
 
@@ -235,7 +246,7 @@ public final class FaceEditor {
       var latent = face.latent
       return try edits.map { edit in
         let strength = try strength(of: edit, on: face, at: latent, options)
-        latent = try latent + step(edit.attribute, strength, options)
+        latent = try latent + step(edit.attribute, strength, on: face, options)
         return strength
       }
     }
@@ -246,13 +257,17 @@ public final class FaceEditor {
     var latent = face.latent
     for edit in edits {
       let strength = try strength(of: edit, on: face, at: latent, options)
-      latent = try latent + step(edit.attribute, strength, options)
+      latent = try latent + step(edit.attribute, strength, on: face, options)
     }
     return latent
   }
 
-  private func step(_ attribute: String, _ strength: Double, _ options: EditOptions) throws -> Tensor {
-    try directions.step(attribute, strength: strength, keeping: options.kept, method: options.method)
+  private func step(
+    _ attribute: String, _ strength: Double, on face: EncodedFace, _ options: EditOptions
+  ) throws -> Tensor {
+    // By the face's own code, so that edits may be asked for in any order.
+    try directions.step(
+      attribute, strength: strength, on: face.latent, keeping: options.kept, method: options.method)
   }
 
   /// The strength that an edit asks for, or that brings the edited face to the probability that it asks for.
@@ -268,7 +283,7 @@ public final class FaceEditor {
     let crop = try Tensor(face.crop)
     /// Log odds of the attribute in the edited face, as the encoder sees it.
     func seen(_ strength: Double) throws -> Double {
-      let after = try bundle.model.decode(latent + step(edit.attribute, strength, options))
+      let after = try bundle.model.decode(latent + step(edit.attribute, strength, on: face, options))
       let edited = try options.composition.composed(over: crop, from: face.reconstruction, to: after)
       return try directions.probes.logits(of: bundle.model.encode(edited).mean).select(1, index).item()
     }

@@ -39,7 +39,8 @@ extension ModelBundle {
 
       `face.png` is a face alone and upright, cut out as for training: \(crop) of an aligned CelebA
       photo of 178×218; of any other photo the box that `facet inspect --json` gives. `facet edit` does more: it finds
-      and turns the face, works at the photo's own resolution, and keeps to the part of the face that the edit is about.
+      and turns the face, works at the photo's own resolution, moves each face by what it lacks (the step here is a
+      typical face's), and keeps to the part of the face that the edit is about.
 
       """
   }

@@ -27,21 +27,33 @@ extension AttributeDirections {
       "probes.figures": try Tensor(
         probes.figures.flatMap { [$0?.accuracy ?? 0, $0?.share ?? 0, $0?.calibrationError ?? 0] }.map(Float.init),
         shape: [names.count, 3]),
-      "code_mean": codeMean, "code_factor": try codeFactor.to(.float16),
+      "code_mean": codeMean, "code_factor": try codeFactor.to(.float16).lowerTriangle(),
       "positives": try Tensor(positives.map(Int64.init)), "negatives": try Tensor(negatives.map(Int64.init)),
     ]
-    for method in DirectionMethod.allCases {
+    for method in DirectionMethod.found {
       tensors["directions.\(method.rawValue)"] = try vectors(method).to(precision)
       tensors["factors.\(method.rawValue)"] = try Tensor(
         factors(method).flatMap { [Float($0.add), Float($0.remove)] }, shape: [names.count, 2])
     }
+    if let typicalOdds {
+      tensors["probes.typical"] = try Tensor(
+        typicalOdds.flatMap { [Float($0.absent), Float($0.present)] }, shape: [names.count, 2])
+    }
+    // In an order of their own, so that the same steps make the same file.
+    let steps = steered.sorted { ($0.key.name, $0.key.adds ? 0 : 1) < ($1.key.name, $1.key.adds ? 0 : 1) }
+    if !steps.isEmpty {
+      tensors["steered.steps"] = try Tensor.cat(steps.map(\.value.vector)).to(.float16)
+      tensors["steered.reach"] = try Tensor(steps.map { Float($0.value.reach) })
+      tensors["steered.factors"] = try Tensor(steps.map { Float($0.value.factor) })
+    }
     for (name, tensor) in tensors where try !tensor.isAllFinite() {
       throw BundleError(path: url.path, reason: "'\(name)' has no place in float16; the model's codes are out of range")
     }
-    let metadata = [
+    var metadata = [
       "format": Self.format, "model": bundle.fingerprint, "names": try JSON.encode(names),
       "definitions": try JSON.encode(definitions),
     ]
+    if !steps.isEmpty { metadata["steered"] = try JSON.encode(steps.map(\.key)) }
     try Tensor.save(tensors, metadata: metadata, to: url)
   }
 
@@ -101,7 +113,11 @@ extension AttributeDirections {
     self.names = names
     self.definitions = definitions
     self.codeMean = codeMean
-    codeFactor = try tensor("code_factor", .float16, [latentSize, latentSize])
+    // Files of older versions have the zeros above the diagonal, too.
+    codeFactor = tensors["code_factor"]?.dimensions == 2
+      ? try tensor("code_factor", .float16, [latentSize, latentSize])
+      : try Tensor(
+        lowerTriangle: tensor("code_factor", .float16, [latentSize * (latentSize + 1) / 2]), size: latentSize)
     positives = try counts("positives")
     negatives = try counts("negatives")
     probes = AttributeProbes(
@@ -114,14 +130,18 @@ extension AttributeDirections {
             photos: photos, accuracy: figures[index * 3], share: figures[index * 3 + 1],
             calibrationError: figures[index * 3 + 2])
       })
+    typicalOdds = try tensors["probes.typical"].map { _ in
+      let odds = try tensor("probes.typical", .float32, [count, 2]).array(Float.self).map(Double.init)
+      return (0..<count).map { TypicalOdds(absent: odds[$0 * 2], present: odds[$0 * 2 + 1]) }
+    }
     let stored = tensors["directions.\(DirectionMethod.isolated.rawValue)"]?.dtype == .float32 ? DType.float32 : .float16
     precision = stored
     vectorsByMethod = Dictionary(
-      uniqueKeysWithValues: try DirectionMethod.allCases.map {
+      uniqueKeysWithValues: try DirectionMethod.found.map {
         ($0, try tensor("directions.\($0.rawValue)", stored, [count, latentSize]))
       })
     factorsByMethod = Dictionary(
-      uniqueKeysWithValues: try DirectionMethod.allCases.map { method in
+      uniqueKeysWithValues: try DirectionMethod.found.map { method in
         let name = "factors.\(method.rawValue)"
         let numbers = try tensor(name, .float32, [count, 2]).array(Float.self).map(Double.init)
         guard numbers.allSatisfy({ $0 > 0 && $0 <= 100 }) else {
@@ -129,5 +149,41 @@ extension AttributeDirections {
         }
         return (method, (0..<count).map { StrengthFactors(add: numbers[$0 * 2], remove: numbers[$0 * 2 + 1]) })
       })
+    guard metadata["steered"] != nil else { return }
+    let keys = try decoded("steered", [SteeredStep.Key].self)
+    guard !keys.isEmpty, Set(keys).count == keys.count, Set(keys.map(\.name)).isSubset(of: names) else {
+      throw fault("its steered steps are none, one twice, or of other attributes")
+    }
+    let vectors = try tensor("steered.steps", .float16, [keys.count, latentSize])
+    let reach = try tensor("steered.reach", .float32, [keys.count]).array(Float.self).map(Double.init)
+    let parts = try tensor("steered.factors", .float32, [keys.count]).array(Float.self).map(Double.init)
+    guard parts.allSatisfy({ $0 > 0 && $0 <= 100 }) else {
+      throw fault("'steered.factors' holds numbers beyond 0 and 100")
+    }
+    for (row, key) in keys.enumerated() {
+      steered[key] = SteeredStep(
+        vector: try vectors.narrow(0, row..<row + 1), reach: reach[row], factor: parts[row])
+    }
+  }
+}
+
+extension Tensor {
+  /// What a lower triangular matrix holds, row after row: half of the article's 8 MB.
+  fileprivate func lowerTriangle() throws -> Tensor {
+    let size = size(0)
+    var places: [Int64] = []
+    for row in 0..<size { for column in 0...row { places.append(Int64(row * size + column)) } }
+    return try reshape([-1]).indexSelect(0, Tensor(places))
+  }
+
+  /// The lower triangular matrix of size × size values that ``lowerTriangle()`` has taken apart.
+  fileprivate init(lowerTriangle values: Tensor, size: Int) throws {
+    let zero = Int64(values.size(0))
+    var places = [Int64](repeating: zero, count: size * size)
+    for row in 0..<size {
+      for column in 0...row { places[row * size + column] = Int64(row * (row + 1) / 2 + column) }
+    }
+    self = try Tensor.cat([values, .zeros([1], dtype: values.dtype)])
+      .indexSelect(0, Tensor(places)).reshape([size, size])
   }
 }

@@ -3,11 +3,16 @@ import Torch
 
 /// How the direction of an attribute comes from the photos' codes.
 public enum DirectionMethod: String, Sendable, CaseIterable, Codable {
+  /// The step that was found by looking at edited photos, where the bundle has one; the isolated direction elsewhere.
+  case steered
   /// The difference of the means, less what the labels that were neither asked for nor parts of those explain of it.
   case isolated
   /// The mean code of photos that have the attribute, less that of photos that don't (Toledo 2021; after Larsen et al.
   /// 2016). What goes along with the attribute in the data comes along.
   case meanDifference = "mean-difference"
+
+  /// Those that come from codes and labels alone, for every attribute.
+  public static let found = [isolated, meanDifference]
 }
 
 /// The factors on a direction at strength 1 and −1: enough to be seen as having the attribute, or lacking it.
@@ -18,6 +23,15 @@ public struct StrengthFactors: Sendable, Equatable {
   public init(add: Double, remove: Double) { (self.add, self.remove) = (add, remove) }
 
   subscript(strength: Double) -> Double { strength < 0 ? remove : add }
+}
+
+/// What an attribute's probe says of typical training photos, as log odds: the median of those without the attribute, and
+/// of those with it.
+public struct TypicalOdds: Sendable, Equatable {
+  public var absent: Double
+  public var present: Double
+
+  public init(absent: Double, present: Double) { (self.absent, self.present) = (absent, present) }
 }
 
 /// Directions in a model's latent space that change attributes, one for each label of the data set and for each
@@ -38,6 +52,10 @@ public struct AttributeDirections: Sendable {
   public let codeFactor: Tensor
   let vectorsByMethod: [DirectionMethod: Tensor]
   let factorsByMethod: [DirectionMethod: [StrengthFactors]]
+  /// One for each of ``names``; `nil` where they were not measured, and all faces get the same step.
+  public internal(set) var typicalOdds: [TypicalOdds]?
+  /// Steps that were steered, for some of ``names``.
+  var steered: [SteeredStep.Key: SteeredStep] = [:]
   /// The type of the directions on disk.
   var precision = DType.float16
 
@@ -50,11 +68,32 @@ public struct AttributeDirections: Sendable {
   /// The names of the data set's labels, without the combined directions.
   public var labelNames: [String] { Array(names.dropLast(definitions.count)) }
 
-  /// One direction for each of ``names``: attributes × latent size, float32.
-  public func vectors(_ method: DirectionMethod) -> Tensor { vectorsByMethod[method]! }
+  /// One direction for each of ``names``: attributes × latent size, float32; of the steered method the isolated ones,
+  /// which ``steeredStep(_:adding:)`` takes the place of.
+  public func vectors(_ method: DirectionMethod) -> Tensor { vectorsByMethod[method == .steered ? .isolated : method]! }
 
   /// One pair for each of ``names``.
-  public func factors(_ method: DirectionMethod) -> [StrengthFactors] { factorsByMethod[method]! }
+  public func factors(_ method: DirectionMethod) -> [StrengthFactors] {
+    guard method == .steered else { return factorsByMethod[method]! }
+    return zip(names, factors(.isolated)).map { name, isolated in
+      StrengthFactors(
+        add: steered[.init(name: name, adds: true)]?.factor ?? isolated.add,
+        remove: steered[.init(name: name, adds: false)]?.factor ?? isolated.remove)
+    }
+  }
+
+  /// The steered step for an attribute, where there is one.
+  /// - Parameters:
+  ///   - attribute: its name; letter case does not matter.
+  ///   - adding: whether it adds the attribute or takes it away.
+  /// - Throws: ``AttributeError`` for a name that there is not.
+  public func steeredStep(_ attribute: String, adding: Bool) throws -> SteeredStep? {
+    steered[SteeredStep.Key(name: names[try index(of: attribute)], adds: adding)]
+  }
+
+  private func steeredStep(_ index: Int, _ strength: Double, _ method: DirectionMethod) -> SteeredStep? {
+    method == .steered ? steered[SteeredStep.Key(name: names[index], adds: strength >= 0)] : nil
+  }
 
   /// The position of an attribute in ``names``; letter case does not matter.
   /// - Throws: ``AttributeError`` with the nearest names when there is no such attribute.
@@ -69,15 +108,48 @@ public struct AttributeDirections: Sendable {
   /// - Parameters:
   ///   - attribute: its name; letter case does not matter.
   ///   - strength: 1 adds the attribute, −1 takes it away.
+  ///   - face: the face's own code, 1 × latent size: the more it is on the asked side already, the less it is moved;
+  ///     `nil` for a typical face.
   ///   - kept: attributes whose probes the step leaves where they are.
   ///   - method: how the direction was found.
   /// - Throws: ``AttributeError`` for a name that there is not, or one both asked for and kept.
   public func step(
-    _ attribute: String, strength: Double, keeping kept: [String] = [], method: DirectionMethod = .isolated
+    _ attribute: String, strength: Double, on face: Tensor? = nil, keeping kept: [String] = [],
+    method: DirectionMethod = .steered
   ) throws -> Tensor {
     let index = try index(of: attribute)
-    return try direction(index, keeping: kept, method) * (strength * factors(method)[index][strength])
+    let direction = try direction(index, strength, keeping: kept, method)
+    let factor = try factors(method)[index][strength] * (face.map { try need(of: index, strength, on: $0, method) } ?? 1)
+    return try direction * (strength * factor)
   }
+
+  /// How far a face has to be moved, in parts of the way of a typical one that lacks what is asked.
+  private func need(
+    of index: Int, _ strength: Double, on face: Tensor, _ method: DirectionMethod
+  ) throws -> Double {
+    let odds = try probes.logits(of: face).select(1, index).item()
+    return try need(of: index, sign: strength < 0 ? -1 : 1, method)(odds, factors(method)[index][strength])
+  }
+
+  /// The same as a function of the face's log odds and the factor at strength 1: within limits all faces are brought to
+  /// the same log odds.
+  func need(
+    of index: Int, sign: Double, _ method: DirectionMethod
+  ) throws -> (_ odds: Double, _ factor: Double) -> Double {
+    // The article's vectors are the same for all.
+    guard method != .meanDifference, let typical = typicalOdds?[index] else { return { _, _ in 1 } }
+    let gain = try steeredStep(index, sign, method)?.reach
+      ?? gain(of: vectors(method).narrow(0, index..<index + 1), on: index)
+    guard gain > 0 else { return { _, _ in 1 } }
+    let start = sign < 0 ? -typical.present : typical.absent
+    return { odds, factor in
+      let need = 1 + (start - sign * odds) / (gain * factor)
+      return min(Self.needs.upperBound, max(Self.needs.lowerBound, need))
+    }
+  }
+
+  /// Beyond it codes leave what the model knows; below it a slider would seem to do nothing.
+  private static let needs = 0.35...1.4
 
   /// The strength that brings an attribute's probe to a probability, were the moved code encoded again as it is.
   /// Decoding and encoding lose some of a step: take this as a first guess where that matters.
@@ -91,16 +163,17 @@ public struct AttributeDirections: Sendable {
   /// - Throws: ``AttributeError`` as the step does, and where the direction does not move the probe.
   public func strength(
     of attribute: String, from latent: Tensor, to probability: Double, keeping kept: [String] = [],
-    method: DirectionMethod = .isolated
+    method: DirectionMethod = .steered
   ) throws -> Double {
     let index = try index(of: attribute)
     guard hasProbes else { throw AttributeError(withoutProbes: names[index]) }
-    let gain = try gain(of: direction(index, keeping: kept, method), on: index)
-    guard gain > 0 else { throw AttributeError(still: names[index], keeping: kept) }
     let wanted = min(0.999, max(0.001, probability))
     let present = try probes.logits(of: latent).select(1, index).item()
     let difference = log(wanted / (1 - wanted)) - present
-    let strength = difference / (gain * factors(method)[index][difference])
+    let gain = try gain(of: direction(index, difference, keeping: kept, method), on: index)
+    guard gain > 0 else { throw AttributeError(still: names[index], keeping: kept) }
+    let need = try need(of: index, difference, on: latent, method)
+    let strength = difference / (gain * factors(method)[index][difference] * need)
     return min(AttributeEdit.range.upperBound, max(AttributeEdit.range.lowerBound, strength))
   }
 
@@ -112,8 +185,10 @@ public struct AttributeDirections: Sendable {
   /// The direction with the kept attributes' probes held still: d − Σ Wᵀ (W Σ Wᵀ)⁻¹ W d, with the kept probes' weights
   /// W and the codes' covariance Σ. Of all directions that leave the probes still it is the nearest, as the codes'
   /// spread measures distance.
-  private func direction(_ index: Int, keeping kept: [String], _ method: DirectionMethod) throws -> Tensor {
-    let direction = try vectors(method).narrow(0, index..<index + 1)
+  private func direction(
+    _ index: Int, _ strength: Double, keeping kept: [String], _ method: DirectionMethod
+  ) throws -> Tensor {
+    let direction = try steeredStep(index, strength, method)?.vector ?? vectors(method).narrow(0, index..<index + 1)
     let keptIndices = try Set(kept.map { try self.index(of: $0) }).sorted()
     if keptIndices.contains(index) { throw AttributeError(asked: names[index]) }
     guard !keptIndices.isEmpty else { return direction }
@@ -158,6 +233,12 @@ public struct AttributeError: Error, Equatable, CustomStringConvertible {
       + "'facet attributes --data DIR' finds both"
   }
 
+  init(notSteered attribute: String, adding: Bool) {
+    (self.attribute, suggestions) = (attribute, [])
+    description = "the bundle has no steered step that \(adding ? "adds" : "removes") '\(attribute)'; "
+      + "'facet attributes steer' makes one"
+  }
+
   init(asked attribute: String) {
     (self.attribute, suggestions) = (attribute, [])
     description = "'\(attribute)' is to be changed and kept; leave it out of one"
@@ -167,6 +248,14 @@ public struct AttributeError: Error, Equatable, CustomStringConvertible {
     (self.attribute, suggestions) = (attribute, [])
     description = "the direction of '\(attribute)' does not change it"
       + (kept.isEmpty ? "" : " with \(kept.joined(separator: ", ")) kept; keep less")
+  }
+}
+
+extension SteeredStep {
+  /// What a step is for.
+  struct Key: Hashable, Codable {
+    var name: String
+    var adds: Bool
   }
 }
 
@@ -203,8 +292,9 @@ extension AttributeDirections {
     probes = AttributeProbes(
       names: names, mean: codeMean, weights: try .zeros([count, latentSize]),
       biases: [Double](repeating: 0, count: count), figures: [AttributeProbes.Figures?](repeating: nil, count: count))
-    vectorsByMethod = Dictionary(uniqueKeysWithValues: DirectionMethod.allCases.map { ($0, matrix) })
-    factorsByMethod = Dictionary(uniqueKeysWithValues: DirectionMethod.allCases.map { ($0, factors) })
+    vectorsByMethod = Dictionary(uniqueKeysWithValues: DirectionMethod.found.map { ($0, matrix) })
+    factorsByMethod = Dictionary(uniqueKeysWithValues: DirectionMethod.found.map { ($0, factors) })
+    typicalOdds = nil
     precision = .float32
   }
 
@@ -262,8 +352,8 @@ extension AttributeDirections {
         figures: []),
       codeMean: try statistics.mean.to(.float32), codeFactor: try statistics.factor().to(.float32),
       vectorsByMethod: Dictionary(
-        uniqueKeysWithValues: try DirectionMethod.allCases.map { ($0, try .zeros([0, photos.latentSize])) }),
-      factorsByMethod: Dictionary(uniqueKeysWithValues: DirectionMethod.allCases.map { ($0, []) }))
+        uniqueKeysWithValues: try DirectionMethod.found.map { ($0, try .zeros([0, photos.latentSize])) }),
+      factorsByMethod: Dictionary(uniqueKeysWithValues: DirectionMethod.found.map { ($0, []) }), typicalOdds: [])
     var names = photos.attributeNames
     var validationGroups = validation?.groups()
     var allGroups = groups
@@ -333,7 +423,8 @@ extension AttributeDirections {
         biases: pick(probes.biases), figures: pick(probes.figures)),
       codeMean: codeMean, codeFactor: codeFactor,
       vectorsByMethod: try vectorsByMethod.mapValues { try $0.indexSelect(0, rows) },
-      factorsByMethod: factorsByMethod.mapValues(pick), precision: precision)
+      factorsByMethod: factorsByMethod.mapValues(pick), typicalOdds: typicalOdds.map(pick),
+      steered: steered.filter { $0.key.name != names[removed] }, precision: precision)
   }
 
   /// These directions with other factors at strength 1 and −1 for one attribute, such as were chosen by eye.
@@ -342,18 +433,29 @@ extension AttributeDirections {
   ///   - method: how the direction was found.
   ///   - add: the factor at strength 1, above 0; `nil` leaves it.
   ///   - remove: the factor at strength −1, above 0; `nil` leaves it.
-  /// - Throws: ``AttributeError`` for a name that there is not.
+  /// - Throws: ``AttributeError`` for a name that there is not, or a steered step that there is not.
   public func setting(
     _ attribute: String, _ method: DirectionMethod = .isolated, add: Double? = nil, remove: Double? = nil
   ) throws -> AttributeDirections {
     let index = try index(of: attribute)
     var factors = factorsByMethod
-    if let add { factors[method]![index].add = add }
-    if let remove { factors[method]![index].remove = remove }
+    var steered = steered
+    for (factor, adds) in [(add, true), (remove, false)] {
+      guard let factor else { continue }
+      if method == .steered {
+        let key = SteeredStep.Key(name: names[index], adds: adds)
+        guard steered[key] != nil else { throw AttributeError(notSteered: names[index], adding: adds) }
+        steered[key]?.factor = factor
+      } else if adds {
+        factors[method]![index].add = factor
+      } else {
+        factors[method]![index].remove = factor
+      }
+    }
     return AttributeDirections(
       names: names, definitions: definitions, positives: positives, negatives: negatives, probes: probes,
       codeMean: codeMean, codeFactor: codeFactor, vectorsByMethod: vectorsByMethod, factorsByMethod: factors,
-      precision: precision)
+      typicalOdds: typicalOdds, steered: steered, precision: precision)
   }
 
   /// These directions with others behind them.
@@ -374,6 +476,7 @@ extension AttributeDirections {
     var probes = try AttributeProbes.fit(
       names, to: groups, in: photos, statistics: statistics, center: self.probes.mean)
     if let (photos, groups) = validation { probes = try probes.measured(on: photos, groups) }
+    let typical = try Self.typicalOdds(groups, probes.logits(of: photos.codes))
     let scales = names.map { _ in StrengthFactors(add: scale, remove: scale) }
     return AttributeDirections(
       names: self.names + names, definitions: self.definitions + definitions,
@@ -385,7 +488,21 @@ extension AttributeDirections {
       codeMean: codeMean, codeFactor: codeFactor,
       vectorsByMethod: Dictionary(
         uniqueKeysWithValues: try vectorsByMethod.map { ($0.key, try .cat([$0.value, found[$0.key]!])) }),
-      factorsByMethod: factorsByMethod.mapValues { $0 + scales }, precision: precision)
+      factorsByMethod: factorsByMethod.mapValues { $0 + scales }, typicalOdds: typicalOdds.map { $0 + typical },
+      steered: steered, precision: precision)
+  }
+
+  /// - Parameters:
+  ///   - groups: of the photos, one pair a probe.
+  ///   - logits: photos × probes.
+  private static func typicalOdds(_ groups: [LabelGroups], _ logits: Tensor) throws -> [TypicalOdds] {
+    let (columns, count) = (try logits.transpose(0, 1).contiguous().array(Float.self), logits.size(0))
+    return groups.enumerated().map { index, group in
+      func median(_ rows: [Int]) -> Double {
+        Double(rows.map { columns[index * count + $0] }.sorted()[rows.count / 2])
+      }
+      return TypicalOdds(absent: median(group.negatives), present: median(group.positives))
+    }
   }
 
   /// The differences of the group means less what the labels that were neither asked for nor parts of those explain:

@@ -107,16 +107,7 @@ public struct EncodedPhotos: Sendable {
   /// The photos of some rows, rows × 3 × S × S in [0, 1].
   func images(_ rows: [Int]) throws -> Tensor {
     guard let samples else { throw TrainingError("these codes came without photos") }
-    let bytes = samples.size * samples.size * 3
-    var pixels = [UInt8](repeating: 0, count: rows.count * bytes)
-    pixels.withUnsafeMutableBytes { memory in
-      for (position, row) in rows.enumerated() {
-        let image = UnsafeMutableRawBufferPointer(rebasing: memory[position * bytes..<(position + 1) * bytes])
-        samples.copy(row, image: image, mask: nil)
-      }
-    }
-    let tensor = try Tensor(pixels, shape: [rows.count, samples.size, samples.size, 3])
-    return try tensor.permute([0, 3, 1, 2]).to(.float32) / 255
+    return try samples.images(rows)
   }
 
   /// The groups of each attribute: who has it, and who lacks it.

@@ -6,7 +6,7 @@ public struct StrengthCalibration {
   /// The most photos for one factor.
   public var photos = 96
   /// The share of the edited faces that the probe must see as asked.
-  public var share = 0.8
+  public var share = 0.9
   /// The factors that are taken: beyond three times the way between the means codes leave what the model knows.
   public var range = 0.5...3.0
   /// Photos edited at once.
@@ -36,7 +36,7 @@ extension AttributeDirections {
   ) throws -> AttributeDirections {
     var factors = factorsByMethod
     let targets = only ?? Array(names.indices)
-    let total = targets.count * 2 * DirectionMethod.allCases.count
+    let total = targets.count * 2 * DirectionMethod.found.count
     var done = 0
     model.setTraining(false)
     guard photos.attributeNames == labelNames else { throw CombinedDirectionError.otherLabels }
@@ -50,15 +50,17 @@ extension AttributeDirections {
           let side = sign > 0 ? groups[target].negatives : groups[target].positives
           let rows = Array(side.lazy.filter { odds[$0] * sign < 0 }.prefix(calibration.photos))
           let faces = rows.count < 8 ? nil : try EditedFaces(rows, of: photos, with: model, calibration.batchSize, device)
-          for method in DirectionMethod.allCases {
+          for method in DirectionMethod.found {
             if let faces {
               let direction = try vectors(method).narrow(0, target..<target + 1)
+              let need = try need(of: target, sign: sign, method)
               let factor = try calibration.solve(
                 start: Self.reached(rows.map { odds[$0] * sign }, by: calibration.share),
                 slope: gain(of: direction, on: target)
               ) { factor in
+                let needs = try Tensor(rows.map { need(odds[$0], factor) }, shape: [rows.count, 1]).to(.float32)
                 let codes = try faces.encodedAgain(
-                  after: direction * (factor * sign), calibration.compositions[method] ?? .difference)
+                  after: needs * direction * (factor * sign), calibration.compositions[method] ?? .difference)
                 let odds = try probes.logits(of: codes).select(1, target).contiguous().array(Float.self)
                 return Self.reached(odds.map { Double($0) * sign }, by: calibration.share)
               }
@@ -72,7 +74,8 @@ extension AttributeDirections {
     }
     return AttributeDirections(
       names: names, definitions: definitions, positives: positives, negatives: negatives, probes: probes,
-      codeMean: codeMean, codeFactor: codeFactor, vectorsByMethod: vectorsByMethod, factorsByMethod: factors)
+      codeMean: codeMean, codeFactor: codeFactor, vectorsByMethod: vectorsByMethod, factorsByMethod: factors,
+      typicalOdds: typicalOdds, steered: steered)
   }
 
   /// The largest number that a share of the values reach.
@@ -124,6 +127,7 @@ extension StrengthCalibration {
 /// Faces that one direction after another is tried on.
 private struct EditedFaces {
   private struct Part {
+    let rows: Range<Int>
     let input: Tensor
     let code: Tensor
     let before: Reconstruction
@@ -139,17 +143,20 @@ private struct EditedFaces {
   ) throws {
     (self.model, self.device) = (model, device)
     parts = try stride(from: 0, to: rows.count, by: max(1, batchSize)).map { start in
-      let rows = Array(rows[start..<min(rows.count, start + max(1, batchSize))])
+      let range = start..<min(rows.count, start + max(1, batchSize))
+      let rows = Array(rows[range])
       let code = try photos.codes.indexSelect(0, Tensor(rows.map(Int64.init))).to(device)
-      return Part(input: try photos.images(rows).to(device), code: code, before: try model.decode(code))
+      return Part(
+        rows: range, input: try photos.images(rows).to(device), code: code, before: try model.decode(code))
     }
   }
 
   /// The codes of the edited pictures.
-  func encodedAgain(after step: Tensor, _ composition: Composition) throws -> Tensor {
+  /// - Parameter steps: one for each face.
+  func encodedAgain(after steps: Tensor, _ composition: Composition) throws -> Tensor {
     try .cat(
       parts.map { part in
-        let after = try model.decode(part.code + step.to(device))
+        let after = try model.decode(part.code + steps.narrow(0, part.rows).to(device))
         let edited = try composition.composed(over: part.input, from: part.before, to: after)
         return try model.encode(edited).mean.to(.cpu)
       })

@@ -102,13 +102,15 @@ public struct FaceAlignment: Equatable, Sendable {
   /// - Parameters:
   ///   - picture: the photo.
   ///   - patch: N × N × 4, the offset of three colours in sRGB units and the slope.
-  public func change(_ picture: inout Picture, by patch: FloatPicture) {
-    picture.change(by: feathered(patch), place: transform(size: patch.width).inverse)
+  ///   - smooth: N × N × 3, the face without its grain, which stays where the slope takes the face away; `nil` for none.
+  public func change(_ picture: inout Picture, by patch: FloatPicture, smooth: FloatPicture? = nil) {
+    picture.change(by: feathered(patch), smooth: smooth, place: transform(size: patch.width).inverse)
   }
 
   /// Changes a crop of the face as the photo is changed.
-  func change(crop: inout Picture, by patch: FloatPicture) {
-    crop.change(by: feathered(patch), place: Similarity(scale: Double(crop.width) / Double(patch.width)))
+  func change(crop: inout Picture, by patch: FloatPicture, smooth: FloatPicture? = nil) {
+    let place = Similarity(scale: Double(crop.width) / Double(patch.width))
+    crop.change(by: feathered(patch), smooth: smooth, place: place)
   }
 
   /// The patch times a window that rises from 0 at the border to 1.

@@ -25,7 +25,7 @@ public final class Trainer {
   private let validation: DecodedCache
   private let step: TrainingStep
   private let evaluator: Evaluator
-  private let loader: BatchLoader
+  private let batches: any TrainingBatches
 
   /// What happens while training runs, in order.
   public enum Event: Sendable {
@@ -35,6 +35,14 @@ public final class Trainer {
     /// `sheet` shows the first validation photos: inputs, reconstructions over them, masks, a row each.
     case validated(TrainingProgress, EvaluationReport, isBest: Bool, sheet: Picture)
     case checkpoint(TrainingProgress, URL)
+  }
+
+  /// Where training keeps the decoded photos.
+  public enum Residency: String, Sendable, CaseIterable {
+    /// In a file that is mapped into memory, batches made ahead by threads.
+    case host
+    /// In the memory of the device, where batches are made, too: nothing but their order goes there in a step.
+    case device
   }
 
   /// Why training ended.
@@ -51,14 +59,17 @@ public final class Trainer {
   /// - Parameter training: the photos to learn from.
   /// - Parameter configuration: the model and the recipe.
   /// - Parameter device: where the work is done.
+  /// - Parameter residency: where the decoded photos are kept; with the model where left out.
   /// - Parameter group: the processes that take part, each with the same photos and configuration; `nil` for this one
   ///   alone.
   /// - Throws: ``TrainingError`` when the configuration is out of range, or the checkpoint is damaged or of another
   ///   run; `FileError` when the folder cannot be written to; `ProcessGroupError` when a process is gone.
   public init(
     _ configuration: TrainingConfiguration, training: DecodedCache, validation: DecodedCache, output: URL,
-    weights: [String: Tensor]? = nil, device: Device = .cpu, resume: Bool = false, group: ProcessGroup? = nil
+    weights: [String: Tensor]? = nil, device: Device = .cpu, residency: Residency? = nil, resume: Bool = false,
+    group: ProcessGroup? = nil
   ) throws {
+    let residency = residency ?? (device == .cpu ? .host : .device)
     try configuration.validate()
     guard training.count >= configuration.batchSize else {
       throw TrainingError(
@@ -83,7 +94,9 @@ public final class Trainer {
       batchSize: configuration.batchSize / processes, seed: configuration.seed)
     options.maxShift = configuration.augmentation.maxShift
     (options.rank, options.worldSize) = (group?.rank ?? 0, processes)
-    loader = BatchLoader(training, options: options)
+    batches = residency == .device
+      ? try ResidentBatches(training, options: options, on: device)
+      : LoadedBatches(BatchLoader(training, options: options), on: device)
     if isFirst {
       try Self.prepare(output)
       let goesOn = resume && FileManager.default.fileExists(atPath: lastCheckpoint.path)
@@ -125,8 +138,8 @@ public final class Trainer {
     try onEvent(.started(progress, parameters: step.model.parameterCount, images: training.count))
 
     while true {
-      loader.start(epoch: progress.epoch, batch: progress.batch)
-      while let batch = loader.next() {
+      batches.start(epoch: progress.epoch, batch: progress.batch)
+      while let batch = try batches.next() {
         let stops: Bool
         (progress.minutes, stops) = try agree(minutes: clock.seconds / 60, stop: shouldStop())
         let spent = configuration.budget.progress(images: progress.images, minutes: progress.minutes)
@@ -136,13 +149,12 @@ public final class Trainer {
 
         let learningRate = configuration.learningRate(spent: spent)
         let losses = try step(
-          images: batch.imageTensor(on: device), masks: batch.maskTensor(on: device), number: progress.step,
-          learningRate: learningRate)
+          images: batch.images, masks: batch.masks, number: progress.step, learningRate: learningRate)
         progress.step += 1
         progress.batch += 1
         progress.images += configuration.batchSize
         progress.minutes = clock.seconds / 60
-        try onEvent(.step(progress, losses: losses, learningRate: learningRate, waited: loader.waited))
+        try onEvent(.step(progress, losses: losses, learningRate: learningRate, waited: batches.waited))
 
         if let interval = configuration.validationInterval,
           progress.images / interval > (progress.images - configuration.batchSize) / interval

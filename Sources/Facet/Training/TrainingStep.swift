@@ -74,7 +74,11 @@ public final class TrainingStep {
     let terms = try objective(
       images: images, masks: masks, reconstruction: reconstruction, posterior: posterior,
       sampling: SSIM.Sampling(stride: configuration.ssimStride, step: number), over: group)
-    var losses = try terms.named.map { (name: $0.name, value: try $0.value.item()) }
+    let values = try Tensor.stack(terms.named.map { try $0.value.detach() })
+    try reducer?.prepare()
+    try terms.total.backward()
+    // Read once, and after backward: to read is to wait for the device, which has backward to do meanwhile.
+    var losses = zip(terms.named.map(\.name), try values.array(Float.self)).map { (name: $0, value: Double($1)) }
     if let group {
       // Also so that all processes stop here when one of them has to.
       let sums = try group.sum(losses.map(\.value))
@@ -85,8 +89,6 @@ public final class TrainingStep {
         "step \(number + 1): the loss term '\(bad.name)' is \(bad.value); the last good checkpoint is kept. "
           + "Resume with a lower --learning-rate")
     }
-    try reducer?.prepare()
-    try terms.total.backward()
     try optimizer.step(learningRate: learningRate)
     try averageStatistics()
     try average?.update(step: number + 1)

@@ -27,6 +27,7 @@ actor BatchingQueue {
     var edits: [FaceEdit]
     var place: StreamPlace?
     var since: ContinuousClock.Instant
+    var isDrawn: Bool
     var continuation: CheckedContinuation<Changes, any Error>
   }
 
@@ -48,10 +49,40 @@ actor BatchingQueue {
   private var waiting: [Job] = []
   private var isRunning = false
   private var nextID: UInt64 = 0
+  /// Pictures that are being drawn of what the model gave.
+  private var drawing = 0
+  private var pause: CheckedContinuation<Void, Never>?
 
   /// - Parameter limit: faces in a batch.
   init(_ model: Model, limit: Int, metrics: Metrics) {
     (self.model, self.limit, self.metrics) = (model, limit, metrics)
+  }
+
+  /// A picture of what edits do to faces.
+  ///
+  /// The model waits while as many as it has threads are drawn: there is no core left for it, and what comes meanwhile
+  /// makes its next batch larger.
+  /// - Parameters:
+  ///   - edits: of one photo.
+  ///   - place: where their slider is, for edits that a later place makes needless.
+  ///   - draw: makes the picture.
+  /// - Throws: as ``changes(_:at:)``, and what `draw` throws.
+  func picture<Value: Sendable>(
+    of edits: [FaceEdit], at place: StreamPlace? = nil, _ draw: @Sendable (Changes) async throws -> Value
+  ) async throws -> Value {
+    let made = try await changes(edits, at: place, isDrawn: true)
+    defer { if !edits.isEmpty { drawn() } }
+    return try await draw(made)
+  }
+
+  private func drawn() {
+    drawing -= 1
+    goOn()
+  }
+
+  private func goOn() {
+    pause?.resume()
+    pause = nil
   }
 
   /// What edits do to faces.
@@ -60,11 +91,16 @@ actor BatchingQueue {
   ///   - place: where their slider is, for edits that a later place makes needless.
   /// - Throws: ``Problem/superseded`` for those, `CancellationError`, and what the editor throws.
   func changes(_ edits: [FaceEdit], at place: StreamPlace? = nil) async throws -> Changes {
+    try await changes(edits, at: place, isDrawn: false)
+  }
+
+  private func changes(_ edits: [FaceEdit], at place: StreamPlace?, isDrawn: Bool) async throws -> Changes {
     if edits.isEmpty { return Changes(changes: [], waited: .zero, worked: .zero) }
     let id = makeID()
     return try await withTaskCancellationHandler {
       try await withCheckedThrowingContinuation { continuation in
-        let job = Edits(id: id, edits: edits, place: place, since: .now, continuation: continuation)
+        let job = Edits(
+          id: id, edits: edits, place: place, since: .now, isDrawn: isDrawn, continuation: continuation)
         if admit(job) { append(.edits(job)) }
       }
     } onCancel: {
@@ -138,7 +174,7 @@ actor BatchingQueue {
       return
     }
     waiting.append(job)
-    guard !isRunning else { return }
+    guard !isRunning else { return goOn() }
     isRunning = true
     Task { await work() }
   }
@@ -148,11 +184,20 @@ actor BatchingQueue {
       if case .other(_, let run, _) = waiting[0] {
         waiting.removeFirst()
         await run(model)
+      } else if drawing >= model.threads && facesWaiting < limit {
+        await withCheckedContinuation { pause = $0 }
       } else {
         await make(takeBatch())
       }
     }
     isRunning = false
+  }
+
+  private var facesWaiting: Int {
+    waiting.reduce(0) { count, job in
+      guard case .edits(let edits) = job else { return count }
+      return count + edits.edits.count
+    }
   }
 
   /// The first edits that wait, as many as a batch holds, those behind other work included.
@@ -174,6 +219,7 @@ actor BatchingQueue {
     let worked = ContinuousClock.now - start
     metrics.observe("facet_batch_faces", Double(batch.reduce(0) { $0 + $1.edits.count }))
     for (job, result) in zip(batch, results) {
+      if job.isDrawn, case .success = result { drawing += 1 }
       job.continuation.resume(
         with: result.map { Changes(changes: $0, waited: start - job.since, worked: worked) })
     }

@@ -8,7 +8,7 @@ final class Model: @unchecked Sendable {
   // Made once; decoding and encoding read the model and change nothing in it.
   private let editor: FaceEditor
   private let pool: NIOThreadPool
-  private let threads: Int
+  let threads: Int
 
   /// - Parameter threads: that work on a batch.
   init(_ editor: sending FaceEditor, threads: Int) {

@@ -124,16 +124,17 @@ final class Workshop: Sendable {
     _ session: PhotoSession, _ edits: [FaceEdit], _ view: PhotoSession.View, as format: PreviewFormat,
     at place: StreamPlace? = nil
   ) async throws -> (bytes: Data, timing: Timing) {
-    let made = try await queue.changes(edits, at: place)
-    return try await quick.runIfActive {
-      let start = ContinuousClock.now
-      let copy = session.copy(for: view)
-      var picture = copy.picture
-      for change in made.changes { change.apply(to: &picture, at: copy.place) }
-      if session.photo.isGrey { picture = picture.desaturated() }
-      let laid = ContinuousClock.now
-      let bytes = try format.encode(picture, source: session.digitalSource(isEdited: !edits.isEmpty))
-      return (bytes, Timing(made, lay: laid - start, encode: .now - laid))
+    try await queue.picture(of: edits, at: place) { [quick] made in
+      try await quick.runIfActive {
+        let start = ContinuousClock.now
+        let copy = session.copy(for: view)
+        var picture = copy.picture
+        for change in made.changes { change.apply(to: &picture, at: copy.place) }
+        if session.photo.isGrey { picture = picture.desaturated() }
+        let laid = ContinuousClock.now
+        let bytes = try format.encode(picture, source: session.digitalSource(isEdited: !edits.isEmpty))
+        return (bytes, Timing(made, lay: laid - start, encode: .now - laid))
+      }
     }
   }
 

@@ -1,0 +1,1 @@
+// Compile and link flags come from pkg-config; the headers are seen by CJPEG alone.
