@@ -151,9 +151,6 @@ func directions(_ data: String, photos: Int, caches: URL) throws {
     "compact_encoder": median(costs[1]), "verified_photos": Double(few.count),
     "verified_images": Double(encodedOnce), "verified_article_images": Double(encoded), "difference": difference,
     "seconds": secondsOnce, "article_seconds": secondsArticle,
-  ]), "compact_encoder": median(costs[1]), "photos": Double(rows.count), "article_images": Double(work), "verified_photos": Double(few.count),
-    "verified_images": Double(encodedOnce), "verified_article_images": Double(encoded), "difference": difference,
-    "seconds": secondsOnce, "article_seconds": secondsArticle,
   ])
 }
 
