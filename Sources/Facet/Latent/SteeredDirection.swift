@@ -77,7 +77,7 @@ extension AttributeDirections {
       progress(step + 1, asked)
     }
     // As it will be on disk.
-    let vector = try descent.vector.tensor.detach().to(.cpu).to(.float16).to(.float32)
+    let vector = try descent.vector.detach().to(.cpu).to(.float16).to(.float32)
     guard try vector.isAllFinite(), try gain(of: vector, on: index) > 0 else {
       throw TrainingError("steering '\(names[index])' led nowhere: the step does not move its probe as asked")
     }
@@ -112,9 +112,17 @@ extension AttributeDirections {
 }
 
 /// The gradient descent of one step.
-private final class Descent: Module {
+private final class Descent {
+  /// All that the descent changes.
+  private final class Step: Module {
+    let vector: Parameter
+    init(_ vector: Tensor) { self.vector = Parameter(vector) }
+  }
+
   /// The step, as a direction towards having the attribute: 1 × latent size.
-  let vector: Parameter
+  var vector: Tensor { step.vector.tensor }
+  private let step: Step
+  private let optimizer: Adam
   private let model: any FaceVAE
   private let classifier: AttributeClassifier
   private let samples: DecodedCache
@@ -128,7 +136,6 @@ private final class Descent: Module {
   private let probes: (mean: Tensor, weights: Tensor, biases: Tensor)
   private let spread: Tensor
   private let similarity: SSIM
-  private var optimizer: Adam?
 
   init(
     _ attribute: String, adding: Bool, _ model: any FaceVAE, _ classifier: AttributeClassifier,
@@ -173,10 +180,10 @@ private final class Descent: Module {
     )
     self.spread = try spread.to(device)
     similarity = try SSIM(size: samples.size, device: device)
-    vector = Parameter(try start.detach().clone().to(device))
     model.setTraining(false)
-    try vector.tensor.setRequiresGrad()
-    optimizer = try Adam(self)
+    step = Step(try start.detach().clone().to(device))
+    try step.vector.tensor.setRequiresGrad()
+    optimizer = try Adam(step)
   }
 
   /// Improves the step by a batch of photos that lack what is asked.
@@ -191,7 +198,7 @@ private final class Descent: Module {
       let codes = try encode(images)
       return (codes, try decode(codes))
     }
-    let steps = try needs(codes).to(device) * vector.tensor * sign
+    let steps = try needs(codes).to(device) * vector * sign
     let edited = try Composition.difference.composed(over: images, from: before, to: decode(codes + steps))
 
     // Both as the classifier would see them in another photo of the same person.
@@ -213,16 +220,16 @@ private final class Descent: Module {
       loss = try loss + change(probed(encode(edited)), probed(codes), others.probed) * steering.kept
     }
     if steering.length > 0 {
-      let column = try vector.tensor.transpose(0, 1)
+      let column = try vector.transpose(0, 1)
       loss = try loss + (column * column.choleskySolve(spread)).sum().sqrt() * steering.length
     }
     guard try loss.isAllFinite() else {
       throw TrainingError("step \(number + 1): the loss is not finite; the model or the classifier is broken")
     }
-    try zeroGrad()
+    try step.zeroGrad()
     try loss.backward()
     let done = Double(number) / Double(steering.steps)
-    try optimizer?.step(learningRate: steering.learningRate * min(1, Double(number + 1) / 10) * (1 - done).squareRoot())
+    try optimizer.step(learningRate: steering.learningRate * min(1, Double(number + 1) / 10) * (1 - done).squareRoot())
     return try (odds > 0).to(.float32).mean().item()
   }
 
