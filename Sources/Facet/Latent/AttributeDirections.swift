@@ -157,7 +157,7 @@ public struct AttributeDirections: Sendable {
   ///   - attribute: its name.
   ///   - latent: the face's code, 1 × latent size.
   ///   - probability: in 0 … 1; what lies within 0.001 of an end is taken as that far from it.
-  ///   - kept: attributes held still, as in ``step(_:strength:keeping:method:)``.
+  ///   - kept: attributes held still, as in ``step(_:strength:on:keeping:method:)``.
   ///   - method: how the direction was found.
   /// - Returns: a strength in ``AttributeEdit/range``.
   /// - Throws: ``AttributeError`` as the step does, and where the direction does not move the probe.

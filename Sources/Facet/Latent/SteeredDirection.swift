@@ -20,7 +20,8 @@ public struct Steering: Sendable, Equatable {
   public var steps = 120
   /// Photos in a step.
   public var batchSize = 24
-  public var learningRate = 0.03
+  /// How far each number of the step goes at most at once, in units of the codes' spread (their root mean variance).
+  public var learningRate = 0.017
   /// The log odds that the classifier should see the asked state with: softplus(margin − log odds) is the first term.
   public var margin = 1.5
   /// Weight of the mean change of the other attributes' probabilities, as the classifier sees them.
@@ -135,6 +136,7 @@ private final class Descent {
   private let others: (seen: Tensor, probed: Tensor)
   private let probes: (mean: Tensor, weights: Tensor, biases: Tensor)
   private let spread: Tensor
+  private let learningRate: Double
   private let similarity: SSIM
 
   init(
@@ -179,6 +181,7 @@ private final class Descent {
       try probes.mean.to(device), try probes.weights.to(device), try Tensor(probes.biases.map(Float.init)).to(device)
     )
     self.spread = try spread.to(device)
+    learningRate = try steering.learningRate * (spread.square().sum().item() / Double(spread.size(0))).squareRoot()
     similarity = try SSIM(size: samples.size, device: device)
     model.setTraining(false)
     step = Step(try start.detach().clone().to(device))
@@ -229,7 +232,7 @@ private final class Descent {
     try step.zeroGrad()
     try loss.backward()
     let done = Double(number) / Double(steering.steps)
-    try optimizer.step(learningRate: steering.learningRate * min(1, Double(number + 1) / 10) * (1 - done).squareRoot())
+    try optimizer.step(learningRate: learningRate * min(1, Double(number + 1) / 10) * (1 - done).squareRoot())
     return try (odds > 0).to(.float32).mean().item()
   }
 
