@@ -61,7 +61,7 @@ struct ParseCommand: ParsableCommand {
 
     func validate() throws {
       if !(1...4096).contains(batch) { throw ValidationError("--batch must be from 1 to 4096") }
-      if resume && force { throw ValidationError("--resume keeps what is there, --force overwrites it; give one of them") }
+      if resume && force { throw ValidationError("--resume keeps maps, --force overwrites them; give one of them") }
     }
 
     func run() throws {
@@ -116,11 +116,12 @@ struct ParseCommand: ParsableCommand {
         The folder has images/NAME.jpg and masks/NAME.png, 8-bit maps of the photos' size in the class order of \
         CelebAMask-HQ: 0 background, 1 skin, 2 nose, 3 eyeglasses, 4 l_eye, 5 r_eye, 6 l_brow, 7 r_brow, 8 l_ear, \
         9 r_ear, 10 mouth, 11 u_lip, 12 l_lip, 13 hair, 14 hat, 15 earring, 16 necklace, 17 neck, 18 cloth; or it is \
-        CelebAMask-HQ as published, with CelebA-HQ-img/ and CelebAMask-HQ-mask-anno/. Every tenth pair, in the order of names, is kept for measuring. Pairs are held in memory, 150 KB each.
+        CelebAMask-HQ as published, with CelebA-HQ-img/ and CelebAMask-HQ-mask-anno/. Every tenth pair, in the order \
+        of names, is kept for measuring. Pairs are held in memory, 150 KB each.
 
         Photos are turned, scaled, moved, mirrored, relit, reduced to few pixels and compressed by chance, so that the \
-        parser holds on small, soft photos. 'tensorboard --logdir OUTPUT/logs' shows how it goes. Ctrl-C or SIGTERM ends \
-        training at the next step with a checkpoint and exit code 130; --resume goes on exactly from there, with the \
+        parser holds on small, soft photos. 'tensorboard --logdir OUTPUT/logs' shows how it goes. Ctrl-C or SIGTERM \
+        ends training at the next step with a checkpoint and exit code 130; --resume goes on exactly from there, with the \
         options of the run where none are given.
 
         Examples:
@@ -225,7 +226,9 @@ struct ParseCommand: ParsableCommand {
       let isCelebA = FileManager.default.fileExists(
         atPath: data.appendingPathComponent(CelebA.partitionList).path)
       let photos = try isCelebA ? .partition(partition, of: CelebA(directory: data)) : LabelledPhotos.heldOut(of: data)
-      guard photos.count > 0 else { throw CommandError("\(data.path): no photo belongs to partition \(partition.rawValue)") }
+      guard photos.count > 0 else {
+        throw CommandError("\(data.path): no photo belongs to partition \(partition.rawValue)")
+      }
       let parser = try parser.load()
       let progress = ProgressReport("evaluate", total: photos.count, unit: "photos")
       let report = try parser.evaluate(photos, reducedTo: side) { done, _ in progress.update(done) }
@@ -248,7 +251,8 @@ extension ParserReport {
         + String(format: "%8.2f%%", figure.share * 100)
     }
     return (["class          iou    share"] + rows + [
-      "mean".padded(to: 12) + String(format: "%6.3f", meanIoU), "face".padded(to: 12) + String(format: "%6.3f", faceIoU),
+      "mean".padded(to: 12) + String(format: "%6.3f", meanIoU),
+      "face".padded(to: 12) + String(format: "%6.3f", faceIoU),
       "accuracy".padded(to: 12) + String(format: "%6.3f", accuracy),
       "\(images) photos, \(String(format: "%.1f", imagesPerSecond)) a second",
     ]).joined(separator: "\n")

@@ -86,7 +86,8 @@ import Torch
 
   @Test func publishedPartsAreCombined() throws {
     let root = folder("published")
-    let (photos, parts) = (root.appendingPathComponent("CelebA-HQ-img"), root.appendingPathComponent("CelebAMask-HQ-mask-anno/1"))
+    let photos = root.appendingPathComponent("CelebA-HQ-img")
+    let parts = root.appendingPathComponent("CelebAMask-HQ-mask-anno/1")
     for url in [photos, parts] { try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true) }
     /// White in the given columns.
     func write(_ columns: Range<Int>, _ name: String) throws {
@@ -299,7 +300,8 @@ import Torch
     try parser.write(jobs) { job, fault in faults[job.photo.lastPathComponent] = fault }
     #expect(faults.count == 1)
     #expect(faults["000002.jpg"] == .notAPhoto(file: fixture.imageURL(1).path))
-    #expect(try FileManager.default.contentsOfDirectory(atPath: folder("maps").path).sorted() == ["0.png", "2.png", "3.png"])
+    let written = try FileManager.default.contentsOfDirectory(atPath: folder("maps").path)
+    #expect(written.sorted() == ["0.png", "2.png", "3.png"])
   }
 
   // MARK: Folders from elsewhere

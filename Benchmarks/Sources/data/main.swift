@@ -147,7 +147,8 @@ func directions(_ data: String, photos: Int, caches: URL) throws {
   }
   func median(_ values: [Double]) -> Double { values.sorted()[values.count / 2] }
   try answer([
-    "article_encoder": median(costs[0]), "compact_encoder": median(costs[1]), "photos": Double(rows.count), "article_images": Double(work), "verified_photos": Double(few.count),
+    "photos": Double(rows.count), "article_images": Double(work), "article_encoder": median(costs[0]),
+    "compact_encoder": median(costs[1]), "verified_photos": Double(few.count),
     "verified_images": Double(encodedOnce), "verified_article_images": Double(encoded), "difference": difference,
     "seconds": secondsOnce, "article_seconds": secondsArticle,
   ])

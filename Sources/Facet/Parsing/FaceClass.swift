@@ -1,7 +1,7 @@
 /// What a pixel of a label map shows. Raw values are those of the maps that Facet reads and writes, the order of the
 /// article's BiSeNetV2.
 ///
-/// Left and right are the picture's own, as in CelebAMask-HQ: the left brow is the one nearer to the left border.
+/// Left and right are the person's own, as in CelebAMask-HQ: from the front, the left brow is the one on the right.
 public enum FaceClass: UInt8, CaseIterable, Sendable {
   case background, skin, leftBrow, rightBrow, leftEye, rightEye, eyeglasses, leftEar, rightEar, earring, nose, mouth
   case upperLip, lowerLip, neck, necklace, cloth, hair, hat

@@ -77,10 +77,11 @@ public final class FacePairs: Sendable {
     let files = names.enumerated().filter { part.contains($0.offset) }.map { _, name in
       let stem = (name as NSString).deletingPathExtension
       let number = Int(stem) ?? 0
+      let parts = "\(number / 2000)/" + String(format: "%05d_", number)
       return LabelledPhoto(
         photo: images.appendingPathComponent(name),
         map: isOriginal
-          ? .parts(masks.appendingPathComponent("\(number / 2000)").appendingPathComponent(String(format: "%05d_", number)))
+          ? .parts(masks.appendingPathComponent(parts))
           : .file(masks.appendingPathComponent(stem + ".png"), order: FaceClass.celebAMaskHQ))
     }
     guard !files.isEmpty else {

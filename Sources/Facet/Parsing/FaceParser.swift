@@ -64,7 +64,9 @@ public final class FaceParser {
   }
 
   /// Writes configuration and weights, kernels in half precision; each file whole or not at all.
-  static func write(_ configuration: ParserConfiguration, weights: [String: Tensor], origin: String, to url: URL) throws {
+  static func write(
+    _ configuration: ParserConfiguration, weights: [String: Tensor], origin: String, to url: URL
+  ) throws {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
     try AtomicFile.write(encoder.encode(configuration), to: url.appendingPathComponent(ModelBundle.configurationFile))

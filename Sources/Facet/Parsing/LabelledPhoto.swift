@@ -56,7 +56,8 @@ struct LabelledPhoto: Sendable {
       for i in classes.indices where part.pixels[3 * i] > 127 { classes[i] = face.rawValue }
     }
     guard let size else {
-      throw DatasetError(.missingFile, path: prefix.path + "skin.png", reason: "\(photo.lastPathComponent) has no parts")
+      throw DatasetError(
+        .missingFile, path: prefix.path + "skin.png", reason: "\(photo.lastPathComponent) has no parts")
     }
     return Picture(width: size.width, height: size.height, channels: 1, pixels: classes)
   }

@@ -1,7 +1,7 @@
 import Torch
 
-/// Finds the class of each pixel of a face: the stages of ``CompactVAE`` inwards to an eighth of the resolution, a word of
-/// the whole picture to every place, and outwards again with the finer features added at each level.
+/// Finds the class of each pixel of a face: the stages of ``CompactVAE`` inwards to a sixteenth of the resolution, a word
+/// of the whole picture to every place, and outwards again with the finer features added at each level.
 ///
 /// It is fully convolutional: any height and width that are multiples of ``ParserConfiguration/multiple`` will do.
 final class ParserNetwork: Module {

@@ -90,15 +90,16 @@ public final class ParserTrainer {
   ///   - output: the folder that becomes the parser's.
   ///   - device: where the work is done.
   ///   - resume: go on from the last checkpoint if it is there.
-  /// - Throws: ``TrainingError`` when the configuration is out of range, or the checkpoint is damaged or of another run;
-  ///   `FileError` when the folder cannot be written to.
+  /// - Throws: ``TrainingError`` when the configuration is out of range, or the checkpoint is damaged or of another
+  ///   run; `FileError` when the folder cannot be written to.
   public init(
     _ configuration: ParserTraining, pairs: FacePairs, heldOut: LabelledPhotos, output: URL, device: Device = .cpu,
     resume: Bool = false
   ) throws {
     try configuration.validate()
     guard pairs.count >= configuration.batchSize else {
-      throw TrainingError("\(pairs.count) pairs don't fill a batch of \(configuration.batchSize); use a smaller --batch")
+      throw TrainingError(
+        "\(pairs.count) pairs don't fill a batch of \(configuration.batchSize); use a smaller --batch")
     }
     (self.configuration, self.pairs, self.heldOut) = (configuration, pairs, heldOut)
     (self.output, self.device) = (output, device)
@@ -247,13 +248,15 @@ public final class ParserTrainer {
       # A face parser of Facet
 
       It says of each pixel of a photo of one face which of \(FaceClass.allCases.count) classes it shows: \
-      \(network.parameterCount) parameters, \(configuration.model.imageSize) pixels a side. Trained by `facet parse train` \
-      on \(pairs.count) pairs of photos and label maps, \(progress.images) images seen, degraded by chance.
+      \(network.parameterCount) parameters, \(configuration.model.imageSize) pixels a side. Trained by \
+      `facet parse train` on \(pairs.count) pairs of photos and label maps, \(progress.images) images seen, \
+      degraded by chance.
 
-      CelebAMask-HQ may be used for **non-commercial research only**; take a parser that was trained on it as bound by the \
-      same terms.
+      CelebAMask-HQ may be used for **non-commercial research only**; take a parser that was trained on it as bound \
+      by the same terms.
 
-      Intersection over union on \(report.images) pairs that it never saw (mean \(String(format: "%.3f", report.meanIoU))):
+      Intersection over union on \(report.images) pairs that it never saw, mean \
+      \(String(format: "%.3f", report.meanIoU)):
 
       | class | IoU |
       |---|---|
