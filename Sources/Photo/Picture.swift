@@ -110,7 +110,7 @@ public struct Picture: Equatable, Sendable {
 /// Interleaved numbers in the layout of ``Picture``: intensities 0…1, a mask, or a change of three colours and a slope.
 public struct FloatPicture: Equatable, Sendable {
   /// The difference from the smooth picture, in parts of white, from which on it is an edge and no grain.
-  public static let largestGrain: Float = 0.12
+  public static let largestGrain: Float = 0.16
 
   public let width: Int
   public let height: Int

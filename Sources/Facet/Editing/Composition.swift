@@ -54,7 +54,7 @@ public enum Composition: String, Sendable, CaseIterable {
 
   /// Crops without their grain.
   /// - Parameter crops: N × 3 × S × S in [0, 1].
-  static func smooth(_ crops: Tensor) throws -> Tensor { try crops.blurred(sigma: 1) }
+  static func smooth(_ crops: Tensor) throws -> Tensor { try crops.blurred(sigma: 1.5) }
 
   /// The whole change: after + agreement · (photo − before), the photo's own detail as far as it still belongs there.
   /// - Parameters:

@@ -86,7 +86,27 @@ public final class FaceParser {
   }
 
   /// Maps of the photos' own sizes, or smaller where these are large.
+  ///
+  /// On the CPU each thread takes its part of them: torch's own threads wait for each other at every layer.
   private func labelMaps(of views: [ParserView]) throws -> [Picture] {
+    network.setTraining(false)
+    let threads = Torch.threads
+    let parts = min(threads, views.count)
+    guard device == .cpu, parts > 1 else { return try labelMapsTogether(of: views) }
+    defer { try? Torch.setThreads(threads) }
+    // The network is read alone.
+    nonisolated(unsafe) let parser = self
+    let maps = concurrently(parts) { part in
+      Result {
+        try Torch.setThreads(1)
+        return try parser.labelMapsTogether(
+          of: Array(views[views.count * part / parts..<views.count * (part + 1) / parts]))
+      }
+    }
+    return try maps.flatMap { try $0.get() }
+  }
+
+  private func labelMapsTogether(of views: [ParserView]) throws -> [Picture] {
     var maps: [Int: Picture] = [:]
     // Pictures of one size go through the network together.
     let groups = Dictionary(grouping: views.indices) { [views[$0].picture.width, views[$0].picture.height] }
@@ -110,8 +130,7 @@ public final class FaceParser {
   /// - Parameter images: N × 3 × H × W in [0, 1].
   /// - Returns: N × classes × H / 2 × W / 2, channels first in memory.
   private func logits(_ images: Tensor) throws -> Tensor {
-    network.setTraining(false)
-    return try withoutGradients { try network(images).contiguous() }
+    try withoutGradients { try network(images).contiguous() }
   }
 
   // MARK: Files
