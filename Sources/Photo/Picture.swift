@@ -144,4 +144,4 @@ extension Picture {
 
 /// The nearest 8-bit value; 0 for NaN.
 @inline(__always)
-func byte(_ value: Float) -> UInt8 { UInt8(max(0, min(255, value.rounded()))) }
+func byte(_ value: Float) -> UInt8 { UInt8(max(0, min(255, value + 0.5))) }

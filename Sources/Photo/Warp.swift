@@ -107,8 +107,8 @@ extension Picture {
 @inline(__always)
 private func grain(_ difference: SIMD4<Float>) -> SIMD4<Float> {
   let part = difference / (255 * FloatPicture.largestGrain)
-  let weight = (1 - part * part).clamped(lowerBound: .zero, upperBound: .one)
-  return difference * weight * weight
+  let weight = 1 - part * part
+  return (difference * weight * weight).replacing(with: 0, where: weight .< 0)
 }
 
 /// Between which four pixels of a patch the cubics through their neighbours may be anything but 0.
@@ -250,7 +250,8 @@ private struct Sampler {
   private func cell(_ point: Point) -> (column: Int, row: Int, dx: Float, dy: Float) {
     // Places far outside any picture are all the same.
     let (x, y) = (max(-1e6, min(1e6, point.x - 0.5)), max(-1e6, min(1e6, point.y - 0.5)))
-    let (column, row) = (x.rounded(.down), y.rounded(.down))
-    return (Int(column), Int(row), Float(x - column), Float(y - row))
+    // Rounding towards 0 is rounding down of what is not negative, and needs no call.
+    let (column, row) = (Int(x + 1e6) - 1_000_000, Int(y + 1e6) - 1_000_000)
+    return (column, row, Float(x - Double(column)), Float(y - Double(row)))
   }
 }

@@ -72,7 +72,8 @@ public enum Composition: String, Sendable, CaseIterable {
   /// most. The region is the smallest that holds most of the squared change, with a soft border.
   private static func focus(_ difference: Tensor) throws -> Tensor {
     let amount = try difference.abs().mean(dims: [1], keepDim: true).blurred(sigma: 3)
-    let sorted = try amount.reshape([amount.size(0), -1]).sorted(descending: true)
+    // So smooth a picture has nothing between every other pixel.
+    let sorted = try amount.avgPool2d(2).reshape([amount.size(0), -1]).sorted(descending: true)
     let energy = try sorted.square().cumulativeSum(dim: 1)
     let total = try energy.narrow(1, energy.size(1) - 1..<energy.size(1))
     let inside = try (total * share - energy > 0).to(.int64).sum(dims: [1], keepDim: true)

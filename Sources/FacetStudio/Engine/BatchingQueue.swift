@@ -215,13 +215,13 @@ actor BatchingQueue {
 
   private func make(_ batch: [Edits]) async {
     let start = ContinuousClock.now
-    let results = await model.changes(batch.map(\.edits))
-    let worked = ContinuousClock.now - start
     metrics.observe("facet_batch_faces", Double(batch.reduce(0) { $0 + $1.edits.count }))
-    for (job, result) in zip(batch, results) {
-      if job.isDrawn, case .success = result { drawing += 1 }
-      job.continuation.resume(
-        with: result.map { Changes(changes: $0, waited: start - job.since, worked: worked) })
-    }
+    await model.changes(batch.map(\.edits)) { await self.end(batch[$0], of: start, $1) }
+  }
+
+  private func end(_ job: Edits, of start: ContinuousClock.Instant, _ result: Result<[FaceChange], any Error>) {
+    if job.isDrawn, case .success = result { drawing += 1 }
+    let worked = ContinuousClock.now - start
+    job.continuation.resume(with: result.map { Changes(changes: $0, waited: start - job.since, worked: worked) })
   }
 }

@@ -20,34 +20,40 @@ final class Model: @unchecked Sendable {
 
   deinit { pool.shutdownGracefully { _ in } }
 
-  /// What edits do to faces. Where the batch fails as a whole, each of it is tried alone.
-  func changes(_ batch: [[FaceEdit]]) async -> [Result<[FaceChange], any Error>] {
-    do {
-      var rest = try await changes(batch.flatMap { $0 })[...]
-      return batch.map { edits in
-        defer { rest = rest.dropFirst(edits.count) }
-        return .success(Array(rest.prefix(edits.count)))
-      }
-    } catch {
-      if batch.count == 1 { return [.failure(error)] }
-      var results: [Result<[FaceChange], any Error>] = []
-      for edits in batch {
-        do { results.append(.success(try await changes(edits))) } catch { results.append(.failure(error)) }
-      }
-      return results
-    }
-  }
-
+  /// What edits do to faces, told as soon as it is known. Where faces fail together, each of their jobs is tried alone.
+  ///
   /// Each thread decodes its part of the batch. Torch's own threads would wait for each other at every layer, and stall
   /// whenever one of them is not given a core: previews are encoded meanwhile, and a browser draws.
-  private func changes(_ edits: [FaceEdit]) async throws -> [FaceChange] {
-    let parts = min(threads, edits.count)
-    return try await withThrowingTaskGroup(of: (Int, [FaceChange]).self) { group in
-      for part in 0..<parts {
-        let own = Array(edits[edits.count * part / parts..<edits.count * (part + 1) / parts])
-        group.addTask { (part, try await self.run { try $0.changes(own) }) }
+  /// - Parameters:
+  ///   - batch: jobs of one or more edits each.
+  ///   - done: called once for each job, by its position.
+  func changes(
+    _ batch: [[FaceEdit]], _ done: @Sendable (_ job: Int, Result<[FaceChange], any Error>) async -> Void
+  ) async {
+    let edits = batch.flatMap { $0 }
+    let portion = max(1, (edits.count + threads - 1) / threads)
+    var faces = [FaceChange?](repeating: nil, count: edits.count)
+    var open = batch.enumerated().map(\.offset)
+    let starts = batch.reduce(into: [0]) { $0.append($0.last! + $1.count) }
+    await withTaskGroup(of: (Int, [FaceChange]?).self) { group in
+      for start in stride(from: 0, to: edits.count, by: portion) {
+        let own = Array(edits[start..<min(edits.count, start + portion)])
+        group.addTask { (start, try? await self.run { try $0.changes(own) }) }
       }
-      return try await group.reduce(into: []) { $0.append($1) }.sorted { $0.0 < $1.0 }.flatMap(\.1)
+      for await case (let start, let made?) in group {
+        for (offset, change) in made.enumerated() { faces[start + offset] = change }
+        for job in open {
+          let own = faces[starts[job]..<starts[job + 1]].compactMap { $0 }
+          guard own.count == batch[job].count else { continue }
+          open.removeAll { $0 == job }
+          await done(job, .success(own))
+        }
+      }
+    }
+    for job in open {
+      do { await done(job, .success(try await run { try $0.changes(batch[job]) })) } catch {
+        await done(job, .failure(error))
+      }
     }
   }
 
