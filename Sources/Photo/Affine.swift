@@ -36,6 +36,14 @@ public struct Affine: Equatable, Sendable {
     Affine(xx: xx * x, xy: xy * x, yx: yx * y, yy: yy * y, tx: tx * x, ty: ty * y)
   }
 
+  /// First this one, then another.
+  public func then(_ next: Affine) -> Affine {
+    let origin = next(Point(x: tx, y: ty))
+    return Affine(
+      xx: next.xx * xx + next.xy * yx, xy: next.xx * xy + next.xy * yy, yx: next.yx * xx + next.yy * yx,
+      yy: next.yx * xy + next.yy * yy, tx: origin.x, ty: origin.y)
+  }
+
   /// - Precondition: the scale is not 0.
   public var inverse: Affine {
     let area = xx * yy - xy * yx

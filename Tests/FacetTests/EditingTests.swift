@@ -35,6 +35,59 @@ import Torch
     }
   }
 
+  @Test func theHairOfThePortraitChangesAlone() throws {
+    let (editor, photo, face) = try Self.portrait.get()
+    let parser = try FaceParser()
+    let surroundings = face.surroundings.picture
+    let probable = try parser.probabilities(of: .hair, in: surroundings)
+    #expect(probable.count == surroundings.width * surroundings.height)
+    #expect(probable.allSatisfy { (0...1).contains($0) })
+    let labels = try parser.labelMaps(of: [surroundings])[0].pixels
+    for (part, label) in zip(probable, labels) where part > 0.6 { #expect(label == FaceClass.hair.rawValue) }
+
+    let blond = [AttributeEdit("Blond_Hair")]
+    let change = try editor.changes([FaceEdit(face, blond)])[0]
+    let patch = try #require(change.hair)
+    var edited = photo.picture
+    change.apply(to: &edited)
+    let place = face.alignment.surroundings(size: patch.width)
+    /// Whether hair is so near that interpolation may reach a place.
+    func isNearHair(_ column: Int, _ row: Int) -> Bool {
+      let around = (-3...3).map { min(patch.width - 1, max(0, $0 + column)) }
+      return (-3...3).contains { y in
+        let row = min(patch.height - 1, max(0, row + y))
+        return around.contains { column in
+          patch.values[(row * patch.width + column) * 4..<(row * patch.width + column + 1) * 4].contains { $0 != 0 }
+        }
+      }
+    }
+    var (lighter, kept) = (0, 0)
+    for y in 0..<photo.height {
+      for x in 0..<photo.width {
+        let point = place(Point(x: Double(x) + 0.5, y: Double(y) + 0.5))
+        let (column, row) = (Int(point.x.rounded(.down)), Int(point.y.rounded(.down)))
+        if isNearHair(column, row) {
+          if edited[x, y].reduce(0, { $0 + Int($1) }) > photo.picture[x, y].reduce(60, { $0 + Int($1) }) { lighter += 1 }
+        } else if edited[x, y] == photo.picture[x, y] {
+          kept += 1
+        } else {
+          Issue.record("\(x), \(y) is no hair and changed")
+          return
+        }
+      }
+    }
+    #expect(lighter > 2000 && kept > 100_000)
+
+    // The model's own view of the edited face follows.
+    let index = try editor.directions.index(of: "Blond_Hair")
+    #expect(try editor.probabilities(in: face, after: blond)[index] > editor.probabilities(in: face)[index])
+    // The ways to compare with decode the colour, as ever.
+    var options = EditOptions()
+    options.method = .isolated
+    #expect(try editor.changes([FaceEdit(face, blond, options: options)])[0].hair == nil)
+    #expect(try editor.changes([FaceEdit(face, blond, options: .article)])[0].hair == nil)
+  }
+
   @Test func noStrengthIsNoChangeInTheDifference() throws {
     let (editor, photo, face) = try Self.portrait.get()
     #expect(try editor.apply([AttributeEdit("Smiling", strength: 0)], to: face, in: photo.picture) == photo.picture)

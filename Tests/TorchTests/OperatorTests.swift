@@ -280,7 +280,7 @@ extension Engine {
       }
       expectTorchError("Output size is too small") { try x.maxPool2d(5) }
       expectTorchError("should not be zero") { try x.maxPool2d(0) }
-      expectTorchError("kernel") { try x.avgPool2d(-2) }
+      expectTorchError("Output size is too small") { try x.avgPool2d(5) }
       expectTorchError("greater than 0") { try x.upsampleNearest2d(scale: 0) }
       expectTorchError("spatial_dimensions") { try matrix.upsampleBilinear2d(scale: 2) }
       expectTorchError("pixel_shuffle") { try x.pixelShuffle(2) }

@@ -38,6 +38,9 @@ public struct EditOptions: Sendable, Equatable {
 
   public init() {}
 
+  /// Whether colours of hair are given to the hair itself, found in the photo, and not decoded.
+  var tintsHair: Bool { composition == .difference && method == .steered }
+
   /// The article's own way: mean differences, and the whole decoded face in place of the photo's.
   public static var article: EditOptions {
     var options = EditOptions()

@@ -99,6 +99,14 @@ public enum Composition: String, Sendable, CaseIterable {
   private static let flatness = 0.004
 }
 
+extension Float {
+  /// 0 up to `low`, 1 from `high` on, 3t² − 2t³ between them.
+  func smoothStep(from low: Float, to high: Float) -> Float {
+    let t = min(1, max(0, (self - low) / (high - low)))
+    return t * t * (3 - 2 * t)
+  }
+}
+
 extension Tensor {
   /// 0 up to `low`, 1 from `high` on, 3t² − 2t³ between them.
   fileprivate func smoothStep(from low: Double, to high: Double) throws -> Tensor {

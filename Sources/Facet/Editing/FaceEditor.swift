@@ -9,9 +9,29 @@ public struct EncodedFace: Sendable {
   public let crop: Picture
   /// The crop without its grain, N × N × 3 in [0, 1].
   let smooth: FloatPicture
+  let surroundings: Surroundings
   /// The posterior's mean, 1 × latent size.
   public let latent: Tensor
   public let reconstruction: Reconstruction
+}
+
+/// A face cut out of a photo for an editor.
+public struct FaceCrop: Sendable {
+  public let alignment: FaceAlignment
+  /// The face at the model's size.
+  public let picture: Picture
+  let surroundings: Surroundings
+
+  /// - Parameters:
+  ///   - photo: the photo, three channels.
+  ///   - alignment: where the face is.
+  ///   - size: the model's.
+  public init(of photo: Picture, _ alignment: FaceAlignment, size: Int) {
+    self.alignment = alignment
+    picture = alignment.crop(photo, size: size)
+    let side = Surroundings.size
+    surroundings = Surroundings(photo.warped(by: alignment.surroundings(size: side), to: (side, side)))
+  }
 }
 
 /// A face and the edits that it gets; several of them are edited as one batch.
@@ -32,17 +52,24 @@ public struct FaceChange: Sendable {
   public let patch: FloatPicture
   /// The crop without its grain, N × N × 3, where that stays.
   let smooth: FloatPicture?
+  /// What hair becomes, as `patch`, but of all that is around the face; `nil` where it stays.
+  let hair: FloatPicture?
 
   /// Changes the picture that the face was found in, or a copy of it.
   /// - Parameters:
-  ///   - picture: the picture; pixels outside the face's crop keep their bits.
+  ///   - picture: the picture; pixels outside the face's crop keep their bits, but for hair in another colour.
   ///   - place: from the picture that the face was found in to this one.
   public func apply(to picture: inout Picture, at place: Similarity = .identity) {
-    alignment.moved(by: place).change(&picture, by: patch, smooth: smooth)
+    let alignment = alignment.moved(by: place)
+    alignment.change(&picture, by: patch, smooth: smooth)
+    if let hair { alignment.change(&picture, bySurroundings: hair) }
   }
 
   /// Changes a crop of the face, of any size.
-  public func apply(toCrop crop: inout Picture) { alignment.change(crop: &crop, by: patch, smooth: smooth) }
+  public func apply(toCrop crop: inout Picture) {
+    alignment.change(crop: &crop, by: patch, smooth: smooth)
+    if let hair { alignment.change(crop: &crop, bySurroundings: hair) }
+  }
 }
 
 /// Edits faces in photos: found, aligned, encoded, moved in latent space, decoded and composed back.
@@ -55,6 +82,7 @@ public final class FaceEditor {
   public let bundle: ModelBundle
   public let directions: AttributeDirections
   private let detector: FaceDetector
+  private let hairFinder = HairFinder()
 
   /// - Parameter detector: made beforehand, it loads while the model does.
   /// - Parameter bundle: the model and its directions.
@@ -117,8 +145,7 @@ public final class FaceEditor {
   }
 
   /// Encodes faces that were found and cut out elsewhere, as one batch.
-  /// - Parameter crops: where each face is, and the face cut out at the model's size.
-  public func encode(_ crops: [(alignment: FaceAlignment, picture: Picture)]) throws -> [EncodedFace] {
+  public func encode(_ crops: [FaceCrop]) throws -> [EncodedFace] {
     if crops.isEmpty { return [] }
     return try withoutGradients {
       let inputs = try Tensor.cat(crops.map { try Tensor($0.picture) }, dim: 0)
@@ -128,7 +155,7 @@ public final class FaceEditor {
       return try crops.enumerated().map { index, crop in
         EncodedFace(
           alignment: crop.alignment, crop: crop.picture,
-          smooth: try FloatPicture(smooth.narrow(0, index..<index + 1)),
+          smooth: try FloatPicture(smooth.narrow(0, index..<index + 1)), surroundings: crop.surroundings,
           latent: try latents.narrow(0, index..<index + 1), reconstruction: try decoded[index])
       }
     }
@@ -153,7 +180,7 @@ public final class FaceEditor {
   }
 
   private func encode(_ picture: Picture, alignment: FaceAlignment) throws -> EncodedFace {
-    try encode([(alignment, alignment.crop(picture, size: bundle.configuration.imageSize))])[0]
+    try encode([FaceCrop(of: picture, alignment, size: bundle.configuration.imageSize)])[0]
   }
 
   /// The picture with an encoded face of it edited.
@@ -178,15 +205,32 @@ public final class FaceEditor {
   public func changes(_ work: [FaceEdit]) throws -> [FaceChange] {
     if work.isEmpty { return [] }
     return try withoutGradients {
-      let latents = try work.map { try latent(of: $0.face, $0.edits, $0.options) }
-      let after = try bundle.model.decode(Tensor.cat(latents, dim: 0))
+      let moved = try work.map { try self.moved($0.face, $0.edits, $0.options) }
+      let after = try bundle.model.decode(Tensor.cat(moved.map(\.latent), dim: 0))
       let patches = try patches(work, after)
-      return zip(work, patches).map { edit, patch in
+      return try work.indices.map { index in
         FaceChange(
-          alignment: edit.face.alignment, patch: patch,
-          smooth: edit.options.composition.keepsGrain ? edit.face.smooth : nil)
+          alignment: work[index].face.alignment, patch: patches[index],
+          smooth: work[index].options.composition.keepsGrain ? work[index].face.smooth : nil,
+          hair: try tinted(work[index].face, moved[index].tints))
       }
     }
+  }
+
+  /// What hair becomes.
+  private func tinted(_ face: EncodedFace, _ tints: [Moved.Tint]) throws -> FloatPicture? {
+    if tints.isEmpty { return nil }
+    let hair = try face.surroundings.hair { picture in
+      let found = try hairFinder.hair(in: picture)
+      // The parser may take what is dark behind a head for hair, the model's own mask does not; it ends where the crop
+      // does, and goes on there as it is at the border.
+      let crop = bundle.configuration.imageSize
+      let mask = try Picture(FloatPicture(face.reconstruction.mask)).warped(
+        by: face.alignment.transform(size: crop).inverse.then(face.alignment.surroundings(size: picture.width)),
+        to: (picture.width, picture.height))
+      return zip(found, mask.pixels).map { $0.smoothStep(from: 0.2, to: 0.5) * (Float($1) / 255).smoothStep(from: 0.75, to: 1) }
+    }
+    return hair.tinted(in: face.surroundings.picture, tints)
   }
 
   private func patches(_ work: [FaceEdit], _ after: Reconstruction) throws -> [FloatPicture] {
@@ -210,7 +254,7 @@ public final class FaceEditor {
   public func decode(
     _ face: EncodedFace, _ edits: [AttributeEdit], options: EditOptions = .init()
   ) throws -> Reconstruction {
-    try withoutGradients { try bundle.model.decode(latent(of: face, edits, options)) }
+    try withoutGradients { try bundle.model.decode(moved(face, edits, options).latent) }
   }
 
   /// What the encoder sees in a face after edits.
@@ -227,8 +271,7 @@ public final class FaceEditor {
     guard directions.hasProbes else { return [] }
     return try withoutGradients {
       if edits.isEmpty { return try directions.probes.probabilities(of: face.latent) }
-      let after = try decode(face, edits, options: options)
-      let edited = try options.composition.composed(over: Tensor(face.crop), from: face.reconstruction, to: after)
+      let edited = try crop(of: face, moved(face, edits, options), options)
       return try directions.probes.probabilities(of: bundle.model.encode(edited).mean)
     }
   }
@@ -243,23 +286,49 @@ public final class FaceEditor {
     of edits: [AttributeEdit], on face: EncodedFace, options: EditOptions = .init()
   ) throws -> [Double] {
     try withoutGradients {
-      var latent = face.latent
+      var moved = Moved(latent: face.latent)
       return try edits.map { edit in
-        let strength = try strength(of: edit, on: face, at: latent, options)
-        latent = try latent + step(edit.attribute, strength, on: face, options)
+        let strength = try strength(of: edit, on: face, after: moved, options)
+        try move(&moved, edit.attribute, strength, on: face, options)
         return strength
       }
     }
   }
 
-  /// A face's code after the edits.
-  private func latent(of face: EncodedFace, _ edits: [AttributeEdit], _ options: EditOptions) throws -> Tensor {
-    var latent = face.latent
+  /// What edits come to: another code, and other colours of hair, which are given to the hair itself.
+  private struct Moved {
+    typealias Tint = (colour: HairColour, strength: Double)
+    var latent: Tensor
+    var tints: [Tint] = []
+  }
+
+  private func moved(_ face: EncodedFace, _ edits: [AttributeEdit], _ options: EditOptions) throws -> Moved {
+    var moved = Moved(latent: face.latent)
     for edit in edits {
-      let strength = try strength(of: edit, on: face, at: latent, options)
-      latent = try latent + step(edit.attribute, strength, on: face, options)
+      let strength = try strength(of: edit, on: face, after: moved, options)
+      try move(&moved, edit.attribute, strength, on: face, options)
     }
-    return latent
+    return moved
+  }
+
+  private func move(
+    _ moved: inout Moved, _ attribute: String, _ strength: Double, on face: EncodedFace, _ options: EditOptions
+  ) throws {
+    if options.tintsHair, let colour = HairColour(directions.names[try directions.index(of: attribute)]) {
+      moved.tints.append((colour, strength))
+    } else {
+      moved.latent = try moved.latent + step(attribute, strength, on: face, options)
+    }
+  }
+
+  /// The edited face at the model's size, in [0, 1].
+  private func crop(of face: EncodedFace, _ moved: Moved, _ options: EditOptions) throws -> Tensor {
+    let after = try bundle.model.decode(moved.latent)
+    let composed = try options.composition.composed(over: Tensor(face.crop), from: face.reconstruction, to: after)
+    guard let hair = try tinted(face, moved.tints) else { return composed }
+    var crop = try Picture(FloatPicture(composed))
+    face.alignment.change(crop: &crop, bySurroundings: hair)
+    return try Tensor(crop)
   }
 
   private func step(
@@ -272,7 +341,7 @@ public final class FaceEditor {
 
   /// The strength that an edit asks for, or that brings the edited face to the probability that it asks for.
   private func strength(
-    of edit: AttributeEdit, on face: EncodedFace, at latent: Tensor, _ options: EditOptions
+    of edit: AttributeEdit, on face: EncodedFace, after moved: Moved, _ options: EditOptions
   ) throws -> Double {
     let probability: Double
     switch edit.amount {
@@ -280,11 +349,11 @@ public final class FaceEditor {
     case .probability(let asked): probability = asked
     }
     let index = try directions.index(of: edit.attribute)
-    let crop = try Tensor(face.crop)
     /// Log odds of the attribute in the edited face, as the encoder sees it.
     func seen(_ strength: Double) throws -> Double {
-      let after = try bundle.model.decode(latent + step(edit.attribute, strength, on: face, options))
-      let edited = try options.composition.composed(over: crop, from: face.reconstruction, to: after)
+      var next = moved
+      try move(&next, edit.attribute, strength, on: face, options)
+      let edited = try crop(of: face, next, options)
       return try directions.probes.logits(of: bundle.model.encode(edited).mean).select(1, index).item()
     }
     let wanted = min(0.999, max(0.001, probability))
@@ -293,7 +362,7 @@ public final class FaceEditor {
     var (last, value) = (0.0, try seen(0))
     var best = (strength: last, miss: abs(value - target))
     var next = try directions.strength(
-      of: edit.attribute, from: latent, to: probability, keeping: options.kept, method: options.method)
+      of: edit.attribute, from: moved.latent, to: probability, keeping: options.kept, method: options.method)
     for _ in 0..<Self.searches where abs(value - target) > 0.05 && abs(next - last) > 1e-3 {
       let reached = try seen(next)
       let slope = (reached - value) / (next - last)

@@ -127,6 +127,22 @@ public final class FaceParser {
     return views.indices.map { maps[$0]! }
   }
 
+  /// How probable a class is, of each pixel of a photo, row by row.
+  /// - Parameters:
+  ///   - face: the class.
+  ///   - photo: of one face, upright and near the middle.
+  func probabilities(of face: FaceClass, in photo: Picture) throws -> [Float] {
+    network.setTraining(false)
+    let view = configuration.view(of: photo).picture
+    return try withoutGradients {
+      let full = try logits(Tensor(view).to(device)).resized(to: (photo.height, photo.width))
+      // No logit is so large that its exponential is not a number.
+      let weights = try full.clamp(min: -30, max: 30).exp()
+      let part = try weights.select(1, Int(face.rawValue)) / weights.sum(dims: [1])
+      return try part.to(.cpu).array(Float.self)
+    }
+  }
+
   /// - Parameter images: N × 3 × H × W in [0, 1].
   /// - Returns: N × classes × H / 2 × W / 2, channels first in memory.
   private func logits(_ images: Tensor) throws -> Tensor {

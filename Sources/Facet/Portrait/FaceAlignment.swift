@@ -95,6 +95,14 @@ public struct FaceAlignment: Equatable, Sendable {
     picture.warped(by: transform(size: size), to: (size, size))
   }
 
+  /// From the photo to a picture of `size` × `size` pixels of all that is around the face, half again as wide as the crop
+  /// and as much of it above as there is room for hair.
+  func surroundings(size: Int) -> Affine {
+    let side = 1.5
+    let window = Similarity(scale: 1 / side, tx: 0.5 - 0.5 / side, ty: 0.5 - 0.4 * height / side)
+    return Affine(toUnit.then(window)).scaled(x: Double(size), y: Double(size))
+  }
+
   /// Changes the face in the photo, at the photo's own resolution: value · (1 + slope) + offset.
   ///
   /// The change fades out towards the crop's border, so that no seam is left; pixels outside the crop keep
@@ -113,18 +121,32 @@ public struct FaceAlignment: Equatable, Sendable {
     crop.change(by: feathered(patch), smooth: smooth, place: place)
   }
 
-  /// The patch times a window that rises from 0 at the border to 1.
-  private func feathered(_ patch: FloatPicture) -> FloatPicture {
-    precondition(patch.width == patch.height, "a square patch")
-    guard feather > 0 else { return patch }
-    let n = patch.width
+  /// Changes what is around the face as ``surroundings(size:)`` cuts it out.
+  func change(_ picture: inout Picture, bySurroundings patch: FloatPicture) {
+    picture.change(by: patch.feathered(0.08), place: surroundings(size: patch.width).inverse)
+  }
+
+  /// Changes a crop of the face as the photo is changed.
+  func change(crop: inout Picture, bySurroundings patch: FloatPicture) {
+    let place = surroundings(size: patch.width).inverse.then(transform(size: crop.width))
+    crop.change(by: patch.feathered(0.08), place: place)
+  }
+
+  private func feathered(_ patch: FloatPicture) -> FloatPicture { feather > 0 ? patch.feathered(feather) : patch }
+}
+
+extension FloatPicture {
+  /// The picture times a window that rises from 0 at the border to 1.
+  /// - Parameter part: of the side, along which it rises.
+  func feathered(_ part: Double) -> FloatPicture {
+    precondition(width == height, "a square patch")
+    let n = width
     let ramp = (0..<n).map { i -> Float in
       // The outermost pixel is 0, for interpolation reaches half a pixel beyond its middle.
-      let t = min(1, max(0, Double(min(i, n - 1 - i)) / (feather * Double(n))))
+      let t = min(1, max(0, Double(min(i, n - 1 - i)) / (part * Double(n))))
       return Float(t * t * (3 - 2 * t))
     }
-    let channels = patch.channels
-    let values = patch.values.enumerated().map { i, value in value * ramp[i / channels % n] * ramp[i / channels / n] }
+    let values = values.enumerated().map { i, value in value * ramp[i / channels % n] * ramp[i / channels / n] }
     return FloatPicture(width: n, height: n, channels: channels, values: values)
   }
 }

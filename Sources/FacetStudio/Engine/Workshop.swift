@@ -78,7 +78,7 @@ final class Workshop: Sendable {
     let crops = try await slow.runIfActive { [detector, limits, configuration] in
       let found = try alignments
         ?? detector.faces(in: photo.picture).compactMap { FaceAlignment($0, view: configuration.view) }
-      return found.prefix(limits.faces).map { ($0, $0.crop(photo.picture, size: configuration.imageSize)) }
+      return found.prefix(limits.faces).map { FaceCrop(of: photo.picture, $0, size: configuration.imageSize) }
     }
     if crops.isEmpty { throw Problem.noFace }
     let (faces, probabilities) = try await queue.run { editor in

@@ -1,0 +1,150 @@
+import Photo
+import Synchronization
+
+/// A colour of hair that a label names: what hair of that label looks like in photos, and other hair.
+struct HairColour: Sendable {
+  /// Red, green and blue, 0…1 in sRGB.
+  let having: SIMD3<Float>
+  let lacking: SIMD3<Float>
+
+  /// Means over the hair of CelebA's training photos, as `Benchmarks/run hair` measures them, as parts of 255.
+  private static let measured: [String: (having: SIMD3<Float>, lacking: SIMD3<Float>)] = [
+    "Black_Hair": ([32, 27, 25], [84, 63, 49]),
+    "Blond_Hair": ([138, 110, 82], [57, 43, 35]),
+    "Brown_Hair": ([74, 50, 37], [67, 53, 44]),
+    "Gray_Hair": ([123, 108, 97], [67, 51, 41]),
+  ]
+  /// How far apart the two colours of an edit are, in units of what the means are: hair of the mean colour leaves half of
+  /// those who look at it in doubt.
+  private static let reach: Float = 2
+
+  /// The colour that a label names, if it does.
+  init?(_ label: String) {
+    guard let (having, lacking) = Self.measured[label] else { return nil }
+    let mean = (having + lacking) / 2
+    self.having = (mean + Self.reach * (having - mean)).clamped(lowerBound: .zero, upperBound: [255, 255, 255]) / 255
+    self.lacking = lacking / 255
+  }
+
+  /// What a colour becomes.
+  /// - Parameters:
+  ///   - colour: of the hair as it is.
+  ///   - strength: 1 for the colour that is named, −1 for the others'; hair that is not of the colour cannot lose it.
+  func applied(to colour: SIMD3<Float>, strength: Float) -> SIMD3<Float> {
+    let target = strength > 0 ? having : lacking
+    let way = target - (strength > 0 ? lacking : having)
+    var change = target - colour
+    // The part of the way from one kind to the other that is left, 1 for hair of the other kind.
+    let rest = (change * way).sum() / (way * way).sum()
+    if strength < 0 { change *= min(1, max(0, 2 * rest)) }
+    // Hair that is lighter than blond, or darker than black, stays so.
+    if strength > 0, rest < 0 { change -= rest * way }
+    let part = min(Self.farthest, abs(strength))
+    return (colour + part * change).clamped(lowerBound: .zero, upperBound: .one)
+  }
+
+  /// The strength from which on no colour changes further.
+  private static let farthest: Float = 1.5
+}
+
+/// Where the hair around a face is, and its colour.
+struct Hair: Sendable {
+  /// Parts of each pixel of ``Surroundings/picture`` that are hair, 0…1.
+  let coverage: [Float]
+  /// The mean colour of what is surely hair; `nil` where there is too little.
+  let colour: SIMD3<Float>?
+
+  /// - Parameters:
+  ///   - picture: three channels.
+  ///   - coverage: one number a pixel.
+  init(in picture: Picture, coverage: [Float]) {
+    self.coverage = coverage
+    var (sum, count) = (SIMD3<Float>.zero, 0)
+    for (i, part) in coverage.enumerated() where part > 0.9 {
+      sum += picture.colour(i)
+      count += 1
+    }
+    colour = count * 200 > coverage.count ? sum / Float(count) : nil
+  }
+
+  /// Hair in other colours, its light and shade kept: a patch as ``FaceChange`` has them.
+  /// - Parameters:
+  ///   - picture: the one that the hair was found in.
+  ///   - tints: what is asked, one after the other.
+  /// - Returns: `nil` where nothing changes.
+  func tinted(in picture: Picture, _ tints: [(colour: HairColour, strength: Double)]) -> FloatPicture? {
+    guard let colour, !tints.isEmpty else { return nil }
+    let target = tints.reduce(colour) { $1.colour.applied(to: $0, strength: Float($1.strength)) }
+    if target == colour { return nil }
+    // Dark hair has little contrast, light hair more.
+    let contrast = min(2, max(0.5, (target.luma / max(colour.luma, 0.02)).squareRoot()))
+    let isLightened = target.luma > colour.luma
+    var values = [Float](repeating: 0, count: coverage.count * 4)
+    for (i, part) in coverage.enumerated() where part > 0 {
+      let own = picture.colour(i)
+      let light = (own - colour).luma
+      let hue = own - colour - SIMD3(repeating: light)
+      // What shines, and skin between strands, is light already.
+      let amount = isLightened ? min(1, max(0, (Self.brightest - own.luma) / (Self.brightest - colour.luma))) : 1
+      let change = target + SIMD3(repeating: contrast * light) + Self.keptHue * hue - own
+      // What the photo has finer than this picture comes along with the slope.
+      let slope = amount * (contrast - 1)
+      let offset = part * (amount * change - slope * own)
+      for c in 0..<3 { values[i * 4 + c] = offset[c] }
+      values[i * 4 + 3] = part * slope
+    }
+    return FloatPicture(width: picture.width, height: picture.height, channels: 4, values: values)
+  }
+
+  /// How much of its differences in hue hair keeps: what shines red or green in one colour does not in another.
+  private static let keptHue: Float = 0.4
+  /// The luma that no lightening goes near; hair of the colours here is darker.
+  private static let brightest: Float = 0.9
+}
+
+/// The photo around a face, and the hair there once that was looked for.
+final class Surroundings: Sendable {
+  /// What ``FaceAlignment/surroundings(size:)`` cuts out.
+  let picture: Picture
+  private let found = Mutex<Hair?>(nil)
+
+  /// The side of the picture in pixels.
+  static let size = 256
+
+  init(_ picture: Picture) { self.picture = picture }
+
+  /// The hair, found by the first call.
+  func hair(_ find: (Picture) throws -> [Float]) rethrows -> Hair {
+    if let hair = found.withLock({ $0 }) { return hair }
+    let hair = Hair(in: picture, coverage: try find(picture))
+    found.withLock { $0 = hair }
+    return hair
+  }
+}
+
+/// The parser that comes with Facet, read when hair is first looked for; one thread uses it at a time.
+final class HairFinder: Sendable {
+  private let parser = Mutex<FaceParser?>(nil)
+
+  /// The probability of hair, of each pixel of a picture around a face.
+  /// - Throws: ``BundleError`` where the parser is damaged.
+  func hair(in picture: Picture) throws -> [Float] {
+    try parser.withLock { parser in
+      let ready = try parser ?? FaceParser()
+      parser = ready
+      return try ready.probabilities(of: .hair, in: picture)
+    }
+  }
+}
+
+extension Picture {
+  /// The colour of a pixel by its number, 0…1.
+  fileprivate func colour(_ pixel: Int) -> SIMD3<Float> {
+    SIMD3(Float(pixels[pixel * 3]), Float(pixels[pixel * 3 + 1]), Float(pixels[pixel * 3 + 2])) / 255
+  }
+}
+
+extension SIMD3<Float> {
+  /// Of Rec. 709, of gamma-corrected colours.
+  fileprivate var luma: Float { (self * [0.2126, 0.7152, 0.0722]).sum() }
+}
