@@ -14,15 +14,12 @@ struct HairColour: Sendable {
     "Brown_Hair": ([74, 50, 37], [67, 53, 44]),
     "Gray_Hair": ([123, 108, 97], [67, 51, 41]),
   ]
-  /// How far apart the two colours of an edit are, in units of what the means are: hair of the mean colour leaves half of
-  /// those who look at it in doubt.
-  private static let reach: Float = 2
-
-  /// The colour that a label names, if it does.
+  /// The colour that a label names, if it does: of the mean's hue, and lighter or darker than that by half of what it
+  /// is than other hair. Hair of the mean colour leaves many who look at it in doubt.
   init?(_ label: String) {
     guard let (having, lacking) = Self.measured[label] else { return nil }
-    let mean = (having + lacking) / 2
-    self.having = (mean + Self.reach * (having - mean)).clamped(lowerBound: .zero, upperBound: [255, 255, 255]) / 255
+    let luma = having.luma + (having.luma - lacking.luma) / 2
+    self.having = having * (luma / having.luma) / 255
     self.lacking = lacking / 255
   }
 
