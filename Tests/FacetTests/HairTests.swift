@@ -93,7 +93,7 @@ import Torch
         calls += 1
         return coverage
       }
-      #expect(hair.coverage == coverage)
+      #expect(hair.coverage.pixels == coverage.map { UInt8($0 * 255) })
     }
     #expect(calls == 1)
   }

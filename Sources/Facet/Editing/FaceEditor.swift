@@ -208,29 +208,39 @@ public final class FaceEditor {
       let moved = try work.map { try self.moved($0.face, $0.edits, $0.options) }
       let after = try bundle.model.decode(Tensor.cat(moved.map(\.latent), dim: 0))
       let patches = try patches(work, after)
-      return try work.indices.map { index in
-        FaceChange(
-          alignment: work[index].face.alignment, patch: patches[index],
-          smooth: work[index].options.composition.keepsGrain ? work[index].face.smooth : nil,
-          hair: try tinted(work[index].face, moved[index].tints))
-      }
+      return try work.indices.map { try change(of: work[$0].face, patches[$0], moved[$0].tints, work[$0].options) }
     }
   }
 
-  /// What hair becomes.
-  private func tinted(_ face: EncodedFace, _ tints: [Moved.Tint]) throws -> FloatPicture? {
-    if tints.isEmpty { return nil }
-    let hair = try face.surroundings.hair { picture in
+  /// What decodes after an edit, and what hair becomes.
+  private func change(
+    of face: EncodedFace, _ patch: FloatPicture, _ tints: [Moved.Tint], _ options: EditOptions
+  ) throws -> FaceChange {
+    let smooth = options.composition.keepsGrain ? face.smooth : nil
+    let hair = tints.isEmpty ? nil : try hair(of: face)
+    guard let hair, let tinted = hair.tinted(in: face.surroundings.picture, tints) else {
+      return FaceChange(alignment: face.alignment, patch: patch, smooth: smooth, hair: nil)
+    }
+    // Hair that gets its colour by itself takes none from what decodes there.
+    let size = patch.width
+    let place = face.alignment.surroundings(size: hair.coverage.width).inverse.then(face.alignment.transform(size: size))
+    let covered = hair.coverage.warped(by: place, to: (size, size))
+    return FaceChange(alignment: face.alignment, patch: patch.without(covered), smooth: smooth, hair: tinted)
+  }
+
+  private func hair(of face: EncodedFace) throws -> Hair {
+    try face.surroundings.hair { picture in
       let found = try hairFinder.hair(in: picture)
       // The parser may take what is dark behind a head for hair, the model's own mask does not; it ends where the crop
       // does, and goes on there as it is at the border.
-      let crop = bundle.configuration.imageSize
-      let mask = try Picture(FloatPicture(face.reconstruction.mask)).warped(
-        by: face.alignment.transform(size: crop).inverse.then(face.alignment.surroundings(size: picture.width)),
-        to: (picture.width, picture.height))
-      return zip(found, mask.pixels).map { $0.smoothStep(from: 0.2, to: 0.5) * (Float($1) / 255).smoothStep(from: 0.75, to: 1) }
+      let mask = try Picture(FloatPicture(face.reconstruction.mask))
+      let place = face.alignment.transform(size: mask.width).inverse
+      let wide = mask.warped(
+        by: place.then(face.alignment.surroundings(size: picture.width)), to: (picture.width, picture.height))
+      return zip(found, wide.pixels).map {
+        $0.smoothStep(from: 0.2, to: 0.5) * (Float($1) / 255).smoothStep(from: 0.75, to: 1)
+      }
     }
-    return hair.tinted(in: face.surroundings.picture, tints)
   }
 
   private func patches(_ work: [FaceEdit], _ after: Reconstruction) throws -> [FloatPicture] {
@@ -324,10 +334,12 @@ public final class FaceEditor {
   /// The edited face at the model's size, in [0, 1].
   private func crop(of face: EncodedFace, _ moved: Moved, _ options: EditOptions) throws -> Tensor {
     let after = try bundle.model.decode(moved.latent)
-    let composed = try options.composition.composed(over: Tensor(face.crop), from: face.reconstruction, to: after)
-    guard let hair = try tinted(face, moved.tints) else { return composed }
-    var crop = try Picture(FloatPicture(composed))
-    face.alignment.change(crop: &crop, bySurroundings: hair)
+    if moved.tints.isEmpty {
+      return try options.composition.composed(over: Tensor(face.crop), from: face.reconstruction, to: after)
+    }
+    let patch = try FloatPicture(options.composition.change(from: face.reconstruction, to: after))
+    var crop = face.crop
+    try change(of: face, patch, moved.tints, options).apply(toCrop: &crop)
     return try Tensor(crop)
   }
 
@@ -406,6 +418,12 @@ extension Reconstruction {
 }
 
 extension FloatPicture {
+  /// The picture times what a grey one of its size leaves.
+  fileprivate func without(_ cover: Picture) -> FloatPicture {
+    let values = values.enumerated().map { i, value in value * (1 - Float(cover.pixels[i / channels]) / 255) }
+    return FloatPicture(width: width, height: height, channels: channels, values: values)
+  }
+
   /// The first image of a batch N × channels × height × width.
   init(_ batch: Tensor) throws {
     let image = try batch.select(0, 0)

@@ -46,16 +46,17 @@ struct HairColour: Sendable {
 
 /// Where the hair around a face is, and its colour.
 struct Hair: Sendable {
-  /// Parts of each pixel of ``Surroundings/picture`` that are hair, 0…1.
-  let coverage: [Float]
+  /// Which part of each pixel of ``Surroundings/picture`` is hair: grey, 255 for all of it.
+  let coverage: Picture
   /// The mean colour of what is surely hair; `nil` where there is too little.
   let colour: SIMD3<Float>?
 
   /// - Parameters:
   ///   - picture: three channels.
-  ///   - coverage: one number a pixel.
+  ///   - coverage: the part of each pixel that is hair, 0…1.
   init(in picture: Picture, coverage: [Float]) {
-    self.coverage = coverage
+    self.coverage = Picture(
+      FloatPicture(width: picture.width, height: picture.height, channels: 1, values: coverage))
     var (sum, count) = (SIMD3<Float>.zero, 0)
     for (i, part) in coverage.enumerated() where part > 0.9 {
       sum += picture.colour(i)
@@ -76,8 +77,9 @@ struct Hair: Sendable {
     // Dark hair has little contrast, light hair more.
     let contrast = min(2, max(0.5, (target.luma / max(colour.luma, 0.02)).squareRoot()))
     let isLightened = target.luma > colour.luma
-    var values = [Float](repeating: 0, count: coverage.count * 4)
-    for (i, part) in coverage.enumerated() where part > 0 {
+    var values = [Float](repeating: 0, count: coverage.pixels.count * 4)
+    for (i, covered) in coverage.pixels.enumerated() where covered > 0 {
+      let part = Float(covered) / 255
       let own = picture.colour(i)
       let light = (own - colour).luma
       let hue = own - colour - SIMD3(repeating: light)
