@@ -38,7 +38,8 @@ import Torch
   @Test func theHairOfThePortraitChangesAlone() throws {
     let (editor, photo, face) = try Self.portrait.get()
     let parser = try FaceParser()
-    let surroundings = face.surroundings.picture
+    let side = Surroundings.size
+    let surroundings = photo.picture.warped(by: face.alignment.surroundings(size: side), to: (side, side))
     let probable = try parser.probabilities(of: .hair, in: surroundings)
     #expect(probable.count == surroundings.width * surroundings.height)
     #expect(probable.allSatisfy { (0...1).contains($0) })

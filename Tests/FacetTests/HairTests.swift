@@ -60,7 +60,7 @@ import Torch
     let (picture, coverage) = striped()
     let hair = Hair(in: picture, coverage: coverage)
     let blond = try #require(HairColour("Blond_Hair"))
-    let patch = try #require(hair.tinted(in: picture, [(blond, 1)]))
+    let patch = try #require(hair.tinted([(blond, 1)]))
     var tinted = picture
     tinted.change(by: patch, place: Similarity.identity)
     var mean = SIMD3<Float>.zero
@@ -79,21 +79,22 @@ import Torch
     let (picture, coverage) = striped()
     let few = coverage.enumerated().map { $0 < 10 ? $1 : 0 }
     let blond = try #require(HairColour("Blond_Hair"))
-    #expect(Hair(in: picture, coverage: few).tinted(in: picture, [(blond, 1)]) == nil)
+    #expect(Hair(in: picture, coverage: few).tinted([(blond, 1)]) == nil)
     let hair = Hair(in: picture, coverage: coverage)
-    #expect(hair.tinted(in: picture, []) == nil && hair.tinted(in: picture, [(blond, 0)]) == nil)
+    #expect(hair.tinted([]) == nil && hair.tinted([(blond, 0)]) == nil)
   }
 
   @Test func hairIsLookedForOnce() throws {
-    let (picture, coverage) = striped()
-    let surroundings = Surroundings(picture)
+    let picture = striped().picture
+    let surroundings = Surroundings(picture, FaceAlignment(aligned: picture))
     var calls = 0
     for _ in 0..<2 {
-      let hair = surroundings.hair { _ in
+      let hair = surroundings.hair { wide in
         calls += 1
-        return coverage
+        #expect(wide.width == Surroundings.size && wide.height == Surroundings.size)
+        return [Float](repeating: 1, count: wide.width * wide.height)
       }
-      #expect(hair.coverage.pixels == coverage.map { UInt8($0 * 255) })
+      #expect(hair.coverage.pixels.allSatisfy { $0 == 255 })
     }
     #expect(calls == 1)
   }

@@ -29,8 +29,7 @@ public struct FaceCrop: Sendable {
   public init(of photo: Picture, _ alignment: FaceAlignment, size: Int) {
     self.alignment = alignment
     picture = alignment.crop(photo, size: size)
-    let side = Surroundings.size
-    surroundings = Surroundings(photo.warped(by: alignment.surroundings(size: side), to: (side, side)))
+    surroundings = Surroundings(photo, alignment)
   }
 }
 
@@ -206,10 +205,20 @@ public final class FaceEditor {
     if work.isEmpty { return [] }
     return try withoutGradients {
       let moved = try work.map { try self.moved($0.face, $0.edits, $0.options) }
-      let after = try bundle.model.decode(Tensor.cat(moved.map(\.latent), dim: 0))
-      let patches = try patches(work, after)
+      let patches = try patches(work, decoded(moved, of: work.map(\.face)))
       return try work.indices.map { try change(of: work[$0].face, patches[$0], moved[$0].tints, work[$0].options) }
     }
+  }
+
+  /// What decodes after edits; codes that were not moved are not decoded again.
+  private func decoded(_ moved: [Moved], of faces: [EncodedFace]) throws -> Reconstruction {
+    let steps = moved.indices.filter { moved[$0].isStepped }
+    if steps.isEmpty { return try Reconstruction(faces.map(\.reconstruction)) }
+    let after = try bundle.model.decode(Tensor.cat(steps.map { moved[$0].latent }, dim: 0))
+    if steps.count == faces.count { return after }
+    var all = faces.map(\.reconstruction)
+    for (row, index) in steps.enumerated() { all[index] = try after[row] }
+    return try Reconstruction(all)
   }
 
   /// What decodes after an edit, and what hair becomes.
@@ -218,7 +227,7 @@ public final class FaceEditor {
   ) throws -> FaceChange {
     let smooth = options.composition.keepsGrain ? face.smooth : nil
     let hair = tints.isEmpty ? nil : try hair(of: face)
-    guard let hair, let tinted = hair.tinted(in: face.surroundings.picture, tints) else {
+    guard let hair, let tinted = hair.tinted(tints) else {
       return FaceChange(alignment: face.alignment, patch: patch, smooth: smooth, hair: nil)
     }
     // Hair that gets its colour by itself takes none from what decodes there.
@@ -309,6 +318,7 @@ public final class FaceEditor {
   private struct Moved {
     typealias Tint = (colour: HairColour, strength: Double)
     var latent: Tensor
+    var isStepped = false
     var tints: [Tint] = []
   }
 
@@ -328,12 +338,13 @@ public final class FaceEditor {
       moved.tints.append((colour, strength))
     } else {
       moved.latent = try moved.latent + step(attribute, strength, on: face, options)
+      moved.isStepped = true
     }
   }
 
   /// The edited face at the model's size, in [0, 1].
   private func crop(of face: EncodedFace, _ moved: Moved, _ options: EditOptions) throws -> Tensor {
-    let after = try bundle.model.decode(moved.latent)
+    let after = try decoded([moved], of: [face])
     if moved.tints.isEmpty {
       return try options.composition.composed(over: Tensor(face.crop), from: face.reconstruction, to: after)
     }

@@ -46,15 +46,18 @@ struct HairColour: Sendable {
 
 /// Where the hair around a face is, and its colour.
 struct Hair: Sendable {
-  /// Which part of each pixel of ``Surroundings/picture`` is hair: grey, 255 for all of it.
+  /// The face and what is around it, as ``FaceAlignment/surroundings(size:)`` cuts it out.
+  private let picture: Picture
+  /// Which part of each pixel of it is hair: grey, 255 for all of it.
   let coverage: Picture
   /// The mean colour of what is surely hair; `nil` where there is too little.
-  let colour: SIMD3<Float>?
+  private let colour: SIMD3<Float>?
 
   /// - Parameters:
   ///   - picture: three channels.
   ///   - coverage: the part of each pixel that is hair, 0…1.
   init(in picture: Picture, coverage: [Float]) {
+    self.picture = picture
     self.coverage = Picture(
       FloatPicture(width: picture.width, height: picture.height, channels: 1, values: coverage))
     var (sum, count) = (SIMD3<Float>.zero, 0)
@@ -66,11 +69,9 @@ struct Hair: Sendable {
   }
 
   /// Hair in other colours, its light and shade kept: a patch as ``FaceChange`` has them.
-  /// - Parameters:
-  ///   - picture: the one that the hair was found in.
-  ///   - tints: what is asked, one after the other.
+  /// - Parameter tints: what is asked, one after the other.
   /// - Returns: `nil` where nothing changes.
-  func tinted(in picture: Picture, _ tints: [(colour: HairColour, strength: Double)]) -> FloatPicture? {
+  func tinted(_ tints: [(colour: HairColour, strength: Double)]) -> FloatPicture? {
     guard let colour, !tints.isEmpty else { return nil }
     let target = tints.reduce(colour) { $1.colour.applied(to: $0, strength: Float($1.strength)) }
     if target == colour { return nil }
@@ -101,23 +102,39 @@ struct Hair: Sendable {
   private static let brightest: Float = 0.9
 }
 
-/// The photo around a face, and the hair there once that was looked for.
+/// The photo around a face until somebody asks for the hair there, and then the hair.
 final class Surroundings: Sendable {
-  /// What ``FaceAlignment/surroundings(size:)`` cuts out.
-  let picture: Picture
-  private let found = Mutex<Hair?>(nil)
+  private enum State {
+    case photo(Picture)
+    case hair(Hair)
+  }
 
-  /// The side of the picture in pixels.
+  private let alignment: FaceAlignment
+  private let state: Mutex<State>
+
+  /// The side of the picture that hair is looked for in, in pixels.
   static let size = 256
 
-  init(_ picture: Picture) { self.picture = picture }
+  /// - Parameters:
+  ///   - photo: three channels.
+  ///   - alignment: where the face is.
+  init(_ photo: Picture, _ alignment: FaceAlignment) {
+    self.alignment = alignment
+    state = Mutex(.photo(photo))
+  }
 
   /// The hair, found by the first call.
   func hair(_ find: (Picture) throws -> [Float]) rethrows -> Hair {
-    if let hair = found.withLock({ $0 }) { return hair }
-    let hair = Hair(in: picture, coverage: try find(picture))
-    found.withLock { $0 = hair }
-    return hair
+    try state.withLock { state in
+      switch state {
+      case .hair(let hair): return hair
+      case .photo(let photo):
+        let picture = photo.warped(by: alignment.surroundings(size: Self.size), to: (Self.size, Self.size))
+        let hair = Hair(in: picture, coverage: try find(picture))
+        state = .hair(hair)
+        return hair
+      }
+    }
   }
 }
 
