@@ -58,9 +58,8 @@ struct EditingOptions: ParsableArguments {
   var composition: Composition = .difference
   @Option(
     help: """
-      steered takes the steps that were found by looking at edits, isolated directions where there is none, and gives \
-      colours of hair to the hair; \
-      isolated moves the asked attribute alone; mean-difference is the article's way.
+      steered takes the steps that were found by looking at edits, isolated directions where there is none, draws what \
+      the bundle's refiner knows, and gives colours of hair to the hair; isolated moves the asked attribute alone; mean-difference is the article's way.
       """)
   var method: DirectionMethod = .steered
   @Option(

@@ -106,6 +106,9 @@ struct InfoCommand: ParsableCommand {
       return
     }
     try list(AttributeDirections(of: bundle))
+    if let refiner = try Refiner.of(bundle) {
+      print("  refined: \(refiner.edits.map { "\($0.adds ? "add" : "remove") \($0.name)" }.joined(separator: ", "))")
+    }
   }
 
   /// A line for each attribute.

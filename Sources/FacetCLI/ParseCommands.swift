@@ -131,50 +131,17 @@ struct ParseCommand: ParsableCommand {
 
     @Option(help: "Folder with images/ and masks/, or CelebAMask-HQ's own.", completion: .directory)
     var data: String
-    @Option(help: "Folder of the parser, the checkpoint and the logs.", completion: .directory)
-    var output: String
-    @Option(help: "Stop after this many minutes, resumed runs counted together; default: 30.")
-    var minutes: Double?
-    @Option(help: "Stop after this many images, resumed runs counted together.")
-    var images: Int?
-    @Flag(help: "Go on from the last checkpoint in the output folder; start where there is none.")
-    var resume = false
-    @Flag(help: "Remove the run that is in the output folder and start anew.")
-    var force = false
-    @Option(help: "Photos in a step.")
-    var batch: Int?
-    @Option(help: "The highest learning rate.")
-    var learningRate: Double?
-    @Option(help: "Minutes between two checkpoints.")
-    var checkpointMinutes: Double?
-    @Option(help: "Seed of the weights, the order and all chance.")
-    var seed: UInt64?
+    @OptionGroup var options: RunOptions
     @OptionGroup var engine: EngineOptions
 
-    func validate() throws {
-      if let minutes, !(minutes > 0) { throw ValidationError("--minutes must be above 0") }
-      if let images, images < 1 { throw ValidationError("--images must be above 0") }
-      if let batch, !(1...4096).contains(batch) { throw ValidationError("--batch must be from 1 to 4096") }
-      if let learningRate, !(learningRate > 0 && learningRate.isFinite) {
-        throw ValidationError("--learning-rate must be above 0")
-      }
-      if let checkpointMinutes, !(checkpointMinutes >= 0) {
-        throw ValidationError("--checkpoint-minutes must be at least 0")
-      }
-      if resume && force { throw ValidationError("--resume goes on with a run, --force starts anew; give one of them") }
-    }
-
     func run() throws {
-      let output = URL(fileURLWithPath: output, isDirectory: true)
+      let output = try options.checkedFolder()
       let data = URL(fileURLWithPath: data, isDirectory: true)
       let device = try engine.prepare()
-      if !force { try TrainCommand.checkOutput(output, resume: resume) }
-      var configuration = try resume ? ParserTrainer.savedConfiguration(in: output) ?? .init() : .init()
-      if let batch { configuration.batchSize = batch }
-      if let learningRate { configuration.learningRate = learningRate }
-      if let checkpointMinutes { configuration.checkpointMinutes = checkpointMinutes }
-      if let seed { configuration.seed = seed }
-      if images != nil || minutes != nil { configuration.budget = .init(images: images, minutes: minutes) }
+      var configuration = try options.resume ? ParserTrainer.savedConfiguration(in: output) ?? .init() : .init()
+      options.set(
+        batch: &configuration.batchSize, learningRate: &configuration.learningRate,
+        checkpointMinutes: &configuration.checkpointMinutes, seed: &configuration.seed, budget: &configuration.budget)
       var decoding: ProgressReport?
       let pairs = try FacePairs(
         data, .training, side: ParserTrainer.sourceSide(of: configuration.model)
@@ -184,7 +151,7 @@ struct ParseCommand: ParsableCommand {
       }
       decoding?.finish()
       let trainer = try ParserTrainer(
-        configuration, pairs: pairs, heldOut: .heldOut(of: data), output: output, device: device, resume: resume)
+        configuration, pairs: pairs, heldOut: .heldOut(of: data), output: output, device: device, resume: options.resume)
       let log = try ParserLog(of: trainer)
       Interruption.watch()
       let ending = try trainer.run(shouldStop: { Interruption.requested }, onEvent: log.record)

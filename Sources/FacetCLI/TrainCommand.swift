@@ -32,24 +32,11 @@ struct TrainCommand: ParsableCommand {
   var data: String
   @Option(help: "compact, for real time without a GPU, or article, the article's model; default: compact.")
   var preset: ModelConfiguration.Architecture?
-  @Option(help: "Folder of the bundle, the checkpoints and the logs.", completion: .directory)
-  var output: String
-  @Option(help: "Stop after this many minutes of training, resumed runs counted together.")
-  var minutes: Double?
-  @Option(help: "Stop after this many images, resumed runs counted together.")
-  var images: Int?
-  @Flag(help: "Go on from the last checkpoint in the output folder; start where there is none.")
-  var resume = false
-  @Flag(help: "Remove the run that is in the output folder and start anew.")
-  var force = false
   @Option(help: "Start from the weights of this bundle, whose model is taken too.", completion: .directory)
   var from: String?
+  @OptionGroup var options: RunOptions
   @OptionGroup var engine: EngineOptions
 
-  @Option(help: "Images in a step, over all processes together.")
-  var batch: Int?
-  @Option(help: "The highest learning rate.")
-  var learningRate: Double?
   @Option(help: "constant, or cosine: down to 0 over the budget.")
   var schedule: TrainingConfiguration.Schedule?
   @Option(help: "Weight of the KL term.")
@@ -60,8 +47,6 @@ struct TrainCommand: ParsableCommand {
   var imageSize: Int?
   @Option(help: "Images between two validations; default: an epoch.")
   var validateEvery: Int?
-  @Option(help: "Minutes between two checkpoints; 0 writes one after each step.")
-  var checkpointMinutes: Double?
   @Option(help: "Validations without a better loss after which training stops.")
   var patience: Int?
   @Option(help: "float32, or bfloat16 for convolutions with losses in float32.")
@@ -72,35 +57,22 @@ struct TrainCommand: ParsableCommand {
     inversion: .prefixedNo,
     help: "Batch norm's statistics over the photos of all processes, as one would take them, or each over its own.")
   var syncBatchNorm: Bool?
-  @Option(help: "Seed of the weights, the order and the noise.")
-  var seed: UInt64?
 
   enum Precision: String, ExpressibleByArgument, CaseIterable { case float32, bfloat16 }
 
   func validate() throws {
-    if let minutes, !(minutes > 0) { throw ValidationError("--minutes must be above 0") }
-    if let images, images < 1 { throw ValidationError("--images must be above 0") }
-    if let batch, !(1...65_536).contains(batch) { throw ValidationError("--batch must be from 1 to 65536") }
-    if let learningRate, !(learningRate > 0 && learningRate.isFinite) {
-      throw ValidationError("--learning-rate must be above 0")
-    }
     if let klWeight, !(klWeight >= 0 && klWeight.isFinite) { throw ValidationError("--kl-weight must be at least 0") }
     if let validateEvery, validateEvery < 1 { throw ValidationError("--validate-every must be above 0") }
-    if let checkpointMinutes, !(checkpointMinutes >= 0) {
-      throw ValidationError("--checkpoint-minutes must be at least 0")
-    }
     if let patience, patience < 1 { throw ValidationError("--patience must be above 0") }
-    if resume && force { throw ValidationError("--resume goes on with a run, --force starts anew; give one of them") }
   }
 
   func run() throws {
-    let output = URL(fileURLWithPath: output, isDirectory: true)
     let device = try engine.prepare()
     let group = try engine.meet()
     // What torchrun has started again is to go on.
     let restarts = try Launch(ProcessInfo.processInfo.environment)?.restarts ?? 0
-    let resume = resume || restarts > 0
-    if group.speaks, !force { try Self.checkOutput(output, resume: resume) }
+    let resume = options.resume || restarts > 0
+    let output = group.speaks ? try options.checkedFolder(resumes: resume) : options.folder
     var configuration = try makeConfiguration(
       resuming: resume ? Trainer.savedConfiguration(in: output, for: group) : nil)
     let start = try from.map { try ModelBundle(contentsOf: URL(fileURLWithPath: $0, isDirectory: true)) }
@@ -124,34 +96,19 @@ struct TrainCommand: ParsableCommand {
   private func makeConfiguration(resuming saved: TrainingConfiguration?) throws -> TrainingConfiguration {
     var configuration = saved ?? TrainingConfiguration(preset: preset ?? .compact)
     if let preset, preset != configuration.model.architecture { configuration = TrainingConfiguration(preset: preset) }
-    if let batch { configuration.batchSize = batch }
-    if let learningRate { configuration.learningRate = learningRate }
     if let schedule { configuration.schedule = schedule }
     if let klWeight { configuration.objective.kl = klWeight }
     if let latentSize { configuration.model.latentSize = latentSize }
     if let imageSize { configuration.model.imageSize = imageSize }
     if let validateEvery { configuration.validationInterval = validateEvery }
-    if let checkpointMinutes { configuration.checkpointMinutes = checkpointMinutes }
     if let patience { configuration.patience = patience }
     if let precision { configuration.usesBFloat16 = precision == .bfloat16 }
-    if let seed { configuration.seed = seed }
     if let syncBatchNorm { configuration.synchronizesBatchNorm = syncBatchNorm }
     configuration.dataset.fit(configuration.model)
-    if images != nil || minutes != nil { configuration.budget = .init(images: images, minutes: minutes) }
+    options.set(
+      batch: &configuration.batchSize, learningRate: &configuration.learningRate,
+      checkpointMinutes: &configuration.checkpointMinutes, seed: &configuration.seed, budget: &configuration.budget)
     return configuration
-  }
-
-  /// Keeps a run or a bundle in the output folder from being overwritten unasked.
-  static func checkOutput(_ output: URL, resume: Bool) throws {
-    func holds(_ path: String) -> Bool {
-      FileManager.default.fileExists(atPath: output.appendingPathComponent(path).path)
-    }
-    if holds("checkpoints/last.safetensors"), !resume {
-      throw CommandError("\(output.path) holds a run already; add --resume to go on or --force to start anew")
-    }
-    if holds("model.safetensors"), !resume || !holds("checkpoints") {
-      throw CommandError("\(output.path) holds a model already; add --force to replace it")
-    }
   }
 }
 

@@ -125,6 +125,37 @@ struct ModelCommandTests {
     #expect(try program.run(train + ["--minutes", "0"] + data).status == 64)
   }
 
+  @Test func aRefinerIsTrainedAndResumed() throws {
+    let faces = try DrawnFaces()
+    let program = try Program()
+    defer { program.remove() }
+    #expect(try program.run(program.training(faces, "run", images: 80)).status == 0)
+    let (model, data) = (["--model", program.path("run")], ["--data", faces.folder.path])
+    #expect(try program.run(["attributes", "--scale", "2"] + model + data).status == 0)
+    let seer = ["attributes", "classifier", "--output", program.path("seer"), "--epochs", "1", "--batch", "8"]
+    #expect(try program.run(seer + data).status == 0)
+    let refine = ["refine", "--classifier", program.path("seer"), "--output", program.path("refined"), "--batch", "4"]
+    let edits = ["--edit", "Smiling=1", "--edit", "Eyeglasses=-1"]
+    let trained = try program.run(refine + edits + ["--images", "8"] + model + data)
+    #expect(trained.status == 0, "\(trained.errors)")
+    #expect(trained.errors.contains("checkpoint  8 images seen"), "\(trained.errors)")
+    let refined = ["--model", program.path("refined")]
+    #expect(try program.run(["info"] + refined).output.contains("refined: add Smiling, remove Eyeglasses\n"))
+    let again = try program.run(refine + edits + ["--images", "8"] + model + data)
+    #expect(again.status == 1 && again.errors.contains("holds a run already"), "\(again.errors)")
+    let resumed = try program.run(refine + ["--resume", "--images", "16"] + model + data)
+    #expect(resumed.status == 0 && resumed.errors.contains("from step 2"), "\(resumed.errors)")
+
+    let unnamed = try program.run(["refine", "--classifier", "x", "--output", program.path("new")] + model + data)
+    #expect(unnamed.status == 1 && unnamed.errors.contains("--edit Eyeglasses=1"), "\(unnamed.errors)")
+    for fault in ["Smiling", "=1", "Smiling=2", "Smiling=1=1"] {
+      let refused = try program.run(
+        ["refine", "--classifier", "x", "--output", program.path("new"), "--edit", fault] + model + data)
+      #expect(refused.status == 1 && refused.errors.contains("'\(fault)' is not NAME=1 or NAME=-1"), "\(refused.errors)")
+    }
+    #expect(try program.run(refine + edits + ["--leakage", "-1"] + model + data).status == 64)
+  }
+
   @Test func helpAndErrors() throws {
     let program = try Program()
     defer { program.remove() }

@@ -89,6 +89,52 @@ import Torch
     #expect(try editor.changes([FaceEdit(face, blond, options: .article)])[0].hair == nil)
   }
 
+  @Test func theRefinerDrawsWhatItKnows() throws {
+    let (editor, photo, face) = try Self.portrait.get()
+    let refiner = try #require(try Refiner.of(editor.bundle))
+    let known = try #require(refiner.edits.first)
+    func edit(_ strength: Double) -> [AttributeEdit] {
+      [AttributeEdit(known.name, strength: known.adds ? strength : -strength)]
+    }
+    func edited(_ edits: [AttributeEdit], _ options: EditOptions = .init()) throws -> Picture {
+      try editor.apply(edits, to: face, in: photo.picture, options: options)
+    }
+    func distance(_ a: Picture, _ b: Picture) -> Int {
+      zip(a.pixels, b.pixels).reduce(0) { $0 + abs(Int($1.0) - Int($1.1)) }
+    }
+    let whole = try edited(edit(1))
+    #expect(distance(whole, photo.picture) > 20_000)
+    // The slider fades it in.
+    #expect(try edited(edit(0)) == photo.picture)
+    let half = try edited(edit(0.5))
+    #expect(distance(half, photo.picture) < distance(whole, photo.picture))
+    #expect(distance(half, whole) < distance(whole, photo.picture))
+    // The ways to compare with leave it out, and what it does not know is decoded as ever.
+    var options = EditOptions()
+    options.method = .isolated
+    #expect(try edited(edit(1), options) != whole)
+    #expect(try edited([AttributeEdit("Smiling", strength: -1)]) == edited([AttributeEdit("Smiling", strength: -1)], options))
+    // Over another edit it is laid last, in whatever order they are asked for.
+    let smile = [AttributeEdit("Smiling", strength: -1)]
+    let both = try edited(smile + edit(1))
+    #expect(try both == edited(edit(1) + smile))
+    #expect(both != whole && distance(both, photo.picture) > distance(whole, photo.picture))
+    // In a batch each face gets its own.
+    let batch = try editor.changes([smile, edit(1), smile + edit(1)].map { FaceEdit(face, $0) })
+    for (change, alone) in zip(batch, [try edited(smile), whole, both]) {
+      var picture = photo.picture
+      change.apply(to: &picture)
+      let largest = zip(picture.pixels, alone.pixels).map { abs(Int($0) - Int($1)) }.max() ?? 0
+      #expect(largest <= 1)
+    }
+    // The model's own view of the edited face follows.
+    let index = try editor.directions.index(of: known.name)
+    let (before, after) = (
+      try editor.probabilities(in: face)[index], try editor.probabilities(in: face, after: edit(1))[index]
+    )
+    #expect(known.adds ? after > before : after < before)
+  }
+
   @Test func noStrengthIsNoChangeInTheDifference() throws {
     let (editor, photo, face) = try Self.portrait.get()
     #expect(try editor.apply([AttributeEdit("Smiling", strength: 0)], to: face, in: photo.picture) == photo.picture)

@@ -40,6 +40,8 @@ public struct EditOptions: Sendable, Equatable {
 
   /// Whether colours of hair are given to the hair itself, found in the photo, and not decoded.
   var tintsHair: Bool { composition == .difference && method == .steered }
+  /// Whether the bundle's refiner draws the edits that it knows.
+  var refines: Bool { composition == .difference && method == .steered }
 
   /// The article's own way: mean differences, and the whole decoded face in place of the photo's.
   public static var article: EditOptions {

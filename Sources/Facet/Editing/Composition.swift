@@ -37,7 +37,11 @@ public enum Composition: String, Sendable, CaseIterable {
   ///   - before: what decodes from their codes.
   ///   - after: what decodes from the moved ones.
   public func composed(over crops: Tensor, from before: Reconstruction, to after: Reconstruction) throws -> Tensor {
-    let change = try change(from: before, to: after)
+    try composed(over: crops, change(from: before, to: after))
+  }
+
+  /// The crops with a change, in [0, 1].
+  func composed(over crops: Tensor, _ change: Tensor) throws -> Tensor {
     let (offset, slope) = (try change.narrow(1, 0..<3), try change.narrow(1, 3..<4))
     var composed = try crops * (slope + 1) + offset
     if keepsGrain {
@@ -46,6 +50,20 @@ public enum Composition: String, Sendable, CaseIterable {
       composed = try composed - slope * difference * weight
     }
     return try composed.clamp(min: 0, max: 1)
+  }
+
+  /// A layer over what a change leaves, as one change.
+  /// - Parameters:
+  ///   - layer: as of ``Refiner/change(_:of:from:to:)``.
+  ///   - strengths: N × 1 × 1 × 1, factors on its opacity, which does not go beyond 1.
+  ///   - change: as of ``change(from:to:)``.
+  static func laid(_ layer: Tensor, _ strengths: Tensor, over change: Tensor) throws -> Tensor {
+    let opacity = try -layer.narrow(1, 3..<4)
+    let shown = try (opacity * strengths).clamp(max: 1)
+    let colours = try layer.narrow(1, 0..<3) * (shown / opacity.clamp(min: 1e-6))
+    let rest = try 1 - shown
+    let (offset, slope) = (try change.narrow(1, 0..<3), try change.narrow(1, 3..<4))
+    return try Tensor.cat([offset * rest + colours, (slope + 1) * rest - 1], dim: 1)
   }
 
   /// Whether the photo's grain stays where an edit takes its pixels away: what decodes has none, and skin without pores
@@ -109,7 +127,7 @@ extension Float {
 
 extension Tensor {
   /// 0 up to `low`, 1 from `high` on, 3t² − 2t³ between them.
-  fileprivate func smoothStep(from low: Double, to high: Double) throws -> Tensor {
+  func smoothStep(from low: Double, to high: Double) throws -> Tensor {
     let t = try ((self - low) / (high - low)).clamp(min: 0, max: 1)
     return try t.square() * (3 - 2 * t)
   }

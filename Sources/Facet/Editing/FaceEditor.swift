@@ -80,6 +80,7 @@ public final class FaceEditor {
 
   public let bundle: ModelBundle
   public let directions: AttributeDirections
+  private let refiner: Refiner?
   private let detector: FaceDetector
   private let hairFinder = HairFinder()
 
@@ -90,6 +91,7 @@ public final class FaceEditor {
     self.bundle = bundle
     self.detector = detector
     directions = try AttributeDirections(of: bundle)
+    refiner = try Refiner.of(bundle)
     bundle.model.setTraining(false)
   }
 
@@ -205,8 +207,10 @@ public final class FaceEditor {
     if work.isEmpty { return [] }
     return try withoutGradients {
       let moved = try work.map { try self.moved($0.face, $0.edits, $0.options) }
-      let patches = try patches(work, decoded(moved, of: work.map(\.face)))
-      return try work.indices.map { try change(of: work[$0].face, patches[$0], moved[$0].tints, work[$0].options) }
+      let changes = try changes(of: work.map { ($0.face, $0.options.composition) }, moved)
+      return try work.indices.map {
+        try change(of: work[$0].face, FloatPicture(changes[$0]), moved[$0].tints, work[$0].options)
+      }
     }
   }
 
@@ -252,16 +256,39 @@ public final class FaceEditor {
     }
   }
 
-  private func patches(_ work: [FaceEdit], _ after: Reconstruction) throws -> [FloatPicture] {
-    let composition = work[0].options.composition
-    guard work.allSatisfy({ $0.options.composition == composition }) else {
-      return try work.enumerated().map { index, edit in
-        let change = try edit.options.composition.change(from: edit.face.reconstruction, to: after[index])
-        return try FloatPicture(change)
+  /// What edits do to faces, each 1 × 4 × S × S: of what decodes, with the refiner's layers over it.
+  private func changes(of work: [(face: EncodedFace, composition: Composition)], _ moved: [Moved]) throws -> [Tensor] {
+    let after = try decoded(moved, of: work.map(\.face))
+    let composition = work[0].composition
+    var changes: [Tensor]
+    if work.allSatisfy({ $0.composition == composition }) {
+      let all = try composition.change(from: Reconstruction(work.map(\.face.reconstruction)), to: after)
+      changes = try work.indices.map { try all.narrow(0, $0..<$0 + 1) }
+    } else {
+      changes = try work.enumerated().map { try $1.composition.change(from: $1.face.reconstruction, to: after[$0]) }
+    }
+    guard let refiner, moved.contains(where: { !$0.layers.isEmpty }) else { return changes }
+    // One layer after the other, each over what is there by then.
+    var latents = moved.map(\.latent)
+    var decoded = try work.indices.map { try after[$0] }
+    for place in 0..<moved.map(\.layers.count).max()! {
+      let rows = moved.indices.filter { moved[$0].layers.count > place }
+      let layers = rows.map { moved[$0].layers[place] }
+      for (row, layer) in zip(rows, layers) { latents[row] = try latents[row] + layer.step }
+      let next = try bundle.model.decode(Tensor.cat(rows.map { latents[$0] }))
+      let below = try Tensor.cat(rows.map { changes[$0] })
+      let crops = try Tensor.cat(rows.map { try Tensor(work[$0].face.crop) })
+      let drawn = try refiner.change(
+        layers.map(\.edit), of: Composition.difference.composed(over: crops, below),
+        from: Reconstruction(rows.map { decoded[$0] }), to: next)
+      let strengths = try Tensor(layers.map { Float($0.strength) }, shape: [rows.count, 1, 1, 1])
+      let changed = try Composition.laid(drawn, strengths, over: below)
+      for (index, row) in rows.enumerated() {
+        changes[row] = try changed.narrow(0, index..<index + 1)
+        decoded[row] = try next[index]
       }
     }
-    let change = try composition.change(from: Reconstruction(work.map(\.face.reconstruction)), to: after)
-    return try work.indices.map { try FloatPicture(change.narrow(0, $0..<$0 + 1)) }
+    return changes
   }
 
   /// What decodes from a face's code after the edits.
@@ -273,7 +300,10 @@ public final class FaceEditor {
   public func decode(
     _ face: EncodedFace, _ edits: [AttributeEdit], options: EditOptions = .init()
   ) throws -> Reconstruction {
-    try withoutGradients { try bundle.model.decode(moved(face, edits, options).latent) }
+    try withoutGradients {
+      let moved = try moved(face, edits, options)
+      return try bundle.model.decode(moved.layers.reduce(moved.latent) { try $0 + $1.step * $1.strength })
+    }
   }
 
   /// What the encoder sees in a face after edits.
@@ -314,12 +344,15 @@ public final class FaceEditor {
     }
   }
 
-  /// What edits come to: another code, and other colours of hair, which are given to the hair itself.
+  /// What edits come to: another code; other colours of hair, which are given to the hair itself; and what the refiner
+  /// draws: its edit, a whole step of it, and how far it is taken.
   private struct Moved {
     typealias Tint = (colour: HairColour, strength: Double)
+    typealias Layer = (edit: Int, step: Tensor, strength: Double)
     var latent: Tensor
     var isStepped = false
     var tints: [Tint] = []
+    var layers: [Layer] = []
   }
 
   private func moved(_ face: EncodedFace, _ edits: [AttributeEdit], _ options: EditOptions) throws -> Moved {
@@ -334,8 +367,12 @@ public final class FaceEditor {
   private func move(
     _ moved: inout Moved, _ attribute: String, _ strength: Double, on face: EncodedFace, _ options: EditOptions
   ) throws {
-    if options.tintsHair, let colour = HairColour(directions.names[try directions.index(of: attribute)]) {
+    let name = directions.names[try directions.index(of: attribute)]
+    if options.tintsHair, let colour = HairColour(name) {
       moved.tints.append((colour, strength))
+    } else if options.refines, let edit = refiner?.index(of: name, adding: strength >= 0) {
+      let step = try step(attribute, strength < 0 ? -1 : 1, on: face, options)
+      moved.layers.append((edit, step, abs(strength)))
     } else {
       moved.latent = try moved.latent + step(attribute, strength, on: face, options)
       moved.isStepped = true
@@ -344,13 +381,10 @@ public final class FaceEditor {
 
   /// The edited face at the model's size, in [0, 1].
   private func crop(of face: EncodedFace, _ moved: Moved, _ options: EditOptions) throws -> Tensor {
-    let after = try decoded([moved], of: [face])
-    if moved.tints.isEmpty {
-      return try options.composition.composed(over: Tensor(face.crop), from: face.reconstruction, to: after)
-    }
-    let patch = try FloatPicture(options.composition.change(from: face.reconstruction, to: after))
+    let change = try changes(of: [(face, options.composition)], [moved])[0]
+    if moved.tints.isEmpty { return try options.composition.composed(over: Tensor(face.crop), change) }
     var crop = face.crop
-    try change(of: face, patch, moved.tints, options).apply(toCrop: &crop)
+    try self.change(of: face, FloatPicture(change), moved.tints, options).apply(toCrop: &crop)
     return try Tensor(crop)
   }
 

@@ -150,7 +150,7 @@ extension AttributeDirections {
         return (method, (0..<count).map { StrengthFactors(add: numbers[$0 * 2], remove: numbers[$0 * 2 + 1]) })
       })
     guard metadata["steered"] != nil else { return }
-    let keys = try decoded("steered", [SteeredStep.Key].self)
+    let keys = try decoded("steered", [AttributeState].self)
     guard !keys.isEmpty, Set(keys).count == keys.count, Set(keys.map(\.name)).isSubset(of: names) else {
       throw fault("its steered steps are none, one twice, or of other attributes")
     }

@@ -3,7 +3,8 @@ import Torch
 
 /// How the direction of an attribute comes from the photos' codes.
 public enum DirectionMethod: String, Sendable, CaseIterable, Codable {
-  /// The step that was found by looking at edited photos, where the bundle has one; the isolated direction elsewhere.
+  /// The step that was found by looking at edited photos, where the bundle has one; the isolated direction elsewhere. An
+  /// editor draws what the bundle's ``Refiner`` knows.
   case steered
   /// The difference of the means, less what the labels that were neither asked for nor parts of those explain of it.
   case isolated
@@ -55,7 +56,7 @@ public struct AttributeDirections: Sendable {
   /// One for each of ``names``; `nil` where they were not measured, and all faces get the same step.
   public internal(set) var typicalOdds: [TypicalOdds]?
   /// Steps that were steered, for some of ``names``.
-  var steered: [SteeredStep.Key: SteeredStep] = [:]
+  var steered: [AttributeState: SteeredStep] = [:]
   /// The type of the directions on disk.
   var precision = DType.float16
 
@@ -88,11 +89,11 @@ public struct AttributeDirections: Sendable {
   ///   - adding: whether it adds the attribute or takes it away.
   /// - Throws: ``AttributeError`` for a name that there is not.
   public func steeredStep(_ attribute: String, adding: Bool) throws -> SteeredStep? {
-    steered[SteeredStep.Key(name: names[try index(of: attribute)], adds: adding)]
+    steered[AttributeState(name: names[try index(of: attribute)], adds: adding)]
   }
 
   private func steeredStep(_ index: Int, _ strength: Double, _ method: DirectionMethod) -> SteeredStep? {
-    method == .steered ? steered[SteeredStep.Key(name: names[index], adds: strength >= 0)] : nil
+    method == .steered ? steered[AttributeState(name: names[index], adds: strength >= 0)] : nil
   }
 
   /// The position of an attribute in ``names``; letter case does not matter.
@@ -248,14 +249,6 @@ public struct AttributeError: Error, Equatable, CustomStringConvertible {
     (self.attribute, suggestions) = (attribute, [])
     description = "the direction of '\(attribute)' does not change it"
       + (kept.isEmpty ? "" : " with \(kept.joined(separator: ", ")) kept; keep less")
-  }
-}
-
-extension SteeredStep {
-  /// What a step is for.
-  struct Key: Hashable, Codable {
-    var name: String
-    var adds: Bool
   }
 }
 
@@ -443,7 +436,7 @@ extension AttributeDirections {
     for (factor, adds) in [(add, true), (remove, false)] {
       guard let factor else { continue }
       if method == .steered {
-        let key = SteeredStep.Key(name: names[index], adds: adds)
+        let key = AttributeState(name: names[index], adds: adds)
         guard steered[key] != nil else { throw AttributeError(notSteered: names[index], adding: adds) }
         steered[key]?.factor = factor
       } else if adds {

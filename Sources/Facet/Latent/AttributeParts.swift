@@ -32,4 +32,12 @@ enum AttributeParts {
     let parts = Set(asked.flatMap { byName[names[$0]] ?? [] })
     return asked.union(names.indices.filter { parts.contains(names[$0]) })
   }
+
+  /// Positions of the labels that a change of one should leave alone: neither its parts, nor what judges the whole face.
+  static func others(than asked: Int, of names: [String]) -> [Int] {
+    let parts = adding(to: [asked], of: names)
+    return names.indices.filter { !parts.contains($0) && !opinions.contains(names[$0]) }
+  }
+
+  private static let opinions: Set = ["Attractive"]
 }

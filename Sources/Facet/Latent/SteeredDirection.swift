@@ -84,7 +84,7 @@ extension AttributeDirections {
     }
     var result = self
     let reach = try gain(of: isolated, on: index) * factor
-    result.steered[SteeredStep.Key(name: names[index], adds: adding)] = SteeredStep(vector: vector, reach: reach)
+    result.steered[AttributeState(name: names[index], adds: adding)] = SteeredStep(vector: vector, reach: reach)
     return result
   }
 }
@@ -103,7 +103,7 @@ extension AttributeDirections {
   ///   - adding: whether the step adds the attribute or takes it away.
   /// - Throws: ``AttributeError`` for a name that there is not, or a step that there is not.
   public func droppingSteeredStep(_ attribute: String, adding: Bool) throws -> AttributeDirections {
-    let key = SteeredStep.Key(name: names[try index(of: attribute)], adds: adding)
+    let key = AttributeState(name: names[try index(of: attribute)], adds: adding)
     var result = self
     guard result.steered.removeValue(forKey: key) != nil else {
       throw AttributeError(notSteered: key.name, adding: adding)
@@ -165,11 +165,8 @@ private final class Descent {
       throw TrainingError(
         "only \(rows.count) training photos \(adding ? "lack" : "have") '\(attribute)'; steering needs 8")
     }
-    let parts = AttributeParts.adding(to: [asked], of: classifier.names)
-    let free = classifier.names.indices.filter { index in
-      let name = classifier.names[index]
-      return !parts.contains(index) && !Self.opinions.contains(name) && probes.names.contains(name)
-    }
+    let free = AttributeParts.others(than: asked, of: classifier.names)
+      .filter { probes.names.contains(classifier.names[$0]) }
     guard !free.isEmpty else {
       throw TrainingError("the classifier knows no label of the model's beside '\(attribute)'")
     }
@@ -205,7 +202,7 @@ private final class Descent {
     let edited = try Composition.difference.composed(over: images, from: before, to: decode(codes + steps))
 
     // Both as the classifier would see them in another photo of the same person.
-    let views = try glimpses(Tensor.cat([edited, images], dim: 1), generator)
+    let views = try Glimpses()(AttributeClassifier.sized(Tensor.cat([edited, images], dim: 1)), generator)
     let (after, original) = try autocast {
       let original = try withoutGradients { try classifier.logits(of: views.narrow(1, 3..<6).contiguous()) }
       return (try classifier.logits(of: views.narrow(1, 0..<3).contiguous()), original)
@@ -236,9 +233,6 @@ private final class Descent {
     return try (odds > 0).to(.float32).mean().item()
   }
 
-  /// Labels that judge the whole of a face: no edit leaves them alone.
-  private static let opinions: Set = ["Attractive"]
-
   private func autocast<Result>(_ body: () throws -> Result) throws -> Result {
     try withAutocast(steering.usesBFloat16 ? .bfloat16 : nil, on: device, body)
   }
@@ -252,20 +246,5 @@ private final class Descent {
 
   private func probed(_ codes: Tensor) throws -> Tensor {
     try (codes - probes.mean).linear(probes.weights, bias: probes.biases)
-  }
-
-  /// Pictures at the classifier's size, each turned, moved, resized and mirrored by chance.
-  private func glimpses(_ images: Tensor, _ generator: Generator) throws -> Tensor {
-    func uniform() throws -> Tensor {
-      try Tensor.rand([images.size(0), 1], generator: generator, device: device) * 2 - 1
-    }
-    let angle = try uniform() * (8 * .pi / 180)
-    let scale = try uniform() * 0.08 + 1
-    let mirror = try (uniform() > 0).to(.float32) * 2 - 1
-    let (cosine, sine) = (try angle.cos() * scale, try angle.sin() * scale)
-    let transform = try Tensor.cat(
-      [cosine * mirror, -sine, uniform() * 0.1, sine * mirror, cosine, uniform() * 0.1], dim: 1)
-    return try AttributeClassifier.sized(images)
-      .resampled(transform.reshape([images.size(0), 2, 3]), by: .bilinear, beyond: .reflection)
   }
 }

@@ -2,8 +2,8 @@ import Files
 import Foundation
 import Torch
 
-/// A model on disk: a folder with `config.json`, `model.safetensors`, and once they have been found
-/// `attributes.safetensors` and a `card.md` for people.
+/// A model on disk: a folder with `config.json`, `model.safetensors`, once they have been found `attributes.safetensors`,
+/// once it has been trained `refiner.safetensors`, and a `card.md` for people.
 public struct ModelBundle {
   public let url: URL
   /// The model with its weights, for use: batch norm on running statistics, no gradients.
@@ -58,7 +58,7 @@ public struct ModelBundle {
     }
   }
 
-  /// Writes configuration and weights into a folder; directions there belong to other weights and go.
+  /// Writes configuration and weights into a folder; directions and a refiner there belong to other weights and go.
   ///
   /// Each file is replaced whole. A process that is killed in between leaves the old bundle, the new one, or (where the
   /// configuration changes) one without weights, never weights of another configuration.
@@ -84,12 +84,27 @@ public struct ModelBundle {
     metadata["origin"] = origin
     try Tensor.save(stored, metadata: metadata, to: url.appendingPathComponent(weightsFile))
     // Until here a reader refused them by their fingerprint.
-    try? FileManager.default.removeItem(at: url.appendingPathComponent(AttributeDirections.file))
+    for file in boundFiles { try? FileManager.default.removeItem(at: url.appendingPathComponent(file)) }
   }
+
+  /// Copies what makes a bundle into another folder, each file whole; what is there of other weights goes.
+  func copy(to folder: URL) throws {
+    if (try? Self.fingerprint(of: folder.appendingPathComponent(Self.weightsFile))) != fingerprint {
+      try Self.remove(at: folder)
+    }
+    for file in [Self.configurationFile, Self.weightsFile, AttributeDirections.file, Self.cardFile] {
+      let source = url.appendingPathComponent(file)
+      guard FileManager.default.fileExists(atPath: source.path) else { continue }
+      try AtomicFile.write(Data(contentsOf: source), to: folder.appendingPathComponent(file))
+    }
+  }
+
+  /// What belongs to the weights that it was made for.
+  private static let boundFiles = [AttributeDirections.file, Refiner.file]
 
   /// Removes a bundle's files, the weights first, except for its card.
   static func remove(at url: URL) throws {
-    for file in [weightsFile, AttributeDirections.file, configurationFile].map(url.appendingPathComponent)
+    for file in ([weightsFile] + boundFiles + [configurationFile]).map(url.appendingPathComponent)
     where FileManager.default.fileExists(atPath: file.path) {
       try FileManager.default.removeItem(at: file)
     }

@@ -1,0 +1,294 @@
+import Files
+import Foundation
+import Torch
+
+/// Trains a refiner of a model against a critic.
+///
+/// Photos that lack an attribute are moved in latent space and refined; a critic learns to tell them from photos that have
+/// it, and the refiner to be taken for those, while a classifier of photos watches over what is asked and what is not
+/// (after StarGAN: Choi et al. 2018). The output folder is a bundle from the first checkpoint on: the model's own, with
+/// the refiner. A run that is taken up from a checkpoint does what it would have done without the break, on the CPU to
+/// the last bit with the same threads and a budget in images.
+public final class RefinerTrainer {
+  public let configuration: RefinerTraining
+  public let output: URL
+  /// Where the run stands.
+  public private(set) var progress = TrainingProgress()
+  private let bundle: ModelBundle
+  private let directions: AttributeDirections
+  private let classifier: AttributeClassifier
+  private let samples: DecodedCache
+  private let photos: [RefinerPhotos]
+  private let device: Device
+  private let refiner: Refiner
+  private let critic: Critic
+  private let optimizers: (refiner: Adam, critic: Adam)
+  private let average: ExponentialMovingAverage
+  /// Of the classifier's names, for each edit: the asked one, with its sign, and those that should stay, edits × names.
+  private let asked: Tensor
+  private let others: Tensor
+
+  /// What happens while training runs, in order.
+  public enum Event: Sendable {
+    case started(TrainingProgress, parameters: Int, photos: Int)
+    case step(TrainingProgress, RefinerLosses, learningRate: Double)
+    /// The checkpoint and the bundle are written.
+    case checkpoint(TrainingProgress)
+  }
+
+  /// Prepares a run.
+  /// - Parameters:
+  ///   - configuration: the edits and the recipe.
+  ///   - bundle: the model, with attribute directions.
+  ///   - classifier: of the same view of faces as the model's.
+  ///   - samples: the training partition, as the model sees it; masks are not needed.
+  ///   - output: the folder that becomes the bundle with the refiner.
+  ///   - device: where model and classifier are.
+  ///   - resume: go on from the last checkpoint if it is there.
+  /// - Throws: ``TrainingError`` when the configuration is out of range, a label is unknown or has too few photos, the
+  ///   classifier sees another view, or the checkpoint is damaged or of another run; ``BundleError``; `FileError` when
+  ///   the folder cannot be written to.
+  public init(
+    _ configuration: RefinerTraining, of bundle: ModelBundle, by classifier: AttributeClassifier,
+    on samples: DecodedCache, output: URL, device: Device = .cpu, resume: Bool = false
+  ) throws {
+    try configuration.validate()
+    (self.configuration, self.bundle, self.classifier, self.samples) = (configuration, bundle, classifier, samples)
+    (self.output, self.device) = (output, device)
+    if device == .cpu { Torch.keepFreedMemory() }
+    guard classifier.view == bundle.configuration.view else {
+      throw TrainingError(
+        "the classifier sees another view of faces (\(classifier.view)) than the model (\(bundle.configuration.view))")
+    }
+    guard bundle.configuration.imageSize % Refiner.granularity == 0 else {
+      throw TrainingError("a refiner cannot draw at the model's size of \(bundle.configuration.imageSize)")
+    }
+    directions = try AttributeDirections(of: bundle)
+    let names = classifier.names
+    var (asked, others): ([Float], [Float]) = ([], [])
+    for edit in configuration.edits {
+      _ = try directions.index(of: edit.name)
+      guard let column = names.firstIndex(of: edit.name) else {
+        throw TrainingError("the classifier has no label '\(edit.name)'; a refiner needs it there")
+      }
+      let free = Set(AttributeParts.others(than: column, of: names))
+      asked += names.indices.map { $0 == column ? (edit.adds ? 1 : -1) : 0 }
+      others += names.indices.map { free.contains($0) ? 1 / Float(free.count) : 0 }
+    }
+    let shape = [configuration.edits.count, names.count]
+    (self.asked, self.others) = (try Tensor(asked, shape: shape).to(device), try Tensor(others, shape: shape).to(device))
+    photos = try configuration.edits.map { try RefinerPhotos($0, in: samples) }
+    bundle.model.setTraining(false)
+    try bundle.model.setRequiresGrad(false)
+
+    refiner = try Refiner(edits: configuration.edits, seed: configuration.seed)
+    critic = try Critic(edits: configuration.edits.count, generator: Generator(seed: configuration.seed ^ 1 << 40))
+    for module in [refiner, critic] as [any Module] {
+      try module.move(to: device)
+      try module.useChannelsLast()
+      try module.setRequiresGrad(true)
+    }
+    var adam = Adam.Configuration()
+    (adam.beta1, adam.beta2) = (0.5, 0.99)
+    optimizers = (try Adam(refiner, configuration: adam), try Adam(critic, configuration: adam))
+    average = try ExponentialMovingAverage(refiner, decay: configuration.emaDecay)
+    try Trainer.prepare(output)
+    let checkpoint = Trainer.lastCheckpoint(in: output)
+    if FileManager.default.fileExists(atPath: checkpoint.path) {
+      if resume { try restore(checkpoint) } else { try FileManager.default.removeItem(at: checkpoint) }
+    }
+  }
+
+  /// Trains until the budget is spent or `shouldStop` says so.
+  /// - Throws: ``TrainingError`` with the step when a loss is not finite, and what `onEvent` throws.
+  @discardableResult
+  public func run(
+    shouldStop: () -> Bool = { false }, onEvent: (Event) throws -> Void = { _ in }
+  ) throws -> Trainer.Ending {
+    let clock = StopWatch(alreadySpent: progress.minutes * 60)
+    var lastSave = clock.seconds
+    try onEvent(.started(progress, parameters: refiner.parameterCount, photos: samples.count))
+    while true {
+      progress.minutes = clock.seconds / 60
+      let spent = configuration.budget.progress(images: progress.images, minutes: progress.minutes)
+      if spent >= 1 || shouldStop() {
+        try save(onEvent)
+        return spent >= 1 ? .budgetSpent : .interrupted
+      }
+      let learningRate = configuration.learningRate * TrainingConfiguration.Schedule.cosine.factor(spent)
+      let losses = try step(learningRate: learningRate)
+      progress.step += 1
+      progress.images += configuration.batchSize
+      progress.minutes = clock.seconds / 60
+      try onEvent(.step(progress, losses, learningRate: learningRate))
+      if clock.seconds - lastSave >= configuration.checkpointMinutes * 60 {
+        try save(onEvent)
+        lastSave = clock.seconds
+      }
+    }
+  }
+
+  // MARK: A step
+
+  /// Photos of a step with what the frozen model makes of them.
+  private struct Material {
+    /// For each photo its edit.
+    var edits: [Int]
+    var images: Tensor
+    var examples: Tensor
+    var before: Reconstruction
+    var after: Reconstruction
+  }
+
+  private func step(learningRate: Double) throws -> RefinerLosses {
+    // A seed for each step, so that a resumed run draws what it would have drawn.
+    var chance = SplitMix64(seed: configuration.seed ^ UInt64(progress.step) << 20)
+    let generator = try Generator(seed: chance.next(), device: device)
+    let material = try withoutGradients { try self.material(&chance) }
+    let images = material.images
+    let rows = try Tensor(material.edits.map(Int64.init)).to(device)
+    let selection = try Tensor.identity(configuration.edits.count).to(.float32).to(device)
+      .indexSelect(0, rows).reshape([rows.count, configuration.edits.count, 1, 1])
+
+    let change = try autocast {
+      try refiner.change(material.edits, of: images, from: material.before, to: material.after)
+    }
+    let edited = try Composition.difference.composed(over: images, change)
+
+    // The critic's turn.
+    let shown = try varied(Tensor.cat([material.examples, edited.detach()]), generator)
+    let both = try Tensor.cat([selection, selection])
+    let opinions = try autocast { try critic(shown, both, learns: true) }
+    let count = material.edits.count
+    let (real, drawn) = (try opinions.narrow(0, 0..<count), try opinions.narrow(0, count..<2 * count))
+    let criticLoss = try ((1 - real).relu().mean() + (drawn + 1).relu().mean())
+    try critic.zeroGrad()
+    try criticLoss.backward()
+    try finite(criticLoss)
+    try optimizers.critic.step(learningRate: learningRate)
+
+    // The refiner's.
+    let realism = try autocast { try critic(varied(edited, generator), selection, learns: false) }.mean()
+    let views = try Glimpses()(AttributeClassifier.sized(Tensor.cat([edited, images], dim: 1)), generator)
+    let (after, original) = try autocast {
+      let original = try withoutGradients { try classifier.logits(of: views.narrow(1, 3..<6).contiguous()) }
+      return (try classifier.logits(of: views.narrow(1, 0..<3).contiguous()).to(.float32), try original.to(.float32))
+    }
+    let odds = try (after * asked.indexSelect(0, rows)).sum(dims: [1])
+    let leakage = try ((after.sigmoid() - original.sigmoid()).abs() * others.indexSelect(0, rows)).sum(dims: [1]).mean()
+    let pixels = try (edited - images).abs().mean()
+    var loss = try (configuration.margin - odds).softplus().mean() * configuration.asked - realism
+    loss = try loss + leakage * configuration.leakage + pixels * configuration.pixels
+    loss = try loss - change.narrow(1, 3..<4).mean() * configuration.opacity
+    try refiner.zeroGrad()
+    try loss.backward()
+    try finite(loss)
+    try optimizers.refiner.step(learningRate: learningRate)
+    try average.update(step: progress.step + 1)
+    return RefinerLosses(
+      critic: try criticLoss.item(), realism: try realism.item(), seen: try (odds > 0).to(.float32).mean().item(),
+      leakage: try leakage.item(), pixels: try pixels.item())
+  }
+
+  private func material(_ chance: inout SplitMix64) throws -> Material {
+    let size = configuration.batchSize
+    let edits = (0..<size).map { (progress.step * size + $0) % configuration.edits.count }
+    let drawn = edits.map { photos[$0].draw(&chance) }
+    var images = try samples.images(drawn.map(\.source)).to(device)
+    if chance.next() & 1 == 1 { images = try images.flip([3]) }
+    let codes = try autocast { try bundle.model.encode(images).mean }.to(.float32)
+    let seen = try codes.to(.cpu)
+    let steps = try edits.enumerated().map { row, edit in
+      let edit = configuration.edits[edit]
+      let share = Double(chance.next() >> 11) * 0x1p-53
+      let strength = configuration.strengths[0] * (1 - share) + configuration.strengths[1] * share
+      return try directions.step(
+        edit.name, strength: edit.adds ? strength : -strength, on: seen.narrow(0, row..<row + 1))
+    }
+    return Material(
+      edits: edits, images: images, examples: try samples.images(drawn.map(\.example)).to(device),
+      before: try decode(codes), after: try decode(codes + Tensor.cat(steps).to(device)))
+  }
+
+  private func decode(_ codes: Tensor) throws -> Reconstruction {
+    let decoded = try autocast { try bundle.model.decode(codes) }
+    return Reconstruction(image: try decoded.image.to(.float32), maskLogits: try decoded.maskLogits.to(.float32))
+  }
+
+  /// Pictures as the critic sees them: half of them moved, and all relit, so that it cannot learn the few examples by
+  /// heart. The other half shows it every pixel; patterns of single pixels would be lost on it else.
+  private func varied(_ images: Tensor, _ generator: Generator) throws -> Tensor {
+    func uniform() throws -> Tensor {
+      try Tensor.rand([images.size(0), 1, 1, 1], generator: generator, device: device) * 2 - 1
+    }
+    let moved = try Glimpses(share: 0.5, rotation: 6, zoom: 0.06, shift: 0.04)(images, generator)
+    return try (moved - 0.5) * (uniform() * 0.2 + 1) + 0.5 + uniform() * 0.1
+  }
+
+  private func autocast<Result>(_ body: () throws -> Result) throws -> Result {
+    try withAutocast(configuration.usesBFloat16 ? .bfloat16 : nil, on: device, body)
+  }
+
+  private func finite(_ loss: Tensor) throws {
+    let value = try loss.item()
+    guard value.isFinite else {
+      throw TrainingError(
+        "step \(progress.step + 1): the loss is \(value); the last good checkpoint is kept. "
+          + "Resume with a lower --learning-rate")
+    }
+  }
+
+  // MARK: Checkpoints
+
+  private static let format = "facet-refiner-checkpoint-1"
+
+  /// The configuration of the run that the folder `output` holds; `nil` where there is none.
+  /// - Throws: ``TrainingError`` or `SafetensorsError` when its checkpoint is damaged.
+  public static func savedConfiguration(in output: URL) throws -> RefinerTraining? {
+    let url = Trainer.lastCheckpoint(in: output)
+    guard FileManager.default.fileExists(atPath: url.path) else { return nil }
+    return try Checkpoint<RefinerTraining>(url, SafetensorsFile(url).metadata, format: format).configuration
+  }
+
+  /// Writes the checkpoint, then the bundle.
+  private func save(_ onEvent: (Event) throws -> Void) throws {
+    let averaged = try average.state()
+    var tensors = averaged.prefixed("ema.")
+    for part in try [
+      refiner.state().prefixed("refiner."), critic.state().prefixed("critic."),
+      optimizers.refiner.state().prefixed("refiner-optimizer."),
+      optimizers.critic.state().prefixed("critic-optimizer."),
+    ] {
+      tensors.merge(part) { $1 }
+    }
+    let checkpoint = Checkpoint(configuration: configuration, progress: progress, photos: samples.count)
+    var metadata = try checkpoint.metadata(format: Self.format)
+    metadata["model"] = bundle.fingerprint
+    try Tensor.save(tensors, metadata: metadata, to: Trainer.lastCheckpoint(in: output))
+    try bundle.copy(to: output)
+    try Refiner.write(averaged, edits: configuration.edits, fingerprint: bundle.fingerprint, to: output)
+    try onEvent(.checkpoint(progress))
+  }
+
+  private func restore(_ url: URL) throws {
+    let (tensors, metadata) = try Tensor.load(from: url)
+    let saved = try Checkpoint<RefinerTraining>(url, metadata, format: Self.format)
+    do {
+      guard metadata["model"] == bundle.fingerprint else { throw TrainingError("made for another model") }
+      let (old, new) = (saved.configuration, configuration)
+      guard old.edits == new.edits else { throw TrainingError("made for other edits; resume with the same") }
+      guard (old.batchSize, old.seed) == (new.batchSize, new.seed), saved.photos == samples.count else {
+        throw TrainingError(
+          "made with batch \(old.batchSize), seed \(old.seed) and \(saved.photos ?? 0) photos; resume with the same")
+      }
+      try refiner.load(tensors.withPrefix("refiner."))
+      try critic.load(tensors.withPrefix("critic."))
+      try optimizers.refiner.load(tensors.withPrefix("refiner-optimizer."))
+      try optimizers.critic.load(tensors.withPrefix("critic-optimizer."))
+      try average.load(tensors.withPrefix("ema."))
+      progress = saved.progress
+    } catch {
+      throw TrainingError("\(url.path): cannot resume: \(error)")
+    }
+  }
+}

@@ -1,0 +1,69 @@
+import ArgumentParser
+import Facet
+import Foundation
+
+/// Options of every command that trains: where the run is kept, how long it goes on, and what all recipes have.
+struct RunOptions: ParsableArguments {
+  @Option(help: "Folder of what is trained, the checkpoint and the logs.", completion: .directory)
+  var output: String
+  @Option(help: "Stop after this many minutes of training, resumed runs counted together.")
+  var minutes: Double?
+  @Option(help: "Stop after this many images, resumed runs counted together.")
+  var images: Int?
+  @Flag(help: "Go on from the last checkpoint in the output folder; start where there is none.")
+  var resume = false
+  @Flag(help: "Remove the run that is in the output folder and start anew.")
+  var force = false
+  @Option(help: "Photos in a step, over all processes together.")
+  var batch: Int?
+  @Option(help: "The highest learning rate.")
+  var learningRate: Double?
+  @Option(help: "Minutes between two checkpoints; 0 writes one after each step.")
+  var checkpointMinutes: Double?
+  @Option(help: "Seed of the weights, the order and all chance.")
+  var seed: UInt64?
+
+  var folder: URL { URL(fileURLWithPath: output, isDirectory: true) }
+
+  func validate() throws {
+    if let minutes, !(minutes > 0) { throw ValidationError("--minutes must be above 0") }
+    if let images, images < 1 { throw ValidationError("--images must be above 0") }
+    if let batch, !(1...65_536).contains(batch) { throw ValidationError("--batch must be from 1 to 65536") }
+    if let learningRate, !(learningRate > 0 && learningRate.isFinite) {
+      throw ValidationError("--learning-rate must be above 0")
+    }
+    if let checkpointMinutes, !(checkpointMinutes >= 0) {
+      throw ValidationError("--checkpoint-minutes must be at least 0")
+    }
+    if resume && force { throw ValidationError("--resume goes on with a run, --force starts anew; give one of them") }
+  }
+
+  /// Puts the options that were given over those of a recipe.
+  func set(
+    batch batchSize: inout Int, learningRate rate: inout Double, checkpointMinutes interval: inout Double,
+    seed chance: inout UInt64, budget: inout TrainingConfiguration.Budget
+  ) {
+    if let batch { batchSize = batch }
+    if let learningRate { rate = learningRate }
+    if let checkpointMinutes { interval = checkpointMinutes }
+    if let seed { chance = seed }
+    if images != nil || minutes != nil { budget = .init(images: images, minutes: minutes) }
+  }
+
+  /// The output folder; a run or a bundle in it is not overwritten unasked.
+  /// - Parameter resumes: whether the run goes on, if `--resume` does not say so.
+  func checkedFolder(resumes: Bool? = nil) throws -> URL {
+    if force { return folder }
+    let resume = resumes ?? resume
+    func holds(_ path: String) -> Bool {
+      FileManager.default.fileExists(atPath: folder.appendingPathComponent(path).path)
+    }
+    if holds("checkpoints/last.safetensors"), !resume {
+      throw CommandError("\(folder.path) holds a run already; add --resume to go on or --force to start anew")
+    }
+    if holds("model.safetensors"), !resume || !holds("checkpoints") {
+      throw CommandError("\(folder.path) holds a model already; add --force to replace it")
+    }
+    return folder
+  }
+}
