@@ -134,7 +134,7 @@ struct ModelCommandTests {
     #expect(try program.run(["attributes", "--scale", "2"] + model + data).status == 0)
     let seer = ["attributes", "classifier", "--output", program.path("seer"), "--epochs", "1", "--batch", "8"]
     #expect(try program.run(seer + data).status == 0)
-    let refine = ["refine", "--classifier", program.path("seer"), "--output", program.path("refined"), "--batch", "4"]
+    let refine = ["refine", "train", "--classifier", program.path("seer"), "--output", program.path("refined"), "--batch", "4"]
     let edits = ["--edit", "Smiling=1", "--edit", "Eyeglasses=-1"]
     let trained = try program.run(refine + edits + ["--images", "8"] + model + data)
     #expect(trained.status == 0, "\(trained.errors)")
@@ -146,11 +146,17 @@ struct ModelCommandTests {
     let resumed = try program.run(refine + ["--resume", "--images", "16"] + model + data)
     #expect(resumed.status == 0 && resumed.errors.contains("from step 2"), "\(resumed.errors)")
 
-    let unnamed = try program.run(["refine", "--classifier", "x", "--output", program.path("new")] + model + data)
+    let drop = ["refine", "drop", "Eyeglasses=-1"] + refined
+    #expect(try program.run(drop).status == 0)
+    #expect(try program.run(["info"] + refined).output.contains("refined: add Smiling\n"))
+    let gone = try program.run(drop)
+    #expect(gone.status == 1 && gone.errors.contains("it draws Smiling=1"), "\(gone.errors)")
+
+    let unnamed = try program.run(["refine", "train", "--classifier", "x", "--output", program.path("new")] + model + data)
     #expect(unnamed.status == 1 && unnamed.errors.contains("--edit Eyeglasses=1"), "\(unnamed.errors)")
     for fault in ["Smiling", "=1", "Smiling=2", "Smiling=1=1"] {
       let refused = try program.run(
-        ["refine", "--classifier", "x", "--output", program.path("new"), "--edit", fault] + model + data)
+        ["refine", "train", "--classifier", "x", "--output", program.path("new"), "--edit", fault] + model + data)
       #expect(refused.status == 1 && refused.errors.contains("'\(fault)' is not NAME=1 or NAME=-1"), "\(refused.errors)")
     }
     #expect(try program.run(refine + edits + ["--leakage", "-1"] + model + data).status == 64)

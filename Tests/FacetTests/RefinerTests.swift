@@ -114,6 +114,27 @@ private struct BarredPhotos: @unchecked Sendable {
     try expectClose(double.narrow(1, 0..<3), colour * (opacity * 2).clamp(max: 1), "colour")
   }
 
+  @Test func droppedEditsLeaveTheOthersAsTheyWere() throws {
+    let edits = [Self.smile, Self.frown, AttributeState(name: "Male", adds: true)]
+    let refiner = try Refiner(edits: edits, seed: 3)
+    let less = try refiner.dropping([Self.frown])
+    #expect(less.edits == [edits[0], edits[2]])
+    let generator = try Generator(seed: 1)
+    func pictures() throws -> Tensor { try .rand([2, 3, 16, 16], generator: generator) }
+    let crops = try pictures()
+    let face = Reconstruction(image: try pictures(), maskLogits: try .full([2, 1, 16, 16], 9))
+    let moved = Reconstruction(image: try pictures(), maskLogits: face.maskLogits)
+    try expectClose(
+      less.change([0, 1], of: crops, from: face, to: moved), refiner.change([0, 2], of: crops, from: face, to: moved))
+    #expect(throws: TrainingError.self) { try less.dropping([Self.frown]) }
+    #expect(throws: TrainingError.self) { try less.dropping(less.edits) }
+  }
+
+  @Test func statesAreReadAsTheyAreWritten() {
+    for text in ["Smiling=1", "No_Beard=-1"] { #expect(AttributeState(text)?.description == text) }
+    for text in ["", "=", "=1", "Smiling", "Smiling=", "Smiling=2", "Smiling=1=1"] { #expect(AttributeState(text) == nil) }
+  }
+
   // MARK: Training
 
   @Test func theCriticsWeightsAreNormalized() throws {
@@ -174,6 +195,30 @@ private struct BarredPhotos: @unchecked Sendable {
     }
     // 0.3 and 0.8 of the photos.
     #expect(abs(Double(men.sources - men.examples)) < 0.12 * 2000, "\(men)")
+  }
+
+  @Test func examplesAreReadAndKeptTo() throws {
+    let made = try Self.made.get()
+    let list = made.folder("examples.txt")
+    // The fixture's photos smile by turns.
+    let chosen = (0..<16).map { String(format: "%06d.jpg", 2 * $0 + 2) }
+    try chosen.map { "Smiling=1 \($0)" }.joined(separator: "\n").write(to: list, atomically: true, encoding: .utf8)
+    let examples = try RefinerTraining.readExamples(list)
+    #expect(examples == ["Smiling=1": chosen])
+    let photos = try RefinerPhotos(Self.smile, in: made.samples, examples: Set(chosen))
+    var chance = SplitMix64(seed: 1)
+    for _ in 0..<100 {
+      let example = made.samples.sampleIndices[photos.draw(&chance).example]
+      #expect(chosen.contains(made.samples.dataset.samples[example].fileName))
+    }
+    #expect(throws: TrainingError.self) {
+      try RefinerPhotos(Self.smile, in: made.samples, examples: Set(chosen.prefix(3)))
+    }
+    for line in ["Smiling=1", "Smiling 000001.jpg", "Smiling=1 a b"] {
+      try "\n\(line)\n".write(to: list, atomically: true, encoding: .utf8)
+      let error = #expect(throws: TrainingError.self) { try RefinerTraining.readExamples(list) }
+      #expect(error?.description.contains("examples.txt, line 2") == true)
+    }
   }
 
   @Test func itLearnsToDrawWhatTheExamplesShow() throws {
@@ -248,6 +293,7 @@ private struct BarredPhotos: @unchecked Sendable {
     refused("'batchSize'") { $0.batchSize = 0 }
     refused("'learningRate'") { $0.learningRate = .nan }
     refused("'leakage'") { $0.leakage = -1 }
+    refused("'examples'") { $0.examples = ["Male=1": []] }
     refused("'strengths'") { $0.strengths = [1, 0.5] }
     refused("'budget'") { $0.budget = .init() }
   }

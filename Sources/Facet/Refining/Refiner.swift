@@ -36,7 +36,7 @@ public final class Refiner: Module {
     threeQuarters = try Conv2d(c.quarter + c.half, c.half, generator: generator)
     whole = try Conv2d(c.half + c.stem, c.half - c.fold, generator: generator)
     fold = try Conv2d(c.half - c.fold, c.fold, generator: generator)
-    detail = try Conv2d(c.fold / 4 + seen + asked, c.fold, generator: generator)
+    detail = try Conv2d(c.fold + seen + asked, c.fold, generator: generator)
     output = try Conv2d(c.fold, 4, generator: generator)
     if seed != nil {
       // It begins with little more than a veil of what decodes after the step.
@@ -78,14 +78,33 @@ public final class Refiner: Module {
     x = try bent(x + inner[1](bent(inner[0](told(x)))))
     x = try bent(threeQuarters(joined(x, second)))
     x = try bent(whole(joined(x, first)))
-    x = try bent(fold(x)).pixelShuffle(2)
-    x = try bent(detail(told(Tensor.cat([x, seen.to(x.dtype)], dim: 1))))
+    x = try bent(detail(told(joined(bent(fold(x)), seen.to(x.dtype)))))
     let drawn = try output(x).to(.float32)
     // tanh u = 2 σ(2u) − 1
     let shift = try (drawn.narrow(1, 0..<3) * 2).sigmoid() * 2 - 1
     let colour = try (after.image + shift).clamp(min: 0, max: 1)
     let opacity = try drawn.narrow(1, 3..<4).sigmoid() * mask.smoothStep(from: 0.2, to: 0.8)
     return try Tensor.cat([colour * opacity, -opacity], dim: 1)
+  }
+
+  /// This refiner without some of its edits.
+  /// - Throws: ``TrainingError`` for an edit that it does not know, or when none would be left.
+  public func dropping(_ dropped: [AttributeState]) throws -> Refiner {
+    if let unknown = dropped.first(where: { !edits.contains($0) }) {
+      throw TrainingError("the refiner does not draw '\(unknown)'; it draws \(edits.map(\.description).joined(separator: ", "))")
+    }
+    let kept = edits.indices.filter { !dropped.contains(edits[$0]) }
+    guard !kept.isEmpty else { throw TrainingError("the refiner would draw nothing; remove \(Self.file) instead") }
+    let result = try Refiner(edits: kept.map { edits[$0] }, seed: nil)
+    let told = Set(["stem.weight", "inner.0.weight", "detail.weight"])
+    try result.load(state().reduce(into: [:]) { weights, entry in
+      guard told.contains(entry.key) else { return weights[entry.key] = entry.value }
+      // The last inputs say which edit is asked.
+      let inputs = entry.value.size(1) - edits.count
+      let columns = Array(0..<inputs) + kept.map { inputs + $0 }
+      weights[entry.key] = try entry.value.indexSelect(1, Tensor(columns.map(Int64.init)).to(entry.value.device))
+    })
+    return result
   }
 
   /// N × edits × 1 × 1.
@@ -104,6 +123,12 @@ extension Refiner {
   private static let format = "facet-refiner-1"
   static let maximumEdits = 100
   private static let maximumMetadata = 1 << 16
+
+  /// Writes the refiner into the folder of the bundle that it was made for.
+  /// - Throws: ``TrainingError`` when it is not finite, `FileError`.
+  public func write(to bundle: ModelBundle) throws {
+    try Self.write(state(), edits: edits, fingerprint: bundle.fingerprint, to: bundle.url)
+  }
 
   /// Writes weights into a bundle's folder, bound to its model; matrices in float16.
   static func write(
@@ -127,7 +152,7 @@ extension Refiner {
     let (tensors, metadata) = try Tensor.load(from: url)
     guard metadata["format"] == format else { throw fault("not a refiner that this version of Facet reads") }
     guard metadata["model"] == bundle.fingerprint else {
-      throw fault("made for other weights; remove it, or make one with 'facet refine'")
+      throw fault("made for other weights; remove it, or make one with 'facet refine train'")
     }
     guard let text = metadata["edits"], text.utf8.count <= maximumMetadata,
       let edits = try? JSON.decode([AttributeState].self, text), (1...maximumEdits).contains(edits.count),

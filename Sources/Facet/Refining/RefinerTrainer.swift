@@ -77,7 +77,9 @@ public final class RefinerTrainer {
     }
     let shape = [configuration.edits.count, names.count]
     (self.asked, self.others) = (try Tensor(asked, shape: shape).to(device), try Tensor(others, shape: shape).to(device))
-    photos = try configuration.edits.map { try RefinerPhotos($0, in: samples) }
+    photos = try configuration.edits.map { edit in
+      try RefinerPhotos(edit, in: samples, examples: configuration.examples[edit.description].map(Set.init))
+    }
     bundle.model.setTraining(false)
     try bundle.model.setRequiresGrad(false)
 
@@ -276,7 +278,9 @@ public final class RefinerTrainer {
     do {
       guard metadata["model"] == bundle.fingerprint else { throw TrainingError("made for another model") }
       let (old, new) = (saved.configuration, configuration)
-      guard old.edits == new.edits else { throw TrainingError("made for other edits; resume with the same") }
+      guard old.edits == new.edits, old.examples == new.examples else {
+        throw TrainingError("made for other edits or examples; resume with the same")
+      }
       guard (old.batchSize, old.seed) == (new.batchSize, new.seed), saved.photos == samples.count else {
         throw TrainingError(
           "made with batch \(old.batchSize), seed \(old.seed) and \(saved.photos ?? 0) photos; resume with the same")

@@ -1,3 +1,4 @@
+import Files
 import Foundation
 import Torch
 
@@ -5,6 +6,9 @@ import Torch
 public struct RefinerTraining: Codable, Sendable, Equatable {
   /// What it is to draw.
   public var edits: [AttributeState]
+  /// For some of the edits, by their description, the file names of photos that are good examples of them; the others are
+  /// learned from all photos that have the label. ``readExamples(_:)`` reads them from a list.
+  public var examples: [String: [String]] = [:]
   /// Photos in a step, shared out to the edits in turn.
   public var batchSize = 16
   /// Seed of the weights and all chance.
@@ -33,6 +37,25 @@ public struct RefinerTraining: Codable, Sendable, Equatable {
 
   public init(edits: [AttributeState]) { self.edits = edits }
 
+  /// Reads a list of examples: lines of an edit and a photo's file name, such as `Eyeglasses=1 000123.jpg`.
+  /// - Throws: ``TrainingError`` that names the line, `FileError`.
+  public static func readExamples(_ url: URL) throws -> [String: [String]] {
+    let text = try MappedFile(url).withBytes { bytes in
+      guard bytes.count <= 1 << 26 else { throw TrainingError("\(url.path): longer than a list of examples can be") }
+      return String(decoding: bytes, as: UTF8.self)
+    }
+    var examples: [String: [String]] = [:]
+    for (number, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+      let words = line.split(whereSeparator: \.isWhitespace)
+      if words.isEmpty { continue }
+      guard words.count == 2, let edit = AttributeState(String(words[0])) else {
+        throw TrainingError("\(url.path), line \(number + 1): not an edit and a file name, as 'Eyeglasses=1 000123.jpg'")
+      }
+      examples[edit.description, default: []].append(String(words[1]))
+    }
+    return examples
+  }
+
   /// Checks the ranges of the fields.
   /// - Throws: ``TrainingError`` that names the field.
   func validate() throws {
@@ -41,6 +64,8 @@ public struct RefinerTraining: Codable, Sendable, Equatable {
     }
     try require((1...Refiner.maximumEdits).contains(edits.count), "edits", "from 1 to \(Refiner.maximumEdits) edits")
     try require(Set(edits).count == edits.count, "edits", "different from each other")
+    try require(
+      Set(examples.keys).isSubset(of: edits.map(\.description)), "examples", "of edits that are asked for")
     try require((1...4096).contains(batchSize), "batchSize", "from 1 to 4096")
     try require(learningRate > 0 && learningRate.isFinite, "learningRate", "above 0")
     try require((0..<1).contains(emaDecay), "emaDecay", "at least 0 and under 1")
@@ -78,20 +103,22 @@ struct RefinerPhotos {
   /// - Parameters:
   ///   - edit: what is asked.
   ///   - samples: the training partition.
+  ///   - chosen: names of the photos that are good examples of what is asked; `nil` for all that have the label.
   /// - Throws: ``TrainingError`` for a label that there is not, or too few photos.
-  init(_ edit: AttributeState, in samples: DecodedCache) throws {
+  init(_ edit: AttributeState, in samples: DecodedCache, examples chosen: Set<String>? = nil) throws {
     let dataset = samples.dataset
     let names = dataset.attributeNames
     guard let column = names.firstIndex(of: edit.name) else {
       throw TrainingError("the data set has no label '\(edit.name)'; a refiner learns labels only")
     }
     let labels = (0..<samples.count).map { Array(dataset.labels(of: samples.sampleIndices[$0])) }
-    let sides = [false, true].map { shows in
+    var sides = [false, true].map { shows in
       labels.indices.filter { ((labels[$0][column] == 1) == edit.adds) == shows }
     }
+    if let chosen { sides[1] = sides[1].filter { chosen.contains(dataset.samples[samples.sampleIndices[$0]].fileName) } }
     guard sides.allSatisfy({ $0.count >= 8 }) else {
       throw TrainingError(
-        "\(sides[0].count) training photos lack what '\(edit.name)=\(edit.adds ? 1 : -1)' asks for, "
+        "\(sides[0].count) training photos lack what '\(edit)' asks for, "
           + "\(sides[1].count) show it; a refiner needs 8 of each")
     }
     let others = AttributeParts.others(than: column, of: names)
