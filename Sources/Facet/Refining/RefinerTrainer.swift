@@ -146,7 +146,7 @@ public final class RefinerTrainer {
     // A seed for each step, so that a resumed run draws what it would have drawn.
     var chance = SplitMix64(seed: configuration.seed ^ UInt64(progress.step) << 20)
     let generator = try Generator(seed: chance.next(), device: device)
-    let material = try withoutGradients { try self.material(&chance, generator) }
+    let material = try withoutGradients { try self.material(&chance) }
     let images = material.images
     let rows = try Tensor(material.edits.map(Int64.init)).to(device)
     let selection = try Tensor.identity(configuration.edits.count).to(.float32).to(device)
@@ -192,13 +192,11 @@ public final class RefinerTrainer {
       leakage: try leakage.item(), pixels: try pixels.item())
   }
 
-  private func material(_ chance: inout SplitMix64, _ generator: Generator) throws -> Material {
+  private func material(_ chance: inout SplitMix64) throws -> Material {
     let size = configuration.batchSize
     let edits = (0..<size).map { (progress.step * size + $0) % configuration.edits.count }
     let drawn = edits.map { photos[$0].draw(&chance) }
-    let both = try augmented(
-      samples.images(drawn.map(\.source) + drawn.map(\.example)).to(device), generator)
-    var images = try both.narrow(0, 0..<size)
+    var images = try samples.images(drawn.map(\.source)).to(device)
     if chance.next() & 1 == 1 { images = try images.flip([3]) }
     let codes = try autocast { try bundle.model.encode(images).mean }.to(.float32)
     let seen = try codes.to(.cpu)
@@ -210,23 +208,13 @@ public final class RefinerTrainer {
         edit.name, strength: edit.adds ? strength : -strength, on: seen.narrow(0, row..<row + 1))
     }
     return Material(
-      edits: edits, images: images, examples: try both.narrow(0, size..<2 * size),
+      edits: edits, images: images, examples: try samples.images(drawn.map(\.example)).to(device),
       before: try decode(codes), after: try decode(codes + Tensor.cat(steps).to(device)))
   }
 
   private func decode(_ codes: Tensor) throws -> Reconstruction {
     let decoded = try autocast { try bundle.model.decode(codes) }
     return Reconstruction(image: try decoded.image.to(.float32), maskLogits: try decoded.maskLogits.to(.float32))
-  }
-
-  /// Photos as another camera and other light would show them. The examples are changed as much, for a critic must not
-  /// tell edited photos by it.
-  private func augmented(_ images: Tensor, _ generator: Generator) throws -> Tensor {
-    let masks = try images.narrow(1, 0..<1)
-    let varied = try configuration.augmentation.vary(images: images, masks: masks, generator: generator).images
-    let shares = try Tensor.rand([images.size(0), 1, 1, 1], generator: generator, device: device) * 2 - 1
-    let detail = try varied - Composition.smooth(varied)
-    return try (varied + detail * shares * configuration.sharpness).clamp(min: 0, max: 1)
   }
 
   /// Pictures as the critic sees them: moved and relit, so that it cannot learn the few examples by heart. Interpolation

@@ -27,10 +27,6 @@ public struct RefinerTraining: Codable, Sendable, Equatable {
   public var pixels = 1.0
   /// Weight of the mean opacity.
   public var opacity = 0.3
-  /// Changes of the photos that a face does not mind, for photos that it meets later come from other cameras and light.
-  public var augmentation: Augmentation
-  /// The part of their detail by which photos are made sharper or softer at most.
-  public var sharpness = 0.7
   /// How strong the steps are that it learns from, in parts of strength 1.
   public var strengths: [Double] = [0.8, 1.15]
   /// Convolutions in bfloat16, losses in float32.
@@ -39,12 +35,7 @@ public struct RefinerTraining: Codable, Sendable, Equatable {
   /// Minutes between two checkpoints.
   public var checkpointMinutes = 5.0
 
-  public init(edits: [AttributeState]) {
-    self.edits = edits
-    augmentation = Augmentation()
-    (augmentation.rotation, augmentation.zoom) = (5, 0.06)
-    (augmentation.brightness, augmentation.tint) = (0.2, 0.08)
-  }
+  public init(edits: [AttributeState]) { self.edits = edits }
 
   /// Reads a list of examples: lines of an edit and a photo's file name, such as `Eyeglasses=1 000123.jpg`.
   /// - Throws: ``TrainingError`` that names the line, `FileError`.
@@ -82,7 +73,6 @@ public struct RefinerTraining: Codable, Sendable, Equatable {
     for (name, weight) in [("asked", asked), ("leakage", leakage), ("pixels", pixels), ("opacity", opacity)] {
       try require((0...1e6).contains(weight), name, "from 0 to 1000000")
     }
-    try require((0...1).contains(sharpness), "sharpness", "from 0 to 1")
     try require(
       strengths.count == 2 && 0 < strengths[0] && strengths[0] <= strengths[1] && strengths[1] <= 3, "strengths",
       "two rising numbers above 0 and up to 3")
