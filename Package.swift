@@ -71,7 +71,9 @@ let package = Package(
     .testTarget(
       name: "FacetTests", dependencies: ["Facet", "Files", "Photo", "Torch", "TestProcesses"],
       resources: [.copy("Fixtures")]),
-    .testTarget(name: "FacetStudioTests", dependencies: ["FacetCLI", "FacetStudio", "Facet", "Photo", "Torch"]),
+    .testTarget(
+      name: "FacetStudioTests", dependencies: ["FacetCLI", "FacetStudio", "Facet", "Photo", "Torch"],
+      exclude: ["schemathesis.toml"]),
     // Runs the built program as a user does.
     .testTarget(name: "FacetCLITests", dependencies: ["FacetCLI", "Facet", "Photo", "Torch"]),
   ],
