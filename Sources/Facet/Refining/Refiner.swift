@@ -4,7 +4,8 @@ import Torch
 /// Draws what a decoder is too soft for: the frames of glasses, lines of age, the hair of a mustache.
 ///
 /// A small convolutional network (a U-Net: Ronneberger, Fischer & Brox 2015) that sees the photo and what decodes before
-/// and after a step in latent space, and gives a layer to lay over the photo: a colour and an opacity for each pixel.
+/// and after a step in latent space, and gives a layer to lay over the photo: a colour and an opacity for each pixel. The
+/// colour is what decodes after the step, made lighter or darker: free colours end as fringes along each edge.
 /// It knows a few edits, each a state of one attribute, and is trained against a critic (``RefinerTrainer``).
 public final class Refiner: Module {
   /// What it can draw.
@@ -37,11 +38,11 @@ public final class Refiner: Module {
     whole = try Conv2d(c.half + c.stem, c.half - c.fold, generator: generator)
     fold = try Conv2d(c.half - c.fold, c.fold, generator: generator)
     detail = try Conv2d(c.fold + seen + asked, c.fold, generator: generator)
-    output = try Conv2d(c.fold, 4, generator: generator)
+    output = try Conv2d(c.fold, 2, generator: generator)
     if seed != nil {
       // It begins with little more than a veil of what decodes after the step.
       try output.weight.tensor.copy(from: output.weight.tensor * 0.2)
-      try output.bias?.tensor.copy(from: Tensor([0, 0, 0, -2.5] as [Float]))
+      try output.bias?.tensor.copy(from: Tensor([0, -2.5] as [Float]))
     }
   }
 
@@ -81,9 +82,9 @@ public final class Refiner: Module {
     x = try bent(detail(told(joined(bent(fold(x)), seen.to(x.dtype)))))
     let drawn = try output(x).to(.float32)
     // tanh u = 2 σ(2u) − 1
-    let shift = try (drawn.narrow(1, 0..<3) * 2).sigmoid() * 2 - 1
-    let colour = try (after.image + shift).clamp(min: 0, max: 1)
-    let opacity = try drawn.narrow(1, 3..<4).sigmoid() * mask.smoothStep(from: 0.2, to: 0.8)
+    let light = try (drawn.narrow(1, 0..<1) * 2).sigmoid() * 2 - 1
+    let colour = try (after.image + light).clamp(min: 0, max: 1)
+    let opacity = try drawn.narrow(1, 1..<2).sigmoid() * mask.smoothStep(from: 0.2, to: 0.8)
     return try Tensor.cat([colour * opacity, -opacity], dim: 1)
   }
 
