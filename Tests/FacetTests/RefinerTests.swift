@@ -291,7 +291,6 @@ private struct BarredPhotos: @unchecked Sendable {
     refused("'learningRate'") { $0.learningRate = .nan }
     refused("'leakage'") { $0.leakage = -1 }
     refused("'examples'") { $0.examples = ["Male=1": []] }
-    refused("'resampled'") { $0.resampled = 2 }
     refused("'strengths'") { $0.strengths = [1, 0.5] }
     refused("'budget'") { $0.budget = .init() }
   }

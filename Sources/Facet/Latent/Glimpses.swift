@@ -1,9 +1,7 @@
 import Torch
 
-/// Pictures as another photo of the same person could show them: turned, moved, resized and mirrored by chance.
+/// Pictures as another photo of the same person could show them: each turned, moved, resized and mirrored by chance.
 struct Glimpses {
-  /// The share of the pictures that are more than mirrored; the others keep their pixels, for interpolation softens them.
-  var share = 1.0
   /// Degrees by which a picture is turned at most.
   var rotation = 8.0
   /// The part by which it is made larger or smaller at most.
@@ -16,15 +14,13 @@ struct Glimpses {
     func uniform() throws -> Tensor {
       try Tensor.rand([images.size(0), 1], generator: generator, device: images.device) * 2 - 1
     }
-    let isMoved = try (uniform() < 2 * share - 1).to(.float32)
-    let angle = try uniform() * isMoved * (rotation * .pi / 180)
-    let scale = try uniform() * isMoved * zoom + 1
-    func way() throws -> Tensor { try uniform() * isMoved * (2 * shift) }
+    let angle = try uniform() * (rotation * .pi / 180)
+    let scale = try uniform() * zoom + 1
     let mirror = try (uniform() > 0).to(.float32) * 2 - 1
     let (cosine, sine) = (try angle.cos() * scale, try angle.sin() * scale)
     // A side is 2 long where places are resampled.
     let transform = try Tensor.cat(
-      [cosine * mirror, -sine, way(), sine * mirror, cosine, way()], dim: 1)
+      [cosine * mirror, -sine, uniform() * (2 * shift), sine * mirror, cosine, uniform() * (2 * shift)], dim: 1)
     return try images.resampled(transform.reshape([images.size(0), 2, 3]), by: .bilinear, beyond: .reflection)
   }
 }

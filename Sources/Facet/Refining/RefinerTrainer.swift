@@ -217,12 +217,13 @@ public final class RefinerTrainer {
     return Reconstruction(image: try decoded.image.to(.float32), maskLogits: try decoded.maskLogits.to(.float32))
   }
 
-  /// Pictures as the critic sees them: moved and relit by chance, so that it cannot learn the few examples by heart.
+  /// Pictures as the critic sees them: moved and relit, so that it cannot learn the few examples by heart. Interpolation
+  /// softens them all: a critic that sees every pixel looks at noise and grain before it looks at shapes.
   private func varied(_ images: Tensor, _ generator: Generator) throws -> Tensor {
     func uniform() throws -> Tensor {
       try Tensor.rand([images.size(0), 1, 1, 1], generator: generator, device: device) * 2 - 1
     }
-    let moved = try Glimpses(share: configuration.resampled, rotation: 6, zoom: 0.06, shift: 0.04)(images, generator)
+    let moved = try Glimpses(rotation: 6, zoom: 0.06, shift: 0.04)(images, generator)
     return try (moved - 0.5) * (uniform() * 0.2 + 1) + 0.5 + uniform() * 0.1
   }
 

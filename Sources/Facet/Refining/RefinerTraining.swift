@@ -27,8 +27,6 @@ public struct RefinerTraining: Codable, Sendable, Equatable {
   public var pixels = 1.0
   /// Weight of the mean opacity.
   public var opacity = 0.3
-  /// The share of the critic's pictures that are turned and resampled.
-  public var resampled = 1.0
   /// How strong the steps are that it learns from, in parts of strength 1.
   public var strengths: [Double] = [0.8, 1.15]
   /// Convolutions in bfloat16, losses in float32.
@@ -75,7 +73,6 @@ public struct RefinerTraining: Codable, Sendable, Equatable {
     for (name, weight) in [("asked", asked), ("leakage", leakage), ("pixels", pixels), ("opacity", opacity)] {
       try require((0...1e6).contains(weight), name, "from 0 to 1000000")
     }
-    try require((0...1).contains(resampled), "resampled", "from 0 to 1")
     try require(
       strengths.count == 2 && 0 < strengths[0] && strengths[0] <= strengths[1] && strengths[1] <= 3, "strengths",
       "two rising numbers above 0 and up to 3")
