@@ -16,7 +16,7 @@ struct EditCommand: ParsableCommand {
 
       Examples:
         facet edit me.jpg --attribute Smiling=1 -o smiling.jpg
-        facet edit me.jpg --attribute Heavy_Makeup --to 0.9 --keep Male,Young -o made-up.jpg
+        facet edit me.jpg --attribute Smiling --to 0.2 --keep Male,Young -o calm.jpg
         facet edit a.jpg b.png holiday/ --attribute Blond_Hair=1 --attribute Smiling=-0.5 --face all -o edited/ --skip
       """)
 
