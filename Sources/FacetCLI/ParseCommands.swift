@@ -131,6 +131,14 @@ struct ParseCommand: ParsableCommand {
 
     @Option(help: "Folder with images/ and masks/, or CelebAMask-HQ's own.", completion: .directory)
     var data: String
+    @Option(
+      help: """
+        Folder laid out as CelebA, whose label maps are right in the large: as many of its photos are seen beside the \
+        others, and only background, hair, hat, neck, clothes and head are told apart there; train is used.
+        """, completion: .directory)
+    var coarse: String?
+    @Option(help: "Start from the weights of this parser.", completion: .directory)
+    var from: String?
     @OptionGroup var options: RunOptions
     @OptionGroup var engine: EngineOptions
 
@@ -142,21 +150,29 @@ struct ParseCommand: ParsableCommand {
       options.set(
         batch: &configuration.batchSize, learningRate: &configuration.learningRate,
         checkpointMinutes: &configuration.checkpointMinutes, seed: &configuration.seed, budget: &configuration.budget)
-      var decoding: ProgressReport?
-      let pairs = try FacePairs(
-        data, .training, side: ParserTrainer.sourceSide(of: configuration.model)
-      ) { done, total in
-        if decoding == nil { decoding = ProgressReport("decode", total: total, unit: "pairs") }
-        decoding?.update(done)
+      let side = ParserTrainer.sourceSide(of: configuration.model)
+      let pairs = try decode { try FacePairs(data, .training, side: side, progress: $0) }
+      let more = try coarse.map { folder in
+        let dataset = try CelebA(directory: URL(fileURLWithPath: folder, isDirectory: true))
+        return try decode { try FacePairs(.partition(.train, of: dataset), side: side, progress: $0) }
       }
-      decoding?.finish()
+      let start = try from.map { try FaceParser(contentsOf: URL(fileURLWithPath: $0, isDirectory: true), device: device) }
       let trainer = try ParserTrainer(
-        configuration, pairs: pairs, heldOut: .heldOut(of: data), output: output, device: device, resume: options.resume)
+        configuration, pairs: pairs, coarse: more, from: start, heldOut: .heldOut(of: data), output: output, device: device, resume: options.resume)
       let log = try ParserLog(of: trainer)
       Interruption.watch()
       let ending = try trainer.run(shouldStop: { Interruption.requested }, onEvent: log.record)
       log.finish()
       if ending == .interrupted { throw ExitCode(130) }
+    }
+
+    private func decode(_ read: (@escaping (Int, Int) -> Void) throws -> FacePairs) rethrows -> FacePairs {
+      var report: ProgressReport?
+      defer { report?.finish() }
+      return try read { done, total in
+        if report == nil { report = ProgressReport("decode", total: total, unit: "pairs") }
+        report?.update(done)
+      }
     }
   }
 

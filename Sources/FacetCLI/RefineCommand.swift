@@ -54,9 +54,11 @@ struct RefineCommand: ParsableCommand {
     var pixels: Double?
     @Option(help: "Weight of the opacity.")
     var opacity: Double?
+    @Option(help: "Weight of the opacity over teeth, hair, clothes and background, as the face parser sees them.")
+    var held: Double?
 
     func validate() throws {
-      for weight in [asked, leakage, pixels, opacity] {
+      for weight in [asked, leakage, pixels, opacity, held] {
         if let weight, !(0...1e6).contains(weight) { throw ValidationError("a weight must be from 0 to 1000000") }
       }
     }
@@ -77,6 +79,7 @@ struct RefineCommand: ParsableCommand {
       if let leakage { configuration.leakage = leakage }
       if let pixels { configuration.pixels = pixels }
       if let opacity { configuration.opacity = opacity }
+      if let held { configuration.held = held }
       let url = model.map { URL(fileURLWithPath: $0, isDirectory: true) } ?? ModelBundle.defaultURL
       let bundle = try ModelBundle(contentsOf: url, device: device)
       let seer = try AttributeClassifier(

@@ -68,6 +68,14 @@ import Testing
     #expect(again.status == 1 && again.errors.contains("add --resume"), "\(again.errors)")
     #expect(try program.run(["parse", "train"] + options + ["--images", "12", "--resume"]).status == 0)
     #expect(program.steps("run") == 3)
+    let celebA = try DrawnFaces(count: 8)
+    let next = try program.run([
+      "parse", "train", "--data", faces.folder.path, "--output", program.path("next"), "--batch", "4", "--threads", "1",
+      "--images", "4", "--coarse", celebA.folder.path, "--from", program.path("run"),
+    ])
+    #expect(next.status == 0 && program.steps("next") == 1, "\(next.errors)")
+    let card = try String(contentsOf: url("next/card.md"), encoding: .utf8)
+    #expect(card.contains("18 pairs of photos and label maps and, of 6 more photos, coarse maps"), "\(card)")
     let evaluated = try program.run(
       "parse", "evaluate", "--data", faces.folder.path, "--parser", program.path("run"), "--json", "--threads", "1")
     #expect(evaluated.status == 0, "\(evaluated.errors)")

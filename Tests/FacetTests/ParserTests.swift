@@ -37,9 +37,14 @@ import Torch
     return configuration
   }
 
-  private func trainer(_ configuration: ParserTraining, _ name: String, resume: Bool = false) throws -> ParserTrainer {
-    try ParserTrainer(
-      configuration, pairs: FacePairs(fixture.folder, .training, side: ParserTrainer.sourceSide(of: configuration.model)),
+  private func trainer(
+    _ configuration: ParserTraining, _ name: String, isCoarse: Bool = false, from start: FaceParser? = nil,
+    resume: Bool = false
+  ) throws -> ParserTrainer {
+    let side = ParserTrainer.sourceSide(of: configuration.model)
+    let coarse = try FacePairs(.partition(.train, of: CelebA(directory: fixture.folder)), side: side)
+    return try ParserTrainer(
+      configuration, pairs: FacePairs(fixture.folder, .training, side: side), coarse: isCoarse ? coarse : nil, from: start,
       heldOut: .heldOut(of: fixture.folder), output: folder(name), resume: resume)
   }
 
@@ -235,14 +240,14 @@ import Torch
     #expect(try String(contentsOf: folder("run/card.md"), encoding: .utf8).contains("960 images seen"))
   }
 
-  @Test func resumedRunEndsWithTheSameWeights() throws {
+  @Test(arguments: [false, true]) func resumedRunEndsWithTheSameWeights(isCoarse: Bool) throws {
     // Epochs have 3 batches.
     let configuration = training(images: 80)
-    #expect(try trainer(configuration, "whole").run() == .budgetSpent)
-    let first = try trainer(configuration, "stopped")
+    #expect(try trainer(configuration, "whole", isCoarse: isCoarse).run() == .budgetSpent)
+    let first = try trainer(configuration, "stopped", isCoarse: isCoarse)
     #expect(try first.run(shouldStop: { first.progress.step == 4 }) == .interrupted)
     #expect(try ParserTrainer.savedConfiguration(in: folder("stopped")) == configuration)
-    let second = try trainer(configuration, "stopped", resume: true)
+    let second = try trainer(configuration, "stopped", isCoarse: isCoarse, resume: true)
     #expect(second.progress.step == 4)
     #expect(try second.run() == .budgetSpent)
     let (a, b) = try (
@@ -256,8 +261,38 @@ import Torch
     }
     var other = configuration
     other.seed = 9
-    let error = #expect(throws: TrainingError.self) { try trainer(other, "stopped", resume: true) }
+    let error = #expect(throws: TrainingError.self) { try trainer(other, "stopped", isCoarse: isCoarse, resume: true) }
     #expect(error?.description.contains("last.safetensors: cannot resume: made with batch 8, seed 1") == true)
+    #expect(throws: TrainingError.self) { try trainer(configuration, "stopped", isCoarse: !isCoarse, resume: true) }
+  }
+
+  @Test func coarseMapsTellGroupsApart() throws {
+    // All classes are as likely: a head has 13 of 19, hair is one.
+    let even = try Tensor.zeros([1, 19, 1, 2])
+    func loss(_ classes: [FaceClass], _ logits: Tensor) throws -> Double {
+      let target = try Tensor(classes.map { Int64($0.rawValue) }, shape: [1, 1, classes.count])
+      return try ParserTrainer.coarseLoss(logits, target).item()
+    }
+    #expect(abs(try loss([.skin, .skin], even) + log(13.0 / 19)) < 1e-5)
+    #expect(abs(try loss([.hair, .neck], even) + (log(1.0 / 19) + log(2.0 / 19)) / 2) < 1e-5)
+    // Left and right are one, whatever the parser says.
+    let any = try Tensor.randn([1, 19, 1, 2], generator: Generator(seed: 1)) * 5
+    #expect(try loss([.leftBrow, .nose], any) == loss([.rightBrow, .upperLip], any))
+    #expect(try loss([.hair, .nose], any) != loss([.background, .nose], any))
+  }
+
+  @Test func trainingGoesOnFromAParser() throws {
+    let start = try parser(tiny, "start")
+    let trained = try trainer(training(images: 8), "next", isCoarse: true, from: start)
+    #expect(try trained.run(shouldStop: { true }) == .interrupted)
+    let next = try FaceParser(contentsOf: folder("next")).network.state()
+    for (name, tensor) in try start.network.state() {
+      try expectClose(#require(next[name]), tensor, name, tolerance: 1e-3)
+    }
+    var other = training(images: 8)
+    other.model.channels[1] = 24
+    let error = #expect(throws: TrainingError.self) { try trainer(other, "other", from: start) }
+    #expect(error?.description.contains("start is of another size") == true)
   }
 
   // MARK: Maps

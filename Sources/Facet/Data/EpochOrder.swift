@@ -8,7 +8,7 @@ public struct EpochOrder: Sendable {
   /// The positions, each in 0 ..< count, that this worker visits, in order.
   public let positions: [Int]
   private let seed: UInt64
-  private let epoch: Int
+  let epoch: Int
 
   /// - Parameters:
   ///   - count: The number of samples in the data set.

@@ -1,5 +1,6 @@
 import Photo
 import Synchronization
+import Torch
 
 /// A colour of hair that a label names: what hair of that label looks like in photos, and other hair.
 struct HairColour: Sendable {
@@ -71,7 +72,7 @@ struct Hair: Sendable {
   /// Hair in other colours, its light and shade kept: a patch as ``FaceChange`` has them.
   /// - Parameter tints: what is asked, one after the other.
   /// - Returns: `nil` where nothing changes.
-  func tinted(_ tints: [(colour: HairColour, strength: Double)]) -> FloatPicture? {
+  func tinted(_ tints: [HairTint]) -> FloatPicture? {
     guard let colour, !tints.isEmpty else { return nil }
     let target = tints.reduce(colour) { $1.colour.applied(to: $0, strength: Float($1.strength)) }
     if target == colour { return nil }
@@ -150,6 +151,39 @@ final class HairFinder: Sendable {
       parser = ready
       return try ready.probabilities(of: .hair, in: picture)
     }
+  }
+}
+
+/// A colour that hair is to get, and how much of it.
+typealias HairTint = (colour: HairColour, strength: Double)
+
+extension FaceCrop {
+  /// The hair around the face, looked for by the first call.
+  /// - Parameters:
+  ///   - mask: of the face with its hair as the model sees it, 1 × 1 × S × S in [0, 1].
+  ///   - finder: the parser.
+  /// - Throws: ``BundleError`` where the parser is damaged.
+  func hair(within mask: Tensor, by finder: HairFinder) throws -> Hair {
+    try surroundings.hair { picture in
+      let found = try finder.hair(in: picture)
+      // The parser may take what is dark behind a head for hair, the model's own mask does not; it ends where the crop
+      // does, and goes on there as it is at the border.
+      let mask = try Picture(FloatPicture(mask))
+      let place = alignment.transform(size: mask.width).inverse
+      let wide = mask.warped(
+        by: place.then(alignment.surroundings(size: picture.width)), to: (picture.width, picture.height))
+      return zip(found, wide.pixels).map {
+        $0.smoothStep(from: 0.2, to: 0.5) * (Float($1) / 255).smoothStep(from: 0.75, to: 1)
+      }
+    }
+  }
+
+  /// The crop with its hair in other colours; `mask` and `finder` as of ``hair(within:by:)``.
+  func tinted(_ tints: [HairTint], within mask: Tensor, by finder: HairFinder) throws -> Picture {
+    guard !tints.isEmpty, let patch = try hair(within: mask, by: finder).tinted(tints) else { return picture }
+    var result = picture
+    alignment.change(crop: &result, bySurroundings: patch)
+    return result
   }
 }
 

@@ -22,6 +22,8 @@ enum AttributeParts {
     for name in hairColours { parts[name] = hairColours }
     parts["Gray_Hair"]?.append("Young")
     for name in facialHair { parts[name] = facialHair }
+    // A mustache is no beard on the chin or beside the ears.
+    parts["Mustache"] = ["5_o_Clock_Shadow", "No_Beard"]
     for name in makeup { parts[name] = makeup }
     parts["Heavy_Makeup"]?.append("Arched_Eyebrows")
     return parts

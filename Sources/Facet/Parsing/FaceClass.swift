@@ -25,6 +25,20 @@ public enum FaceClass: UInt8, CaseIterable, Sendable {
     }
   }
 
+  /// What maps of other parsers agree on, in a few groups: they may mix up left and right, or leave out brows and lips.
+  /// - Returns: the group of each class, 0 ..< ``groupCount``.
+  static let groups: [Int] = allCases.map { face in
+    switch face {
+    case .background: 0
+    case .hair: 1
+    case .hat: 2
+    case .neck, .necklace: 3
+    case .cloth: 4
+    default: 5
+    }
+  }
+  static let groupCount = 6
+
   /// The name in reports, that of the article's parser.
   public var name: String {
     switch self {

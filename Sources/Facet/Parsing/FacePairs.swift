@@ -37,10 +37,22 @@ public final class FacePairs: Sendable {
   ///   - side: that each pair is brought to.
   ///   - progress: called now and then with the pairs done and their total.
   /// - Throws: ``DatasetError`` that names the file at fault.
-  public init(
+  public convenience init(
     _ directory: URL, _ part: Part, side: Int, progress: ((_ done: Int, _ total: Int) -> Void)? = nil
   ) throws(DatasetError) {
-    let files = try Self.files(in: directory, part)
+    try self.init(LabelledPhotos(files: Self.files(in: directory, part)), side: side, progress: progress)
+  }
+
+  /// Reads photos with label maps, on all cores.
+  /// - Parameters:
+  ///   - photos: at least one.
+  ///   - side: that each pair is brought to.
+  ///   - progress: called now and then with the pairs done and their total.
+  /// - Throws: ``DatasetError`` that names the file at fault.
+  public init(
+    _ photos: LabelledPhotos, side: Int, progress: ((_ done: Int, _ total: Int) -> Void)? = nil
+  ) throws(DatasetError) {
+    let files = photos.files
     self.side = side
     names = files.map(\.photo.lastPathComponent)
     var records: [[UInt8]] = []

@@ -143,6 +143,22 @@ public final class FaceParser {
     }
   }
 
+  /// How probable it is that each pixel is of any of some classes.
+  /// - Parameters:
+  ///   - classes: the classes.
+  ///   - images: N × 3 × S × S in [0, 1], of one face each, upright and near the middle.
+  /// - Returns: N × 1 × S × S in [0, 1].
+  func probabilities(of classes: [FaceClass], in images: Tensor) throws -> Tensor {
+    network.setTraining(false)
+    let side = configuration.imageSize
+    return try withoutGradients {
+      let weights = try logits(images.resized(to: (side, side))).to(.float32).clamp(min: -30, max: 30).exp()
+      let chosen = try Tensor(classes.map { Int64($0.rawValue) }).to(weights.device)
+      let part = try weights.indexSelect(1, chosen).sum(dims: [1], keepDim: true) / weights.sum(dims: [1], keepDim: true)
+      return try part.resized(to: (images.size(2), images.size(3)))
+    }
+  }
+
   /// - Parameter images: N × 3 × H × W in [0, 1].
   /// - Returns: N × classes × H / 2 × W / 2, channels first in memory.
   private func logits(_ images: Tensor) throws -> Tensor {

@@ -67,12 +67,14 @@ public final class ParserTrainer {
   /// Where the run stands.
   public private(set) var progress = TrainingProgress()
   private let pairs: FacePairs
+  private let coarse: FacePairs?
   private let heldOut: LabelledPhotos
   private let device: Device
   private let network: ParserNetwork
   private let optimizer: Adam
   private let average: ExponentialMovingAverage
   private let classWeights: Tensor
+  private var coarseOrder: EpochOrder?
 
   /// What happens while training runs, in order.
   public enum Event: Sendable {
@@ -86,6 +88,9 @@ public final class ParserTrainer {
   /// - Parameters:
   ///   - configuration: the parser and the recipe.
   ///   - pairs: to learn from, from ``sourceSide(of:)``.
+  ///   - coarse: photos whose maps are right in the large, such as another parser's: beside each photo of `pairs` one of
+  ///     them is seen, and only their groups of classes count.
+  ///   - start: a parser whose weights are gone on from; its configuration must be the same.
   ///   - heldOut: what the parser is measured on.
   ///   - output: the folder that becomes the parser's.
   ///   - device: where the work is done.
@@ -93,18 +98,27 @@ public final class ParserTrainer {
   /// - Throws: ``TrainingError`` when the configuration is out of range, or the checkpoint is damaged or of another
   ///   run; `FileError` when the folder cannot be written to.
   public init(
-    _ configuration: ParserTraining, pairs: FacePairs, heldOut: LabelledPhotos, output: URL, device: Device = .cpu,
-    resume: Bool = false
+    _ configuration: ParserTraining, pairs: FacePairs, coarse: FacePairs? = nil, from start: FaceParser? = nil,
+    heldOut: LabelledPhotos, output: URL, device: Device = .cpu, resume: Bool = false
   ) throws {
     try configuration.validate()
     guard pairs.count >= configuration.batchSize else {
       throw TrainingError(
         "\(pairs.count) pairs don't fill a batch of \(configuration.batchSize); use a smaller --batch")
     }
-    (self.configuration, self.pairs, self.heldOut) = (configuration, pairs, heldOut)
+    guard coarse.map({ $0.side == pairs.side }) ?? true else {
+      throw TrainingError("coarse pairs of \(coarse!.side) pixels a side don't go with others of \(pairs.side)")
+    }
+    (self.configuration, self.pairs, self.coarse, self.heldOut) = (configuration, pairs, coarse, heldOut)
     (self.output, self.device) = (output, device)
     if device == .cpu { Torch.keepFreedMemory() }
     network = try configuration.model.makeNetwork(seed: configuration.seed)
+    if let start {
+      guard start.configuration == configuration.model else {
+        throw TrainingError("\(start.url.path) is of another size than the parser to be trained")
+      }
+      try network.load(start.network.state())
+    }
     try network.move(to: device)
     try network.useChannelsLast()
     try network.setRequiresGrad(true)
@@ -165,7 +179,12 @@ public final class ParserTrainer {
   /// One step of gradient descent.
   private func step(_ positions: ArraySlice<Int>, learningRate: Double) throws -> Double {
     // A seed for each step, so that a resumed run draws what it would have drawn.
-    let source = try pairs.batch(positions, on: device)
+    var source = try pairs.batch(positions, on: device)
+    let count = positions.count
+    if let coarse {
+      let more = try coarse.batch(coarsePositions(count, of: coarse)[...], on: device)
+      source = (try .cat([source.images, more.images]), try .cat([source.classes, more.classes]))
+    }
     let (images, classes) = try configuration.degradation(
       images: source.images, classes: source.classes, size: configuration.model.imageSize,
       seed: configuration.seed ^ UInt64(progress.step) << 20)
@@ -175,8 +194,11 @@ public final class ParserTrainer {
       try network(images).to(.float32)
     }
     // Judged at the picture's own resolution, borders of classes find their place between the coarser pixels.
-    let loss = try logits.upsampleBilinear2d(scale: ParserNetwork.stem)
-      .crossEntropy(classes, weights: classWeights)
+    let full = try logits.upsampleBilinear2d(scale: ParserNetwork.stem)
+    var loss = try full.narrow(0, 0..<count).crossEntropy(classes.narrow(0, 0..<count), weights: classWeights)
+    if coarse != nil {
+      loss = try loss + Self.coarseLoss(full.narrow(0, count..<2 * count), classes.narrow(0, count..<2 * count))
+    }
     let value = try loss.item()
     guard value.isFinite else {
       throw TrainingError(
@@ -187,6 +209,31 @@ public final class ParserTrainer {
     try optimizer.step(learningRate: learningRate)
     try average.update(step: progress.step + 1)
     return value
+  }
+
+  /// The positions of a step's coarse pairs.
+  private func coarsePositions(_ count: Int, of coarse: FacePairs) -> [Int] {
+    (progress.step * count..<(progress.step + 1) * count).map { index in
+      let epoch = index / coarse.count
+      if coarseOrder?.epoch != epoch {
+        coarseOrder = EpochOrder(count: coarse.count, seed: configuration.seed ^ 1 << 41, epoch: epoch)
+      }
+      return coarseOrder!.positions[index % coarse.count]
+    }
+  }
+
+  /// Mean cross-entropy between ``FaceClass/groups``, whose probabilities are the sums of their classes'.
+  /// - Parameters:
+  ///   - logits: N × classes × H × W.
+  ///   - classes: N × H × W, int64.
+  static func coarseLoss(_ logits: Tensor, _ classes: Tensor) throws -> Tensor {
+    let members = try Tensor(
+      (0..<FaceClass.groupCount).flatMap { group in FaceClass.groups.map { $0 == group ? Float(1) : 0 } },
+      shape: [FaceClass.groupCount, FaceClass.groups.count, 1, 1])
+    // No logit is so large that its exponential is not a number.
+    let weights = try logits.clamp(min: -30, max: 30).exp().conv2d(members.to(logits.device))
+    let group = try Tensor(FaceClass.groups.map(Int64.init)).to(logits.device)
+    return try weights.log().crossEntropy(group.indexSelect(0, classes.reshape([-1])).reshape(classes.shape))
   }
 
   // MARK: Checkpoints
@@ -201,16 +248,19 @@ public final class ParserTrainer {
     return try Checkpoint<ParserTraining>(url, SafetensorsFile(url).metadata, format: format).configuration
   }
 
+  private var photos: Int { pairs.count + (coarse?.count ?? 0) }
+  private var beside: String { coarse.map { " and, of \($0.count) more photos, coarse maps" } ?? "" }
+
   /// Writes the checkpoint, then the parser and its card, and measures it.
   private func save(_ onEvent: (Event) throws -> Void) throws {
     var tensors = try network.state().prefixed("model.")
     tensors.merge(try optimizer.state().prefixed("optimizer.")) { $1 }
     let averaged = try average.state()
     tensors.merge(averaged.prefixed("ema.")) { $1 }
-    let checkpoint = Checkpoint(configuration: configuration, progress: progress, photos: pairs.count)
+    let checkpoint = Checkpoint(configuration: configuration, progress: progress, photos: photos)
     try Tensor.save(
       tensors, metadata: checkpoint.metadata(format: Self.format), to: Trainer.lastCheckpoint(in: output))
-    let origin = "trained on \(progress.images) images of \(pairs.count) pairs, by Facet \(facetVersion)"
+    let origin = "trained on \(progress.images) images of \(pairs.count) pairs\(beside), by Facet \(facetVersion)"
     try FaceParser.write(configuration.model, weights: averaged, origin: origin, to: output)
     let parser = try FaceParser(contentsOf: output, device: device)
     let report = try parser.evaluate(heldOut)
@@ -226,7 +276,7 @@ public final class ParserTrainer {
         throw TrainingError("made for another parser")
       }
       guard (saved.configuration.batchSize, saved.configuration.seed) == (configuration.batchSize, configuration.seed),
-        saved.photos == pairs.count
+        saved.photos == photos
       else {
         throw TrainingError(
           "made with batch \(saved.configuration.batchSize), seed \(saved.configuration.seed) and "
@@ -249,7 +299,7 @@ public final class ParserTrainer {
 
       It says of each pixel of a photo of one face which of \(FaceClass.allCases.count) classes it shows: \
       \(network.parameterCount) parameters, \(configuration.model.imageSize) pixels a side. Trained by \
-      `facet parse train` on \(pairs.count) pairs of photos and label maps, \(progress.images) images seen, \
+      `facet parse train` on \(pairs.count) pairs of photos and label maps\(beside), \(progress.images) images seen, \
       degraded by chance.
 
       CelebAMask-HQ may be used for **non-commercial research only**; take a parser that was trained on it as bound \

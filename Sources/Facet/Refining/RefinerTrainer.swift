@@ -1,5 +1,6 @@
 import Files
 import Foundation
+import Photo
 import Torch
 
 /// Trains a refiner of a model against a critic.
@@ -17,6 +18,8 @@ public final class RefinerTrainer {
   private let bundle: ModelBundle
   private let directions: AttributeDirections
   private let classifier: AttributeClassifier
+  private let parser: FaceParser
+  private let hairFinder = HairFinder()
   private let samples: DecodedCache
   private let photos: [RefinerPhotos]
   private let device: Device
@@ -55,6 +58,7 @@ public final class RefinerTrainer {
     try configuration.validate()
     (self.configuration, self.bundle, self.classifier, self.samples) = (configuration, bundle, classifier, samples)
     (self.output, self.device) = (output, device)
+    parser = try FaceParser(device: device)
     if device == .cpu { Torch.keepFreedMemory() }
     guard classifier.view == bundle.configuration.view else {
       throw TrainingError(
@@ -140,7 +144,14 @@ public final class RefinerTrainer {
     var examples: Tensor
     var before: Reconstruction
     var after: Reconstruction
+    /// The probability of ``heldClasses``, N × 1 × S × S.
+    var held: Tensor
   }
+
+  /// What no edit is about, whatever else it changes.
+  private static let heldClasses: [FaceClass] = [
+    .background, .leftEye, .rightEye, .mouth, .hair, .hat, .cloth, .earring, .necklace,
+  ]
 
   private func step(learningRate: Double) throws -> RefinerLosses {
     // A seed for each step, so that a resumed run draws what it would have drawn.
@@ -181,7 +192,8 @@ public final class RefinerTrainer {
     let pixels = try (edited - images).abs().mean()
     var loss = try (configuration.margin - odds).softplus().mean() * configuration.asked - realism
     loss = try loss + leakage * configuration.leakage + pixels * configuration.pixels
-    loss = try loss - change.narrow(1, 3..<4).mean() * configuration.opacity
+    let opacity = try -change.narrow(1, 3..<4)
+    loss = try loss + opacity.mean() * configuration.opacity + (opacity * material.held).mean() * configuration.held
     try refiner.zeroGrad()
     try loss.backward()
     try finite(loss)
@@ -207,9 +219,29 @@ public final class RefinerTrainer {
       return try directions.step(
         edit.name, strength: edit.adds ? strength : -strength, on: seen.narrow(0, row..<row + 1))
     }
+    let before = try decode(codes)
+    images = try tinted(images, edits, before)
     return Material(
       edits: edits, images: images, examples: try samples.images(drawn.map(\.example)).to(device),
-      before: try decode(codes), after: try decode(codes + Tensor.cat(steps).to(device)))
+      before: before, after: try decode(codes + Tensor.cat(steps).to(device)),
+      held: try autocast { try parser.probabilities(of: Self.heldClasses, in: images) })
+  }
+
+  /// The images, those whose edit is a colour of hair with hair of that colour: the refiner draws what else belongs to it.
+  private func tinted(_ images: Tensor, _ edits: [Int], _ decoded: Reconstruction) throws -> Tensor {
+    let colours = edits.map { HairColour(configuration.edits[$0].name) }
+    if colours.allSatisfy({ $0 == nil }) { return images }
+    let masks = try decoded.mask.to(.cpu)
+    return try .cat(
+      colours.enumerated().map { row, colour in
+        let image = try images.narrow(0, row..<row + 1)
+        guard let colour else { return image }
+        let picture = try Picture(FloatPicture(image.to(.cpu)))
+        let crop = FaceCrop(of: picture, FaceAlignment(aligned: picture, view: bundle.configuration.view), size: picture.width)
+        let tint = (colour, configuration.edits[edits[row]].adds ? 1.0 : -1.0)
+        return try Tensor(crop.tinted([tint], within: masks.narrow(0, row..<row + 1), by: hairFinder)).to(device)
+      }
+    ).contiguous(.channelsLast)
   }
 
   private func decode(_ codes: Tensor) throws -> Reconstruction {

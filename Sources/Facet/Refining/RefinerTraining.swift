@@ -27,6 +27,8 @@ public struct RefinerTraining: Codable, Sendable, Equatable {
   public var pixels = 1.0
   /// Weight of the mean opacity.
   public var opacity = 0.3
+  /// Weight of the mean opacity over what no edit is about, as the face parser sees it: teeth, hair, clothes, background.
+  public var held = 3.0
   /// How strong the steps are that it learns from, in parts of strength 1.
   public var strengths: [Double] = [0.8, 1.15]
   /// Convolutions in bfloat16, losses in float32.
@@ -70,7 +72,7 @@ public struct RefinerTraining: Codable, Sendable, Equatable {
     try require(learningRate > 0 && learningRate.isFinite, "learningRate", "above 0")
     try require((0..<1).contains(emaDecay), "emaDecay", "at least 0 and under 1")
     try require(abs(margin) <= 20, "margin", "from -20 to 20")
-    for (name, weight) in [("asked", asked), ("leakage", leakage), ("pixels", pixels), ("opacity", opacity)] {
+    for (name, weight) in [("asked", asked), ("leakage", leakage), ("pixels", pixels), ("opacity", opacity), ("held", held)] {
       try require((0...1e6).contains(weight), name, "from 0 to 1000000")
     }
     try require(
