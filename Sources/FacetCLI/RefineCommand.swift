@@ -43,6 +43,10 @@ struct RefineCommand: ParsableCommand {
         name are learned from all photos with the label.
         """, completion: .file())
     var examples: String?
+    @Option(
+      help: "Start from the refiner of this bundle, which must have the same weights; it may know other edits.",
+      completion: .directory)
+    var from: String?
     @OptionGroup var options: RunOptions
     @OptionGroup var engine: EngineOptions
 
@@ -84,16 +88,26 @@ struct RefineCommand: ParsableCommand {
       let bundle = try ModelBundle(contentsOf: url, device: device)
       let seer = try AttributeClassifier(
         contentsOf: URL(fileURLWithPath: classifier, isDirectory: true), device: device)
+      let start = try from.map { try self.start($0, for: bundle) }
       let dataset = try CelebA(
         directory: URL(fileURLWithPath: data, isDirectory: true), configuration: .encoding(bundle.configuration))
       let trainer = try RefinerTrainer(
-        configuration, of: bundle, by: seer, on: open(dataset, .train, for: nil), output: output, device: device,
+        configuration, of: bundle, by: seer, on: open(dataset, .train, for: nil), from: start, output: output, device: device,
         resume: options.resume)
       let log = try RefinerLog(of: trainer)
       Interruption.watch()
       let ending = try trainer.run(shouldStop: { Interruption.requested }, onEvent: log.record)
       log.finish()
       if ending == .interrupted { throw ExitCode(130) }
+    }
+
+    private func start(_ path: String, for bundle: ModelBundle) throws -> Refiner {
+      let other = try ModelBundle(contentsOf: URL(fileURLWithPath: path, isDirectory: true))
+      guard other.fingerprint == bundle.fingerprint else {
+        throw CommandError("--from: \(path) is of another model; a refiner goes on with the weights that it was made for")
+      }
+      guard let refiner = try Refiner.of(other) else { throw CommandError("--from: \(path) has no refiner") }
+      return refiner
     }
   }
 

@@ -141,34 +141,6 @@ import Torch
     #expect(after > before)
   }
 
-  @Test func whatBelongsToAColourOfHairMayBeDrawn() throws {
-    let (plain, _, face) = try Self.portrait.get()
-    let gray = AttributeState(name: "Gray_Hair", adds: true)
-    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("facet-\(UUID().uuidString)")
-    defer { try? FileManager.default.removeItem(at: folder) }
-    try plain.bundle.copy(to: folder)
-    var weights = try Refiner(edits: [gray], seed: 1).state()
-    for name in ["output.weight", "output.bias"] { weights[name] = try #require(weights[name]) * 0 }
-    try Refiner.write(weights, edits: [gray], fingerprint: plain.bundle.fingerprint, to: folder)
-    let editor = try FaceEditor(bundle: folder)
-    func change(_ options: EditOptions = .init()) throws -> FaceChange {
-      try editor.changes([FaceEdit(face, [AttributeEdit(gray.name)], options: options)])[0]
-    }
-    let both = try change()
-    #expect(both.hair != nil && both.patch.values.contains { abs($0) > 0.1 })
-    // Held still, the face keeps all its pixels, and only hair changes.
-    var options = EditOptions()
-    options.kept = ["Young"]
-    let alone = try change(options)
-    #expect(alone.hair == both.hair && alone.patch.values.allSatisfy { $0 == 0 })
-    // What the refiner is shown is the face with its hair in that colour.
-    var crop = face.crop
-    alone.apply(toCrop: &crop)
-    let tint = (try #require(HairColour(gray.name)), 1.0)
-    #expect(try face.cut.tinted([tint], within: face.reconstruction.mask, by: HairFinder()) == crop)
-    #expect(crop != face.crop)
-  }
-
   @Test func noStrengthIsNoChangeInTheDifference() throws {
     let (editor, photo, face) = try Self.portrait.get()
     #expect(try editor.apply([AttributeEdit("Smiling", strength: 0)], to: face, in: photo.picture) == photo.picture)

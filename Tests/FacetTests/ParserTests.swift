@@ -214,6 +214,18 @@ import Torch
     #expect(a.classes.allSatisfy { (0..<19).contains($0) })
   }
 
+  @Test func beyondACutPictureIsNoClass() throws {
+    var wide = Degradation()
+    (wide.rotation, wide.scale, wide.stretch, wide.shift) = (0, [0.5, 0.5], 0, 0)
+    let (images, classes) = (try Tensor.full([2, 3, 32, 32], 0.5), try Tensor.full([2, 1, 32, 32], 17))
+    for isCut in [false, true] {
+      let found = try wide(images: images, classes: classes, size: 32, seed: 3, isCut: isCut).classes.array(Int64.self)
+      #expect(Set(found) == (isCut ? [17, -1] : [17]))
+      // A quarter of the pixels is the picture.
+      if isCut { #expect(found.filter { $0 == 17 }.count == 2 * 16 * 16) }
+    }
+  }
+
   // MARK: Training
 
   @Test func lossFallsAndTheFolderIsAParser() throws {
@@ -279,6 +291,8 @@ import Torch
     let any = try Tensor.randn([1, 19, 1, 2], generator: Generator(seed: 1)) * 5
     #expect(try loss([.leftBrow, .nose], any) == loss([.rightBrow, .upperLip], any))
     #expect(try loss([.hair, .nose], any) != loss([.background, .nose], any))
+    let unknown = try Tensor([Int64(FaceClass.hair.rawValue), Int64(Degradation.noClass)], shape: [1, 1, 2])
+    #expect(abs(try ParserTrainer.coarseLoss(even, unknown).item() + log(1.0 / 19)) < 1e-5)
   }
 
   @Test func trainingGoesOnFromAParser() throws {

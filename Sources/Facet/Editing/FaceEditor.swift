@@ -4,12 +4,12 @@ import Torch
 
 /// A face as the model sees it: where it is, its latent code and what decodes from it.
 public struct EncodedFace: Sendable {
-  let cut: FaceCrop
-  public var alignment: FaceAlignment { cut.alignment }
+  public let alignment: FaceAlignment
   /// The face cut out at the model's size.
-  public var crop: Picture { cut.picture }
+  public let crop: Picture
   /// The crop without its grain, N × N × 3 in [0, 1].
   let smooth: FloatPicture
+  let surroundings: Surroundings
   /// The posterior's mean, 1 × latent size.
   public let latent: Tensor
   public let reconstruction: Reconstruction
@@ -155,7 +155,8 @@ public final class FaceEditor {
       let smooth = try Composition.smooth(inputs)
       return try crops.enumerated().map { index, crop in
         EncodedFace(
-          cut: crop, smooth: try FloatPicture(smooth.narrow(0, index..<index + 1)),
+          alignment: crop.alignment, crop: crop.picture,
+          smooth: try FloatPicture(smooth.narrow(0, index..<index + 1)), surroundings: crop.surroundings,
           latent: try latents.narrow(0, index..<index + 1), reconstruction: try decoded[index])
       }
     }
@@ -226,10 +227,10 @@ public final class FaceEditor {
 
   /// What decodes after an edit, and what hair becomes.
   private func change(
-    of face: EncodedFace, _ patch: FloatPicture, _ tints: [HairTint], _ options: EditOptions
+    of face: EncodedFace, _ patch: FloatPicture, _ tints: [Moved.Tint], _ options: EditOptions
   ) throws -> FaceChange {
     let smooth = options.composition.keepsGrain ? face.smooth : nil
-    let hair = tints.isEmpty ? nil : try face.cut.hair(within: face.reconstruction.mask, by: hairFinder)
+    let hair = tints.isEmpty ? nil : try hair(of: face)
     guard let hair, let tinted = hair.tinted(tints) else {
       return FaceChange(alignment: face.alignment, patch: patch, smooth: smooth, hair: nil)
     }
@@ -238,6 +239,21 @@ public final class FaceEditor {
     let place = face.alignment.surroundings(size: hair.coverage.width).inverse.then(face.alignment.transform(size: size))
     let covered = hair.coverage.warped(by: place, to: (size, size))
     return FaceChange(alignment: face.alignment, patch: patch.without(covered), smooth: smooth, hair: tinted)
+  }
+
+  private func hair(of face: EncodedFace) throws -> Hair {
+    try face.surroundings.hair { picture in
+      let found = try hairFinder.hair(in: picture)
+      // The parser may take what is dark behind a head for hair, the model's own mask does not; it ends where the crop
+      // does, and goes on there as it is at the border.
+      let mask = try Picture(FloatPicture(face.reconstruction.mask))
+      let place = face.alignment.transform(size: mask.width).inverse
+      let wide = mask.warped(
+        by: place.then(face.alignment.surroundings(size: picture.width)), to: (picture.width, picture.height))
+      return zip(found, wide.pixels).map {
+        $0.smoothStep(from: 0.2, to: 0.5) * (Float($1) / 255).smoothStep(from: 0.75, to: 1)
+      }
+    }
   }
 
   /// What edits do to faces, each 1 × 4 × S × S: of what decodes, with the refiner's layers over it.
@@ -261,11 +277,7 @@ public final class FaceEditor {
       for (row, layer) in zip(rows, layers) { latents[row] = try latents[row] + layer.step }
       let next = try bundle.model.decode(Tensor.cat(rows.map { latents[$0] }))
       let below = try Tensor.cat(rows.map { changes[$0] })
-      let crops = try Tensor.cat(
-        rows.map { row in
-          let face = work[row].face
-          return try Tensor(face.cut.tinted(moved[row].tints, within: face.reconstruction.mask, by: hairFinder))
-        })
+      let crops = try Tensor.cat(rows.map { try Tensor(work[$0].face.crop) })
       let drawn = try refiner.change(
         layers.map(\.edit), of: Composition.difference.composed(over: crops, below),
         from: Reconstruction(rows.map { decoded[$0] }), to: next)
@@ -335,10 +347,11 @@ public final class FaceEditor {
   /// What edits come to: another code; other colours of hair, which are given to the hair itself; and what the refiner
   /// draws: its edit, a whole step of it, and how far it is taken.
   private struct Moved {
+    typealias Tint = (colour: HairColour, strength: Double)
     typealias Layer = (edit: Int, step: Tensor, strength: Double)
     var latent: Tensor
     var isStepped = false
-    var tints: [HairTint] = []
+    var tints: [Tint] = []
     var layers: [Layer] = []
   }
 
@@ -355,13 +368,12 @@ public final class FaceEditor {
     _ moved: inout Moved, _ attribute: String, _ strength: Double, on face: EncodedFace, _ options: EditOptions
   ) throws {
     let name = directions.names[try directions.index(of: attribute)]
-    let colour = options.tintsHair ? HairColour(name) : nil
-    if let colour { moved.tints.append((colour, strength)) }
-    let drawn = options.refines ? refiner?.index(of: name, adding: strength >= 0) : nil
-    if let drawn, colour == nil || options.kept.isEmpty {
+    if options.tintsHair, let colour = HairColour(name) {
+      moved.tints.append((colour, strength))
+    } else if options.refines, let edit = refiner?.index(of: name, adding: strength >= 0) {
       let step = try step(attribute, strength < 0 ? -1 : 1, on: face, options)
-      moved.layers.append((drawn, step, abs(strength)))
-    } else if colour == nil {
+      moved.layers.append((edit, step, abs(strength)))
+    } else {
       moved.latent = try moved.latent + step(attribute, strength, on: face, options)
       moved.isStepped = true
     }

@@ -1,6 +1,5 @@
 import Photo
 import Synchronization
-import Torch
 
 /// A colour of hair that a label names: what hair of that label looks like in photos, and other hair.
 struct HairColour: Sendable {
@@ -72,7 +71,7 @@ struct Hair: Sendable {
   /// Hair in other colours, its light and shade kept: a patch as ``FaceChange`` has them.
   /// - Parameter tints: what is asked, one after the other.
   /// - Returns: `nil` where nothing changes.
-  func tinted(_ tints: [HairTint]) -> FloatPicture? {
+  func tinted(_ tints: [(colour: HairColour, strength: Double)]) -> FloatPicture? {
     guard let colour, !tints.isEmpty else { return nil }
     let target = tints.reduce(colour) { $1.colour.applied(to: $0, strength: Float($1.strength)) }
     if target == colour { return nil }
@@ -87,9 +86,16 @@ struct Hair: Sendable {
       let hue = own - colour - SIMD3(repeating: light)
       // What shines, and skin between strands, is light already.
       let amount = isLightened ? min(1, max(0, (Self.brightest - own.luma) / (Self.brightest - colour.luma))) : 1
-      let change = target + SIMD3(repeating: contrast * light) + Self.keptHue * hue - own
+      var (lit, steepness) = (target + SIMD3(repeating: contrast * light), contrast)
+      if isLightened, light < 0 {
+        // Shadows keep their part of the light, as far as there is some: black stays dark, and shows no noise.
+        let share = max(0.05, (own.luma + Self.noise) / (colour.luma + Self.noise)).squareRoot()
+        lit = target * share
+        steepness = min(2, target.luma / (2 * (colour.luma + Self.noise) * share))
+      }
+      let change = lit + Self.keptHue * hue - own
       // What the photo has finer than this picture comes along with the slope.
-      let slope = amount * (contrast - 1)
+      let slope = amount * (steepness - 1)
       let offset = part * (amount * change - slope * own)
       for c in 0..<3 { values[i * 4 + c] = offset[c] }
       values[i * 4 + 3] = part * slope
@@ -97,6 +103,8 @@ struct Hair: Sendable {
     return FloatPicture(width: picture.width, height: picture.height, channels: 4, values: values)
   }
 
+  /// The luma under which there is little but noise.
+  private static let noise: Float = 0.03
   /// How much of its differences in hue hair keeps: what shines red or green in one colour does not in another.
   private static let keptHue: Float = 0.4
   /// The luma that no lightening goes near; hair of the colours here is darker.
@@ -151,39 +159,6 @@ final class HairFinder: Sendable {
       parser = ready
       return try ready.probabilities(of: .hair, in: picture)
     }
-  }
-}
-
-/// A colour that hair is to get, and how much of it.
-typealias HairTint = (colour: HairColour, strength: Double)
-
-extension FaceCrop {
-  /// The hair around the face, looked for by the first call.
-  /// - Parameters:
-  ///   - mask: of the face with its hair as the model sees it, 1 × 1 × S × S in [0, 1].
-  ///   - finder: the parser.
-  /// - Throws: ``BundleError`` where the parser is damaged.
-  func hair(within mask: Tensor, by finder: HairFinder) throws -> Hair {
-    try surroundings.hair { picture in
-      let found = try finder.hair(in: picture)
-      // The parser may take what is dark behind a head for hair, the model's own mask does not; it ends where the crop
-      // does, and goes on there as it is at the border.
-      let mask = try Picture(FloatPicture(mask))
-      let place = alignment.transform(size: mask.width).inverse
-      let wide = mask.warped(
-        by: place.then(alignment.surroundings(size: picture.width)), to: (picture.width, picture.height))
-      return zip(found, wide.pixels).map {
-        $0.smoothStep(from: 0.2, to: 0.5) * (Float($1) / 255).smoothStep(from: 0.75, to: 1)
-      }
-    }
-  }
-
-  /// The crop with its hair in other colours; `mask` and `finder` as of ``hair(within:by:)``.
-  func tinted(_ tints: [HairTint], within mask: Tensor, by finder: HairFinder) throws -> Picture {
-    guard !tints.isEmpty, let patch = try hair(within: mask, by: finder).tinted(tints) else { return picture }
-    var result = picture
-    alignment.change(crop: &result, bySurroundings: patch)
-    return result
   }
 }
 

@@ -31,22 +31,26 @@ public struct Degradation: Codable, Sendable, Equatable {
   /// Groups that a batch is parted into; each has its own resolution.
   private static let groups = 4
 
+  /// Of pixels that do not count.
+  static let noClass = -1
+
   /// A batch, changed by chance.
   /// - Parameters:
   ///   - images: N × 3 × H × W in [0, 1].
   ///   - classes: N × 1 × H × W, of ``FaceClass``.
   ///   - size: of the result.
   ///   - seed: decides all chance.
-  /// - Returns: images, N × 3 × size × size, and classes, N × size × size, int64.
+  ///   - isCut: the pictures are cut out of larger ones, through hair and shoulders; what goes on beyond them has no class.
+  /// - Returns: images, N × 3 × size × size, and classes, N × size × size, int64, or ``noClass``.
   func callAsFunction(
-    images: Tensor, classes: Tensor, size: Int, seed: UInt64
+    images: Tensor, classes: Tensor, size: Int, seed: UInt64, isCut: Bool = false
   ) throws -> (images: Tensor, classes: Tensor) {
     var seeds = SplitMix64(seed: seed)
     let generator = try Generator(seed: seeds.next(), device: images.device)
     // Frames that show more than the source go on as CelebA's do, with their last pixels, or else with what they show;
     // so do the maps, for a parser must look at what is there, not where.
     let beyond = seeds.next() >> 63 == 0 ? Tensor.Beyond.border : .reflection
-    let moved = try move(images, classes, size, beyond, generator)
+    let moved = try move(images, classes, size, beyond, isCut, generator)
     let lit = try relight(moved.images, generator)
     let count = images.size(0)
     let parts = min(Self.groups, count)
@@ -58,7 +62,7 @@ public struct Degradation: Codable, Sendable, Equatable {
 
   /// Mirrors, turns, scales, stretches and moves.
   private func move(
-    _ images: Tensor, _ classes: Tensor, _ size: Int, _ beyond: Tensor.Beyond, _ generator: Generator
+    _ images: Tensor, _ classes: Tensor, _ size: Int, _ beyond: Tensor.Beyond, _ isCut: Bool, _ generator: Generator
   ) throws -> (images: Tensor, classes: Tensor) {
     let count = images.size(0)
     /// Evenly from −1 to 1.
@@ -85,7 +89,10 @@ public struct Degradation: Codable, Sendable, Equatable {
     let mirrored = try Tensor(FaceClass.allCases.map { Float($0.mirrored.rawValue) }).to(images.device)
     let swapped = try mirrored.indexSelect(0, classes.reshape([-1]).to(.int64)).reshape(classes.shape)
     let own = try classes + (swapped - classes) * isMirrored.reshape([count, 1, 1, 1])
-    let labels = try own.resampled(transform, to: (size, size), by: .nearest, beyond: beyond)
+    // Beyond the picture there are zeros.
+    let labels = try isCut
+      ? (own + 1).resampled(transform, to: (size, size), by: .nearest, beyond: .zeros) - 1
+      : own.resampled(transform, to: (size, size), by: .nearest, beyond: beyond)
     return (moved, try labels.round().to(.int64).reshape([count, size, size]))
   }
 

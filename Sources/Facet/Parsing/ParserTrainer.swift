@@ -179,15 +179,17 @@ public final class ParserTrainer {
   /// One step of gradient descent.
   private func step(_ positions: ArraySlice<Int>, learningRate: Double) throws -> Double {
     // A seed for each step, so that a resumed run draws what it would have drawn.
-    var source = try pairs.batch(positions, on: device)
-    let count = positions.count
+    let source = try pairs.batch(positions, on: device)
+    let (count, size) = (positions.count, configuration.model.imageSize)
+    let seed = configuration.seed ^ UInt64(progress.step) << 20
+    var (images, classes) = try configuration.degradation(
+      images: source.images, classes: source.classes, size: size, seed: seed)
     if let coarse {
       let more = try coarse.batch(coarsePositions(count, of: coarse)[...], on: device)
-      source = (try .cat([source.images, more.images]), try .cat([source.classes, more.classes]))
+      let changed = try configuration.degradation(
+        images: more.images, classes: more.classes, size: size, seed: seed ^ 1 << 62, isCut: true)
+      (images, classes) = (try .cat([images, changed.images]), try .cat([classes, changed.classes]))
     }
-    let (images, classes) = try configuration.degradation(
-      images: source.images, classes: source.classes, size: configuration.model.imageSize,
-      seed: configuration.seed ^ UInt64(progress.step) << 20)
     network.setTraining(true)
     try network.zeroGrad()
     let logits = try withAutocast(configuration.usesBFloat16 ? .bfloat16 : nil, on: device) {
@@ -225,15 +227,18 @@ public final class ParserTrainer {
   /// Mean cross-entropy between ``FaceClass/groups``, whose probabilities are the sums of their classes'.
   /// - Parameters:
   ///   - logits: N × classes × H × W.
-  ///   - classes: N × H × W, int64.
+  ///   - classes: N × H × W, int64; ``Degradation/noClass`` where a pixel does not count.
   static func coarseLoss(_ logits: Tensor, _ classes: Tensor) throws -> Tensor {
     let members = try Tensor(
       (0..<FaceClass.groupCount).flatMap { group in FaceClass.groups.map { $0 == group ? Float(1) : 0 } },
       shape: [FaceClass.groupCount, FaceClass.groups.count, 1, 1])
     // No logit is so large that its exponential is not a number.
     let weights = try logits.clamp(min: -30, max: 30).exp().conv2d(members.to(logits.device))
-    let group = try Tensor(FaceClass.groups.map(Int64.init)).to(logits.device)
-    return try weights.log().crossEntropy(group.indexSelect(0, classes.reshape([-1])).reshape(classes.shape))
+    // The first entry is that of no class.
+    let group = try Tensor(([Degradation.noClass] + FaceClass.groups).map(Int64.init)).to(logits.device)
+    let entries = try (classes - Double(Degradation.noClass)).to(.int64).reshape([-1])
+    return try weights.log()
+      .crossEntropy(group.indexSelect(0, entries).reshape(classes.shape), ignored: Degradation.noClass)
   }
 
   // MARK: Checkpoints

@@ -94,16 +94,25 @@ public final class Refiner: Module {
     if let unknown = dropped.first(where: { !edits.contains($0) }) {
       throw TrainingError("the refiner does not draw '\(unknown)'; it draws \(edits.map(\.description).joined(separator: ", "))")
     }
-    let kept = edits.indices.filter { !dropped.contains(edits[$0]) }
+    let kept = edits.filter { !dropped.contains($0) }
     guard !kept.isEmpty else { throw TrainingError("the refiner would draw nothing; remove \(Self.file) instead") }
-    let result = try Refiner(edits: kept.map { edits[$0] }, seed: nil)
+    return try drawing(kept)
+  }
+
+  /// A refiner of other edits: those that this one knows it draws the same, others it has yet to learn.
+  func drawing(_ others: [AttributeState]) throws -> Refiner {
+    let result = try Refiner(edits: others, seed: nil)
     let told = Set(["stem.weight", "inner.0.weight", "detail.weight"])
     try result.load(state().reduce(into: [:]) { weights, entry in
       guard told.contains(entry.key) else { return weights[entry.key] = entry.value }
-      // The last inputs say which edit is asked.
-      let inputs = entry.value.size(1) - edits.count
-      let columns = Array(0..<inputs) + kept.map { inputs + $0 }
-      weights[entry.key] = try entry.value.indexSelect(1, Tensor(columns.map(Int64.init)).to(entry.value.device))
+      // The last inputs say which edit is asked; they are 0 for one that is not known.
+      let weight = entry.value
+      let seen = weight.size(1) - edits.count
+      let columns = try others.map { edit in
+        try edits.firstIndex(of: edit).map { try weight.narrow(1, seen + $0..<seen + $0 + 1) }
+          ?? weight.narrow(1, 0..<1) * 0
+      }
+      weights[entry.key] = try Tensor.cat([weight.narrow(1, 0..<seen)] + columns, dim: 1)
     })
     return result
   }

@@ -1,6 +1,5 @@
 import Files
 import Foundation
-import Photo
 import Torch
 
 /// Trains a refiner of a model against a critic.
@@ -19,7 +18,6 @@ public final class RefinerTrainer {
   private let directions: AttributeDirections
   private let classifier: AttributeClassifier
   private let parser: FaceParser
-  private let hairFinder = HairFinder()
   private let samples: DecodedCache
   private let photos: [RefinerPhotos]
   private let device: Device
@@ -45,6 +43,7 @@ public final class RefinerTrainer {
   ///   - bundle: the model, with attribute directions.
   ///   - classifier: of the same view of faces as the model's.
   ///   - samples: the training partition, as the model sees it; masks are not needed.
+  ///   - start: a refiner of this model that is gone on from; it may know fewer edits, or others.
   ///   - output: the folder that becomes the bundle with the refiner.
   ///   - device: where model and classifier are.
   ///   - resume: go on from the last checkpoint if it is there.
@@ -53,7 +52,7 @@ public final class RefinerTrainer {
   ///   the folder cannot be written to.
   public init(
     _ configuration: RefinerTraining, of bundle: ModelBundle, by classifier: AttributeClassifier,
-    on samples: DecodedCache, output: URL, device: Device = .cpu, resume: Bool = false
+    on samples: DecodedCache, from start: Refiner? = nil, output: URL, device: Device = .cpu, resume: Bool = false
   ) throws {
     try configuration.validate()
     (self.configuration, self.bundle, self.classifier, self.samples) = (configuration, bundle, classifier, samples)
@@ -87,7 +86,7 @@ public final class RefinerTrainer {
     bundle.model.setTraining(false)
     try bundle.model.setRequiresGrad(false)
 
-    refiner = try Refiner(edits: configuration.edits, seed: configuration.seed)
+    refiner = try start?.drawing(configuration.edits) ?? Refiner(edits: configuration.edits, seed: configuration.seed)
     critic = try Critic(edits: configuration.edits.count, generator: Generator(seed: configuration.seed ^ 1 << 40))
     for module in [refiner, critic] as [any Module] {
       try module.move(to: device)
@@ -219,29 +218,10 @@ public final class RefinerTrainer {
       return try directions.step(
         edit.name, strength: edit.adds ? strength : -strength, on: seen.narrow(0, row..<row + 1))
     }
-    let before = try decode(codes)
-    images = try tinted(images, edits, before)
     return Material(
       edits: edits, images: images, examples: try samples.images(drawn.map(\.example)).to(device),
-      before: before, after: try decode(codes + Tensor.cat(steps).to(device)),
+      before: try decode(codes), after: try decode(codes + Tensor.cat(steps).to(device)),
       held: try autocast { try parser.probabilities(of: Self.heldClasses, in: images) })
-  }
-
-  /// The images, those whose edit is a colour of hair with hair of that colour: the refiner draws what else belongs to it.
-  private func tinted(_ images: Tensor, _ edits: [Int], _ decoded: Reconstruction) throws -> Tensor {
-    let colours = edits.map { HairColour(configuration.edits[$0].name) }
-    if colours.allSatisfy({ $0 == nil }) { return images }
-    let masks = try decoded.mask.to(.cpu)
-    return try .cat(
-      colours.enumerated().map { row, colour in
-        let image = try images.narrow(0, row..<row + 1)
-        guard let colour else { return image }
-        let picture = try Picture(FloatPicture(image.to(.cpu)))
-        let crop = FaceCrop(of: picture, FaceAlignment(aligned: picture, view: bundle.configuration.view), size: picture.width)
-        let tint = (colour, configuration.edits[edits[row]].adds ? 1.0 : -1.0)
-        return try Tensor(crop.tinted([tint], within: masks.narrow(0, row..<row + 1), by: hairFinder)).to(device)
-      }
-    ).contiguous(.channelsLast)
   }
 
   private func decode(_ codes: Tensor) throws -> Reconstruction {
