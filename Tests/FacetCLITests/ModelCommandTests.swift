@@ -1,3 +1,4 @@
+import Facet
 import Foundation
 import Testing
 
@@ -145,6 +146,13 @@ struct ModelCommandTests {
     #expect(again.status == 1 && again.errors.contains("holds a run already"), "\(again.errors)")
     let resumed = try program.run(refine + ["--resume", "--images", "16"] + model + data)
     #expect(resumed.status == 0 && resumed.errors.contains("from step 2"), "\(resumed.errors)")
+
+    let next = ["--output", program.path("next"), "--edit", "Smiling=-1", "--from", program.path("refined"), "--images", "4"]
+    let goneOn = try program.run(Array(refine.prefix(4)) + ["--batch", "4"] + next + model + data)
+    #expect(goneOn.status == 0, "\(goneOn.errors)")
+    let foreign = try program.run(
+      Array(refine.prefix(4)) + next.dropLast(4) + ["--from", ModelBundle.defaultURL.path, "--force"] + model + data)
+    #expect(foreign.status == 1 && foreign.errors.contains("--from: "), "\(foreign.errors)")
 
     let drop = ["refine", "drop", "Eyeglasses=-1"] + refined
     #expect(try program.run(drop).status == 0)

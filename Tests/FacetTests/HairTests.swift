@@ -42,13 +42,13 @@ import Torch
   // MARK: Patches
 
   /// Striped dark hair on the left half of a light picture.
-  private func striped() -> (picture: Picture, coverage: [Float]) {
+  private func striped(_ shade: UInt8 = 30) -> (picture: Picture, coverage: [Float]) {
     let size = 64
     var (pixels, coverage) = ([UInt8](), [Float]())
     for y in 0..<size {
       for x in 0..<size {
         let isHair = x < size / 2
-        let level: UInt8 = isHair ? (y % 8 < 4 ? 30 : 60) : 220
+        let level: UInt8 = isHair ? (y % 8 < 4 ? shade : 60) : 220
         pixels += [level, level - level / 5, level - level / 4]
         coverage.append(isHair ? 1 : 0)
       }
@@ -73,6 +73,18 @@ import Torch
     // Light and shade stay.
     let (light, shade) = (Array(tinted[10, 5])[1], Array(tinted[10, 2])[1])
     #expect(light > shade && light - shade >= 20)
+  }
+
+  @Test func blackStaysDark() throws {
+    // What lies behind a head may be taken for hair.
+    let (picture, coverage) = striped(0)
+    let blond = try #require(HairColour("Blond_Hair"))
+    var tinted = picture
+    tinted.change(by: try #require(Hair(in: picture, coverage: coverage).tinted([(blond, 1)])), place: Similarity.identity)
+    func light(_ row: Int) -> Float { luma(SIMD3(tinted[10, row].map(Float.init)) / 255) }
+    // Rows 9 and 10 are inside a stripe of 8 … 11; the rows of 12 … 15 are light.
+    for row in 9...10 { #expect((0.3...0.55).contains(light(row) / luma(blond.having)), "\(light(row))") }
+    for row in 13...14 { #expect(light(row) > luma(blond.having)) }
   }
 
   @Test func withoutHairNothingChanges() throws {

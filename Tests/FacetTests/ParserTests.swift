@@ -326,6 +326,23 @@ import Torch
     #expect(try parser.labelMaps(of: [photos[1]])[0] == maps[1])
   }
 
+  @Test func probabilitiesOfClassesAddUp() throws {
+    let parser = try parser(tiny, "fresh")
+    let photos = (0..<2).map { fixture.photo($0) }
+    let images = try Tensor.cat(photos.map { try Tensor($0) })
+    let groups = [[.hair], FaceClass.allCases.filter { $0 != .hair }, FaceClass.allCases]
+    let found = try parser.probabilities(of: groups, in: images)
+    #expect(found.shape == [2, 3, 32, 32])
+    let (hair, rest, all) = (try found.narrow(1, 0..<1), try found.narrow(1, 1..<2), try found.narrow(1, 2..<3))
+    try expectClose(all, .ones([2, 1, 32, 32]), "all classes")
+    try expectClose(hair + rest, all, "hair and the rest")
+    // Photos of the network's own size are seen the same alone.
+    for (row, photo) in photos.enumerated() {
+      let alone = try parser.probabilities(of: .hair, in: photo)
+      try expectClose(values(hair.select(0, row)), alone.map(Double.init), "photo \(row)")
+    }
+  }
+
   @Test func agreementWithItselfIsPerfect() throws {
     let parser = try parser(tiny, "fresh")
     let jobs = (0..<5).map { FaceParser.Job(photo: fixture.imageURL($0), map: folder("own-\($0).png")) }

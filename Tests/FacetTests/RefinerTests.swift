@@ -54,8 +54,11 @@ private struct BarredPhotos: @unchecked Sendable {
     return training
   }
 
-  func trainer(_ training: RefinerTraining, _ name: String, resume: Bool = false) throws -> RefinerTrainer {
-    try RefinerTrainer(training, of: bundle, by: classifier, on: samples, output: folder(name), resume: resume)
+  func trainer(
+    _ training: RefinerTraining, _ name: String, from start: Refiner? = nil, resume: Bool = false
+  ) throws -> RefinerTrainer {
+    try RefinerTrainer(
+      training, of: bundle, by: classifier, on: samples, from: start, output: folder(name), resume: resume)
   }
 
   /// Rows that do not smile.
@@ -127,6 +130,10 @@ private struct BarredPhotos: @unchecked Sendable {
     try expectClose(
       less.change([0, 1], of: crops, from: face, to: moved), refiner.change([0, 2], of: crops, from: face, to: moved))
     #expect(throws: TrainingError.self) { try less.dropping([Self.frown]) }
+    // With others to be learned, in another order, it draws what it knows as it did.
+    let more = try less.drawing([Self.frown, edits[2], edits[0]])
+    try expectClose(
+      more.change([2, 1], of: crops, from: face, to: moved), refiner.change([0, 2], of: crops, from: face, to: moved))
     #expect(throws: TrainingError.self) { try less.dropping(less.edits) }
   }
 
@@ -276,6 +283,21 @@ private struct BarredPhotos: @unchecked Sendable {
     #expect(throws: TrainingError.self) { try made.trainer(other, "stopped", resume: true) }
   }
 
+  @Test func trainingGoesOnFromARefiner() throws {
+    let made = try Self.made.get()
+    let known = try Refiner(edits: [Self.smile], seed: 5)
+    var training = BarredPhotos.training(steps: 1)
+    training.edits = [Self.frown, Self.smile]
+    #expect(try made.trainer(training, "next", from: known).run(shouldStop: { true }) == .interrupted)
+    let next = try #require(try Refiner.of(ModelBundle(contentsOf: made.folder("next"))))
+    #expect(next.edits == training.edits)
+    try expectClose(next.quarter.weight.tensor, known.quarter.weight.tensor, "weights", tolerance: 1e-3)
+    let told = try (next.stem.weight.tensor.size(1), known.stem.weight.tensor)
+    try expectClose(
+      next.stem.weight.tensor.narrow(1, told.0 - 1..<told.0), told.1.narrow(1, told.0 - 2..<told.0 - 1), "what is asked",
+      tolerance: 1e-3)
+  }
+
   @Test func impossibleRunsAreRefused() throws {
     let made = try Self.made.get()
     func refused(_ part: String, _ change: (inout RefinerTraining) -> Void) {
@@ -290,6 +312,7 @@ private struct BarredPhotos: @unchecked Sendable {
     refused("'batchSize'") { $0.batchSize = 0 }
     refused("'learningRate'") { $0.learningRate = .nan }
     refused("'leakage'") { $0.leakage = -1 }
+    refused("'held'") { $0.held = .infinity }
     refused("'examples'") { $0.examples = ["Male=1": []] }
     refused("'strengths'") { $0.strengths = [1, 0.5] }
     refused("'budget'") { $0.budget = .init() }

@@ -134,28 +134,33 @@ public final class FaceParser {
   func probabilities(of face: FaceClass, in photo: Picture) throws -> [Float] {
     network.setTraining(false)
     let view = configuration.view(of: photo).picture
-    return try withoutGradients {
-      let full = try logits(Tensor(view).to(device)).resized(to: (photo.height, photo.width))
-      // No logit is so large that its exponential is not a number.
-      let weights = try full.clamp(min: -30, max: 30).exp()
-      let part = try weights.select(1, Int(face.rawValue)) / weights.sum(dims: [1])
-      return try part.to(.cpu).array(Float.self)
-    }
+    let logits = try logits(Tensor(view).to(device))
+    return try probabilities(of: [[face]], logits, (photo.height, photo.width)).to(.cpu).array(Float.self)
   }
 
-  /// How probable it is that each pixel is of any of some classes.
+  /// How probable it is that each pixel is of any class of a group.
   /// - Parameters:
-  ///   - classes: the classes.
+  ///   - groups: classes, for each channel of the result.
   ///   - images: N × 3 × S × S in [0, 1], of one face each, upright and near the middle.
-  /// - Returns: N × 1 × S × S in [0, 1].
-  func probabilities(of classes: [FaceClass], in images: Tensor) throws -> Tensor {
+  /// - Returns: N × groups × S × S in [0, 1].
+  func probabilities(of groups: [[FaceClass]], in images: Tensor) throws -> Tensor {
     network.setTraining(false)
     let side = configuration.imageSize
-    return try withoutGradients {
-      let weights = try logits(images.resized(to: (side, side))).to(.float32).clamp(min: -30, max: 30).exp()
-      let chosen = try Tensor(classes.map { Int64($0.rawValue) }).to(weights.device)
-      let part = try weights.indexSelect(1, chosen).sum(dims: [1], keepDim: true) / weights.sum(dims: [1], keepDim: true)
-      return try part.resized(to: (images.size(2), images.size(3)))
+    let logits = try logits(images.resized(to: (side, side))).to(.float32)
+    return try probabilities(of: groups, logits, (images.size(2), images.size(3)))
+  }
+
+  private func probabilities(
+    of groups: [[FaceClass]], _ logits: Tensor, _ size: (height: Int, width: Int)
+  ) throws -> Tensor {
+    try withoutGradients {
+      // No logit is so large that its exponential is not a number.
+      let weights = try logits.resized(to: size).clamp(min: -30, max: 30).exp()
+      let sums = try groups.map { classes in
+        let chosen = try Tensor(classes.map { Int64($0.rawValue) }).to(weights.device)
+        return try weights.indexSelect(1, chosen).sum(dims: [1], keepDim: true)
+      }
+      return try Tensor.cat(sums, dim: 1) / weights.sum(dims: [1], keepDim: true)
     }
   }
 

@@ -143,14 +143,9 @@ public final class RefinerTrainer {
     var examples: Tensor
     var before: Reconstruction
     var after: Reconstruction
-    /// The probability of ``heldClasses``, N × 1 × S × S.
+    /// How surely a place shows what no edit is about, N × 1 × S × S in [0, 1].
     var held: Tensor
   }
-
-  /// What no edit is about, whatever else it changes.
-  private static let heldClasses: [FaceClass] = [
-    .background, .leftEye, .rightEye, .mouth, .hair, .hat, .cloth, .earring, .necklace,
-  ]
 
   private func step(learningRate: Double) throws -> RefinerLosses {
     // A seed for each step, so that a resumed run draws what it would have drawn.
@@ -221,7 +216,18 @@ public final class RefinerTrainer {
     return Material(
       edits: edits, images: images, examples: try samples.images(drawn.map(\.example)).to(device),
       before: try decode(codes), after: try decode(codes + Tensor.cat(steps).to(device)),
-      held: try autocast { try parser.probabilities(of: Self.heldClasses, in: images) })
+      held: try held(in: images))
+  }
+
+  private static let heldClasses: [[FaceClass]] = [
+    [.leftEye, .rightEye], [.background, .mouth, .hair, .hat, .cloth, .earring, .necklace],
+  ]
+
+  private func held(in images: Tensor) throws -> Tensor {
+    let seen = try autocast { try parser.probabilities(of: Self.heldClasses, in: images) }
+    // Eyes with their lids: without lashes they look blind.
+    let eyes = try seen.narrow(1, 0..<1).maxPool2d(4).upsampleBilinear2d(scale: 4)
+    return try (eyes + seen.narrow(1, 1..<2)).clamp(max: 1)
   }
 
   private func decode(_ codes: Tensor) throws -> Reconstruction {
