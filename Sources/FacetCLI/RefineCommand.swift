@@ -5,8 +5,8 @@ import Foundation
 struct RefineCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "refine",
-    abstract: "Train a refiner, which draws what a model's decoder is too soft for, or take edits out of one.",
-    subcommands: [Train.self, Drop.self])
+    abstract: "Train a refiner, which draws what a model's decoder is too soft for, join two, or take edits out of one.",
+    subcommands: [Train.self, Join.self, Drop.self])
 
   struct Train: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -18,7 +18,7 @@ struct RefineCommand: ParsableCommand {
         bundle from the first checkpoint on: the model's own with refiner.safetensors. Edits that it knows are drawn by \
         it by default; '--method isolated' leaves it out. 'tensorboard --logdir OUTPUT/logs' shows how it goes.
 
-        All edits share one network: name all that it is to know. Ctrl-C or SIGTERM ends training at the next step with a \
+        All edits of a run share one network; 'facet refine join' puts the refiners of several runs together. Ctrl-C or SIGTERM ends training at the next step with a \
         checkpoint and exit code 130; --resume goes on exactly from there, with the options of the run where none are given. \
         Without --minutes or --images it takes 60 minutes.
 
@@ -43,10 +43,6 @@ struct RefineCommand: ParsableCommand {
         name are learned from all photos with the label.
         """, completion: .file())
     var examples: String?
-    @Option(
-      help: "Start from the refiner of this bundle, which must have the same weights; it may know other edits.",
-      completion: .directory)
-    var from: String?
     @OptionGroup var options: RunOptions
     @OptionGroup var engine: EngineOptions
 
@@ -58,7 +54,7 @@ struct RefineCommand: ParsableCommand {
     var pixels: Double?
     @Option(help: "Weight of the opacity.")
     var opacity: Double?
-    @Option(help: "Weight of the opacity over teeth, hair, clothes and background, as the face parser sees them.")
+    @Option(help: "Weight of the opacity over eyes, teeth, hair, clothes and background, as the face parser sees them.")
     var held: Double?
 
     func validate() throws {
@@ -88,11 +84,10 @@ struct RefineCommand: ParsableCommand {
       let bundle = try ModelBundle(contentsOf: url, device: device)
       let seer = try AttributeClassifier(
         contentsOf: URL(fileURLWithPath: classifier, isDirectory: true), device: device)
-      let start = try from.map { try self.start($0, for: bundle) }
       let dataset = try CelebA(
         directory: URL(fileURLWithPath: data, isDirectory: true), configuration: .encoding(bundle.configuration))
       let trainer = try RefinerTrainer(
-        configuration, of: bundle, by: seer, on: open(dataset, .train, for: nil), from: start, output: output, device: device,
+        configuration, of: bundle, by: seer, on: open(dataset, .train, for: nil), output: output, device: device,
         resume: options.resume)
       let log = try RefinerLog(of: trainer)
       Interruption.watch()
@@ -100,14 +95,33 @@ struct RefineCommand: ParsableCommand {
       log.finish()
       if ending == .interrupted { throw ExitCode(130) }
     }
+  }
 
-    private func start(_ path: String, for bundle: ModelBundle) throws -> Refiner {
-      let other = try ModelBundle(contentsOf: URL(fileURLWithPath: path, isDirectory: true))
-      guard other.fingerprint == bundle.fingerprint else {
-        throw CommandError("--from: \(path) is of another model; a refiner goes on with the weights that it was made for")
+  struct Join: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Put what another bundle's refiner draws into this one's.",
+      discussion: """
+        Both must be of the same weights. Each keeps its own network; what both know is drawn by the other's.
+
+        Examples:
+          facet refine join runs/aged --model runs/refined
+        """)
+
+    @Argument(help: "Folder of the other bundle.", completion: .directory)
+    var other: String
+    @Option(help: "Folder of the model bundle.", completion: .directory)
+    var model: String
+
+    func run() throws {
+      let (bundle, source) = try (
+        ModelBundle(contentsOf: URL(fileURLWithPath: model, isDirectory: true)),
+        ModelBundle(contentsOf: URL(fileURLWithPath: other, isDirectory: true))
+      )
+      guard bundle.fingerprint == source.fingerprint else {
+        throw CommandError("\(other) is of another model than \(model); a refiner draws with the weights that it was made for")
       }
-      guard let refiner = try Refiner.of(other) else { throw CommandError("--from: \(path) has no refiner") }
-      return refiner
+      guard let refiner = try Refiner.of(source) else { throw CommandError("\(other) has no refiner") }
+      try (Refiner.of(bundle)?.adding(refiner) ?? refiner).write(to: bundle)
     }
   }
 

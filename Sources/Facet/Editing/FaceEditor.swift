@@ -82,7 +82,7 @@ public final class FaceEditor {
   public let directions: AttributeDirections
   private let refiner: Refiner?
   private let detector: FaceDetector
-  private let hairFinder = HairFinder()
+  private let partFinder = PartFinder()
 
   /// - Parameter detector: made beforehand, it loads while the model does.
   /// - Parameter bundle: the model and its directions.
@@ -243,7 +243,7 @@ public final class FaceEditor {
 
   private func hair(of face: EncodedFace) throws -> Hair {
     try face.surroundings.hair { picture in
-      let found = try hairFinder.hair(in: picture)
+      let found = try partFinder.hair(in: picture)
       // The parser may take what is dark behind a head for hair, the model's own mask does not; it ends where the crop
       // does, and goes on there as it is at the border.
       let mask = try Picture(FloatPicture(face.reconstruction.mask))
@@ -278,9 +278,11 @@ public final class FaceEditor {
       let next = try bundle.model.decode(Tensor.cat(rows.map { latents[$0] }))
       let below = try Tensor.cat(rows.map { changes[$0] })
       let crops = try Tensor.cat(rows.map { try Tensor(work[$0].face.crop) })
+      let shown = try Composition.difference.composed(over: crops, below)
+      let isOnSkin = layers.contains { refiner.edits[$0.edit].isOfSkin }
       let drawn = try refiner.change(
-        layers.map(\.edit), of: Composition.difference.composed(over: crops, below),
-        from: Reconstruction(rows.map { decoded[$0] }), to: next)
+        layers.map(\.edit), of: shown, from: Reconstruction(rows.map { decoded[$0] }), to: next,
+        sparing: isOnSkin ? partFinder.otherThanSkin(in: shown) : nil)
       let strengths = try Tensor(layers.map { Float($0.strength) }, shape: [rows.count, 1, 1, 1])
       let changed = try Composition.laid(drawn, strengths, over: below)
       for (index, row) in rows.enumerated() {

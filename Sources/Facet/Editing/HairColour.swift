@@ -1,5 +1,6 @@
 import Photo
 import Synchronization
+import Torch
 
 /// A colour of hair that a label names: what hair of that label looks like in photos, and other hair.
 struct HairColour: Sendable {
@@ -147,17 +148,28 @@ final class Surroundings: Sendable {
   }
 }
 
-/// The parser that comes with Facet, read when hair is first looked for; one thread uses it at a time.
-final class HairFinder: Sendable {
+/// The parser that comes with Facet, read when it is first needed; one thread uses it at a time.
+final class PartFinder: Sendable {
   private let parser = Mutex<FaceParser?>(nil)
 
   /// The probability of hair, of each pixel of a picture around a face.
   /// - Throws: ``BundleError`` where the parser is damaged.
-  func hair(in picture: Picture) throws -> [Float] {
+  func hair(in picture: Picture) throws -> [Float] { try find { try $0.probabilities(of: .hair, in: picture) } }
+
+  /// How surely each pixel of some faces is no skin, N × 1 × S × S in [0, 1].
+  /// - Throws: ``BundleError`` where the parser is damaged.
+  func otherThanSkin(in crops: Tensor) throws -> Tensor {
+    try find { parser in
+      let (eyes, rest) = try parser.otherThanSkin(in: crops)
+      return try eyes + rest
+    }
+  }
+
+  private func find<Parts>(_ body: (FaceParser) throws -> sending Parts) throws -> sending Parts {
     try parser.withLock { parser in
       let ready = try parser ?? FaceParser()
       parser = ready
-      return try ready.probabilities(of: .hair, in: picture)
+      return try body(ready)
     }
   }
 }

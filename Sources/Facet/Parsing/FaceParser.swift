@@ -150,6 +150,15 @@ public final class FaceParser {
     return try probabilities(of: groups, logits, (images.size(2), images.size(3)))
   }
 
+  /// How probable it is that each pixel is an eye, and anything else that is no skin of the face: teeth, hair, clothes, background.
+  /// - Parameter images: as of ``probabilities(of:in:)``.
+  /// - Returns: each N × 1 × S × S in [0, 1].
+  func otherThanSkin(in images: Tensor) throws -> (eyes: Tensor, rest: Tensor) {
+    let found = try probabilities(
+      of: [[.leftEye, .rightEye], [.background, .mouth, .hair, .hat, .cloth, .earring, .necklace]], in: images)
+    return (try found.narrow(1, 0..<1), try found.narrow(1, 1..<2))
+  }
+
   private func probabilities(
     of groups: [[FaceClass]], _ logits: Tensor, _ size: (height: Int, width: Int)
   ) throws -> Tensor {

@@ -3,47 +3,22 @@ import Torch
 
 /// Draws what a decoder is too soft for: the frames of glasses, lines of age, the hair of a mustache.
 ///
-/// A small convolutional network (a U-Net: Ronneberger, Fischer & Brox 2015) that sees the photo and what decodes before
-/// and after a step in latent space, and gives a layer to lay over the photo: a colour and an opacity for each pixel. The
-/// colour is what decodes after the step, made lighter or darker: free colours end as fringes along each edge.
-/// It knows a few edits, each a state of one attribute, and is trained against a critic (``RefinerTrainer``).
+/// Each of its networks knows a few edits: those that were trained together, by one ``RefinerTrainer``.
 public final class Refiner: Module {
-  /// What it can draw.
-  public let edits: [AttributeState]
-  let stem, half, quarter: Conv2d
-  let inner: [Conv2d]
-  let threeQuarters, whole, fold, detail, output: Conv2d
-
-  /// Channels of the photo, of what decodes before, of the change, and of the mask.
-  private static let inputs = 10
-  private static let channels = (stem: 32, half: 64, quarter: 88, fold: 16)
+  let networks: [RefinerNetwork]
+  /// What it can draw, each a state of one attribute.
+  public var edits: [AttributeState] { networks.flatMap(\.edits) }
   /// Side of the pictures that it takes: a multiple of this.
-  static let granularity = 8
+  static let granularity = RefinerNetwork.granularity
 
+  init(_ networks: [RefinerNetwork]) { self.networks = networks }
+
+  /// A refiner of one network.
   /// - Parameters:
   ///   - edits: what it is to draw.
   ///   - seed: of the weights; `nil` leaves them zero, to be loaded.
-  public init(edits: [AttributeState], seed: UInt64?) throws {
-    self.edits = edits
-    let generator = try seed.map { try Generator(seed: $0) }
-    let (asked, seen, c) = (edits.count, Self.inputs, Self.channels)
-    stem = try Conv2d(4 * seen + asked, c.stem, generator: generator)
-    half = try Conv2d(c.stem, c.half, kernel: 4, stride: 2, padding: 1, generator: generator)
-    quarter = try Conv2d(c.half, c.quarter, kernel: 4, stride: 2, padding: 1, generator: generator)
-    inner = [
-      try Conv2d(c.quarter + asked, c.quarter, generator: generator),
-      try Conv2d(c.quarter, c.quarter, generator: generator),
-    ]
-    threeQuarters = try Conv2d(c.quarter + c.half, c.half, generator: generator)
-    whole = try Conv2d(c.half + c.stem, c.half - c.fold, generator: generator)
-    fold = try Conv2d(c.half - c.fold, c.fold, generator: generator)
-    detail = try Conv2d(c.fold + seen + asked, c.fold, generator: generator)
-    output = try Conv2d(c.fold, 2, generator: generator)
-    if seed != nil {
-      // It begins with little more than a veil of what decodes after the step.
-      try output.weight.tensor.copy(from: output.weight.tensor * 0.2)
-      try output.bias?.tensor.copy(from: Tensor([0, -2.5] as [Float]))
-    }
+  public convenience init(edits: [AttributeState], seed: UInt64?) throws {
+    self.init([try RefinerNetwork(edits: edits, seed: seed)])
   }
 
   /// The position of an edit in ``edits``, where it is known.
@@ -57,35 +32,29 @@ public final class Refiner: Module {
   ///   - crops: N × 3 × S × S in [0, 1], S a multiple of 8.
   ///   - before: what decodes from their codes.
   ///   - after: what decodes after the step of the edit.
+  ///   - spared: how surely a place is no skin, N × 1 × S × S in [0, 1], as of ``FaceParser/otherThanSkin(in:)``; layers
+  ///     stay off it, but for what is worn over hair. `nil` spares nothing.
   /// - Returns: N × 4 × S × S: opacity · colour, and −opacity.
   public func change(
-    _ asked: [Int], of crops: Tensor, from before: Reconstruction, to after: Reconstruction
+    _ asked: [Int], of crops: Tensor, from before: Reconstruction, to after: Reconstruction,
+    sparing spared: Tensor? = nil
   ) throws -> Tensor {
-    let mask = try before.mask * after.mask
-    let seen = try Tensor.cat(
-      [crops * 2 - 1, before.image * 2 - 1, (after.image - before.image) * 2, mask], dim: 1)
-    let planes = try oneHot(asked).to(crops.device)
-    func told(_ x: Tensor) throws -> Tensor {
-      let plane = try planes.expand([asked.count, edits.count, x.size(2), x.size(3)]).to(x.dtype)
-      return try Tensor.cat([x, plane], dim: 1).contiguous(.channelsLast)
+    if networks.count == 1 { return try networks[0].change(asked, of: crops, from: before, to: after, sparing: spared) }
+    var layers = [Tensor?](repeating: nil, count: asked.count)
+    var first = 0
+    for network in networks {
+      let known = first..<first + network.edits.count
+      first = known.upperBound
+      let rows = asked.indices.filter { known.contains(asked[$0]) }
+      if rows.isEmpty { continue }
+      let drawn = try network.change(
+        rows.map { asked[$0] - known.lowerBound },
+        of: Tensor.cat(rows.map { try crops.narrow(0, $0..<$0 + 1) }),
+        from: Reconstruction(rows.map { try before[$0] }), to: Reconstruction(rows.map { try after[$0] }),
+        sparing: spared.map { spared in try Tensor.cat(rows.map { try spared.narrow(0, $0..<$0 + 1) }) })
+      for (place, row) in rows.enumerated() { layers[row] = try drawn.narrow(0, place..<place + 1) }
     }
-    func bent(_ x: Tensor) throws -> Tensor { try x.leakyRelu(0.1) }
-    func joined(_ x: Tensor, _ skipped: Tensor) throws -> Tensor {
-      try Tensor.cat([x.upsampleNearest2d(scale: 2), skipped], dim: 1)
-    }
-    let first = try bent(stem(told(seen.pixelUnshuffle(2))))
-    let second = try bent(half(first))
-    var x = try bent(quarter(second))
-    x = try bent(x + inner[1](bent(inner[0](told(x)))))
-    x = try bent(threeQuarters(joined(x, second)))
-    x = try bent(whole(joined(x, first)))
-    x = try bent(detail(told(joined(bent(fold(x)), seen.to(x.dtype)))))
-    let drawn = try output(x).to(.float32)
-    // tanh u = 2 σ(2u) − 1
-    let light = try (drawn.narrow(1, 0..<1) * 2).sigmoid() * 2 - 1
-    let colour = try (after.image + light).clamp(min: 0, max: 1)
-    let opacity = try drawn.narrow(1, 1..<2).sigmoid() * mask.smoothStep(from: 0.2, to: 0.8)
-    return try Tensor.cat([colour * opacity, -opacity], dim: 1)
+    return try Tensor.cat(layers.map { $0! })
   }
 
   /// This refiner without some of its edits.
@@ -94,34 +63,15 @@ public final class Refiner: Module {
     if let unknown = dropped.first(where: { !edits.contains($0) }) {
       throw TrainingError("the refiner does not draw '\(unknown)'; it draws \(edits.map(\.description).joined(separator: ", "))")
     }
-    let kept = edits.filter { !dropped.contains($0) }
+    let kept = try networks.compactMap { try $0.dropping(dropped) }
     guard !kept.isEmpty else { throw TrainingError("the refiner would draw nothing; remove \(Self.file) instead") }
-    return try drawing(kept)
+    return Refiner(kept)
   }
 
-  /// A refiner of other edits: those that this one knows it draws the same, others it has yet to learn.
-  func drawing(_ others: [AttributeState]) throws -> Refiner {
-    let result = try Refiner(edits: others, seed: nil)
-    let told = Set(["stem.weight", "inner.0.weight", "detail.weight"])
-    try result.load(state().reduce(into: [:]) { weights, entry in
-      guard told.contains(entry.key) else { return weights[entry.key] = entry.value }
-      // The last inputs say which edit is asked; they are 0 for one that is not known.
-      let weight = entry.value
-      let seen = weight.size(1) - edits.count
-      let columns = try others.map { edit in
-        try edits.firstIndex(of: edit).map { try weight.narrow(1, seen + $0..<seen + $0 + 1) }
-          ?? weight.narrow(1, 0..<1) * 0
-      }
-      weights[entry.key] = try Tensor.cat([weight.narrow(1, 0..<seen)] + columns, dim: 1)
-    })
-    return result
-  }
-
-  /// N × edits × 1 × 1.
-  private func oneHot(_ asked: [Int]) throws -> Tensor {
-    var values = [Float](repeating: 0, count: asked.count * edits.count)
-    for (row, edit) in asked.enumerated() { values[row * edits.count + edit] = 1 }
-    return try Tensor(values, shape: [asked.count, edits.count, 1, 1])
+  /// This refiner with what another one of the same model draws; what both know the other draws.
+  public func adding(_ other: Refiner) throws -> Refiner {
+    let known = other.edits
+    return Refiner(try networks.compactMap { try $0.dropping(known) } + other.networks)
   }
 }
 
@@ -130,28 +80,41 @@ public final class Refiner: Module {
 extension Refiner {
   /// The file in a bundle's folder.
   static let file = "refiner.safetensors"
-  private static let format = "facet-refiner-1"
+  private static let format = "facet-refiner-2"
   static let maximumEdits = 100
   private static let maximumMetadata = 1 << 16
 
   /// Writes the refiner into the folder of the bundle that it was made for.
   /// - Throws: ``TrainingError`` when it is not finite, `FileError`.
   public func write(to bundle: ModelBundle) throws {
-    try Self.write(state(), edits: edits, fingerprint: bundle.fingerprint, to: bundle.url)
+    try Self.write(state(), edits: networks.map(\.edits), fingerprint: bundle.fingerprint, to: bundle.url)
   }
 
-  /// Writes weights into a bundle's folder, bound to its model; matrices in float16.
+  /// Writes weights into a bundle's folder, bound to its model.
+  /// - Parameter edits: of each network.
   static func write(
-    _ weights: [String: Tensor], edits: [AttributeState], fingerprint: String, to folder: URL
+    _ weights: [String: Tensor], edits: [[AttributeState]], fingerprint: String, to folder: URL
   ) throws {
     let url = folder.appendingPathComponent(file)
-    let tensors = try weights.mapValues { $0.dimensions >= 2 ? try $0.to(.float16) : $0 }
-    for (name, tensor) in tensors where try !tensor.isAllFinite() {
+    for (name, tensor) in weights where try !tensor.isAllFinite() {
       throw TrainingError("\(url.path): '\(name)' is not finite; train again with a lower learning rate")
     }
     try Tensor.save(
-      tensors, metadata: ["format": format, "model": fingerprint, "edits": try JSON.encode(edits)], to: url)
+      quantized(weights), metadata: ["format": format, "model": fingerprint, "edits": try JSON.encode(edits)], to: url)
   }
+
+  /// Kernels as int8, each output channel with a scale of its own: half of float16's bytes, to 0.4 % of the largest weight.
+  private static func quantized(_ weights: [String: Tensor]) throws -> [String: Tensor] {
+    try weights.reduce(into: [:]) { stored, entry in
+      guard entry.value.dimensions >= 2 else { return stored[entry.key] = entry.value }
+      let largest = try entry.value.abs().reshape([entry.value.size(0), -1]).sorted(descending: true).narrow(1, 0..<1)
+      let scale = try (largest / 127).clamp(min: 1e-12).reshape([-1] + Array(repeating: 1, count: entry.value.dimensions - 1))
+      stored[entry.key] = try (entry.value / scale).round().to(.int8)
+      stored[entry.key + scaleSuffix] = scale
+    }
+  }
+
+  private static let scaleSuffix = ".scale"
 
   /// Reads the refiner of a bundle, for use; `nil` where it has none.
   /// - Throws: ``BundleError``, `FileError` or `SafetensorsError` that names the file at fault.
@@ -165,19 +128,28 @@ extension Refiner {
       throw fault("made for other weights; remove it, or make one with 'facet refine train'")
     }
     guard let text = metadata["edits"], text.utf8.count <= maximumMetadata,
-      let edits = try? JSON.decode([AttributeState].self, text), (1...maximumEdits).contains(edits.count),
-      Set(edits).count == edits.count
+      let edits = try? JSON.decode([[AttributeState]].self, text), !edits.contains([]),
+      case let all = edits.flatMap(\.self), (1...maximumEdits).contains(all.count), Set(all).count == all.count
     else { throw fault("its edits cannot be read") }
     guard bundle.configuration.imageSize % granularity == 0 else {
       throw fault("it cannot draw at the model's size of \(bundle.configuration.imageSize)")
     }
-    for (name, tensor) in tensors {
-      guard [.float16, .float32].contains(tensor.dtype), try tensor.isAllFinite() else {
-        throw fault("'\(name)' holds other than finite numbers of float16 or float32")
+    var weights: [String: Tensor] = [:]
+    for (name, tensor) in tensors where !name.hasSuffix(scaleSuffix) {
+      if tensor.dtype == .int8 {
+        guard tensor.dimensions > 0, let scale = tensors[name + scaleSuffix], scale.dtype == .float32,
+          try scale.isAllFinite(), scale.shape == [tensor.size(0)] + Array(repeating: 1, count: tensor.dimensions - 1)
+        else { throw fault("'\(name)' has no scales that fit it") }
+        weights[name] = try tensor.to(.float32) * scale
+      } else {
+        guard tensor.dtype == .float32, try tensor.isAllFinite() else {
+          throw fault("'\(name)' holds other than finite numbers of int8 or float32")
+        }
+        weights[name] = tensor
       }
     }
-    let refiner = try Refiner(edits: edits, seed: nil)
-    do { try refiner.load(tensors) } catch { throw fault("\(error)") }
+    let refiner = Refiner(try edits.map { try RefinerNetwork(edits: $0, seed: nil) })
+    do { try refiner.load(weights) } catch { throw fault("\(error)") }
     try refiner.useChannelsLast()
     return refiner
   }

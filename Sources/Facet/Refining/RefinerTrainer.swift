@@ -21,7 +21,7 @@ public final class RefinerTrainer {
   private let samples: DecodedCache
   private let photos: [RefinerPhotos]
   private let device: Device
-  private let refiner: Refiner
+  private let refiner: RefinerNetwork
   private let critic: Critic
   private let optimizers: (refiner: Adam, critic: Adam)
   private let average: ExponentialMovingAverage
@@ -43,7 +43,6 @@ public final class RefinerTrainer {
   ///   - bundle: the model, with attribute directions.
   ///   - classifier: of the same view of faces as the model's.
   ///   - samples: the training partition, as the model sees it; masks are not needed.
-  ///   - start: a refiner of this model that is gone on from; it may know fewer edits, or others.
   ///   - output: the folder that becomes the bundle with the refiner.
   ///   - device: where model and classifier are.
   ///   - resume: go on from the last checkpoint if it is there.
@@ -52,7 +51,7 @@ public final class RefinerTrainer {
   ///   the folder cannot be written to.
   public init(
     _ configuration: RefinerTraining, of bundle: ModelBundle, by classifier: AttributeClassifier,
-    on samples: DecodedCache, from start: Refiner? = nil, output: URL, device: Device = .cpu, resume: Bool = false
+    on samples: DecodedCache, output: URL, device: Device = .cpu, resume: Bool = false
   ) throws {
     try configuration.validate()
     (self.configuration, self.bundle, self.classifier, self.samples) = (configuration, bundle, classifier, samples)
@@ -86,7 +85,7 @@ public final class RefinerTrainer {
     bundle.model.setTraining(false)
     try bundle.model.setRequiresGrad(false)
 
-    refiner = try start?.drawing(configuration.edits) ?? Refiner(edits: configuration.edits, seed: configuration.seed)
+    refiner = try RefinerNetwork(edits: configuration.edits, seed: configuration.seed)
     critic = try Critic(edits: configuration.edits.count, generator: Generator(seed: configuration.seed ^ 1 << 40))
     for module in [refiner, critic] as [any Module] {
       try module.move(to: device)
@@ -143,7 +142,9 @@ public final class RefinerTrainer {
     var examples: Tensor
     var before: Reconstruction
     var after: Reconstruction
-    /// How surely a place shows what no edit is about, N × 1 × S × S in [0, 1].
+    /// How surely a place is no skin, N × 1 × S × S in [0, 1].
+    var spared: Tensor
+    /// The same with the lids of the eyes: without lashes they look blind.
     var held: Tensor
   }
 
@@ -158,7 +159,8 @@ public final class RefinerTrainer {
       .indexSelect(0, rows).reshape([rows.count, configuration.edits.count, 1, 1])
 
     let change = try autocast {
-      try refiner.change(material.edits, of: images, from: material.before, to: material.after)
+      try refiner.change(
+        material.edits, of: images, from: material.before, to: material.after, sparing: material.spared)
     }
     let edited = try Composition.difference.composed(over: images, change)
 
@@ -213,21 +215,12 @@ public final class RefinerTrainer {
       return try directions.step(
         edit.name, strength: edit.adds ? strength : -strength, on: seen.narrow(0, row..<row + 1))
     }
+    let (eyes, rest) = try autocast { try parser.otherThanSkin(in: images) }
     return Material(
       edits: edits, images: images, examples: try samples.images(drawn.map(\.example)).to(device),
       before: try decode(codes), after: try decode(codes + Tensor.cat(steps).to(device)),
-      held: try held(in: images))
-  }
-
-  private static let heldClasses: [[FaceClass]] = [
-    [.leftEye, .rightEye], [.background, .mouth, .hair, .hat, .cloth, .earring, .necklace],
-  ]
-
-  private func held(in images: Tensor) throws -> Tensor {
-    let seen = try autocast { try parser.probabilities(of: Self.heldClasses, in: images) }
-    // Eyes with their lids: without lashes they look blind.
-    let eyes = try seen.narrow(1, 0..<1).maxPool2d(4).upsampleBilinear2d(scale: 4)
-    return try (eyes + seen.narrow(1, 1..<2)).clamp(max: 1)
+      spared: try eyes + rest,
+      held: try (eyes.maxPool2d(4).upsampleBilinear2d(scale: 4) + rest).clamp(max: 1))
   }
 
   private func decode(_ codes: Tensor) throws -> Reconstruction {
@@ -286,7 +279,8 @@ public final class RefinerTrainer {
     metadata["model"] = bundle.fingerprint
     try Tensor.save(tensors, metadata: metadata, to: Trainer.lastCheckpoint(in: output))
     try bundle.copy(to: output)
-    try Refiner.write(averaged, edits: configuration.edits, fingerprint: bundle.fingerprint, to: output)
+    try Refiner.write(
+      averaged.prefixed("networks.0."), edits: [configuration.edits], fingerprint: bundle.fingerprint, to: output)
     try onEvent(.checkpoint(progress))
   }
 
