@@ -147,12 +147,13 @@ struct ModelCommandTests {
     let resumed = try program.run(refine + ["--resume", "--images", "16"] + model + data)
     #expect(resumed.status == 0 && resumed.errors.contains("from step 2"), "\(resumed.errors)")
 
-    let next = ["--output", program.path("next"), "--edit", "Smiling=-1", "--from", program.path("refined"), "--images", "4"]
-    let goneOn = try program.run(Array(refine.prefix(4)) + ["--batch", "4"] + next + model + data)
-    #expect(goneOn.status == 0, "\(goneOn.errors)")
-    let foreign = try program.run(
-      Array(refine.prefix(4)) + next.dropLast(4) + ["--from", ModelBundle.defaultURL.path, "--force"] + model + data)
-    #expect(foreign.status == 1 && foreign.errors.contains("--from: "), "\(foreign.errors)")
+    let next = ["--output", program.path("next"), "--edit", "Smiling=-1", "--images", "4", "--batch", "4"]
+    #expect(try program.run(Array(refine.prefix(4)) + next + model + data).status == 0)
+    #expect(try program.run(["refine", "join", program.path("next")] + refined).status == 0)
+    #expect(try program.run(["info"] + refined).output.contains("refined: add Smiling, remove Eyeglasses, remove Smiling\n"))
+    let foreign = try program.run(["refine", "join", ModelBundle.defaultURL.path] + refined)
+    #expect(foreign.status == 1 && foreign.errors.contains("is of another model"), "\(foreign.errors)")
+    #expect(try program.run(["refine", "drop", "Smiling=-1"] + refined).status == 0)
 
     let drop = ["refine", "drop", "Eyeglasses=-1"] + refined
     #expect(try program.run(drop).status == 0)

@@ -97,8 +97,8 @@ import Torch
     defer { try? FileManager.default.removeItem(at: folder) }
     try plain.bundle.copy(to: folder)
     var weights = try Refiner(edits: [known], seed: 1).state()
-    for name in ["output.weight", "output.bias"] { weights[name] = try #require(weights[name]) * 0 }
-    try Refiner.write(weights, edits: [known], fingerprint: plain.bundle.fingerprint, to: folder)
+    for name in ["networks.0.output.weight", "networks.0.output.bias"] { weights[name] = try #require(weights[name]) * 0 }
+    try Refiner.write(weights, edits: [[known]], fingerprint: plain.bundle.fingerprint, to: folder)
     let editor = try FaceEditor(bundle: folder)
     let face = try editor.face(in: photo.picture)
     func edit(_ strength: Double) -> [AttributeEdit] { [AttributeEdit(known.name, strength: strength)] }

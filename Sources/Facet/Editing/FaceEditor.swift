@@ -13,6 +13,8 @@ public struct EncodedFace: Sendable {
   /// The posterior's mean, 1 × latent size.
   public let latent: Tensor
   public let reconstruction: Reconstruction
+  /// How surely a place is no skin, 1 × 1 × N × N in [0, 1], once somebody asks.
+  let otherThanSkin = Once<Tensor>()
 }
 
 /// A face cut out of a photo for an editor.
@@ -279,10 +281,13 @@ public final class FaceEditor {
       let below = try Tensor.cat(rows.map { changes[$0] })
       let crops = try Tensor.cat(rows.map { try Tensor(work[$0].face.crop) })
       let shown = try Composition.difference.composed(over: crops, below)
-      let isOnSkin = layers.contains { refiner.edits[$0.edit].isOfSkin }
+      let spared = try zip(rows, layers).map { row, layer in
+        try refiner.edits[layer.edit].isOfSkin
+          ? otherThanSkin(of: work[row].face) : .zeros([1, 1, shown.size(2), shown.size(3)])
+      }
       let drawn = try refiner.change(
         layers.map(\.edit), of: shown, from: Reconstruction(rows.map { decoded[$0] }), to: next,
-        sparing: isOnSkin ? partFinder.otherThanSkin(in: shown) : nil)
+        sparing: Tensor.cat(spared))
       let strengths = try Tensor(layers.map { Float($0.strength) }, shape: [rows.count, 1, 1, 1])
       let changed = try Composition.laid(drawn, strengths, over: below)
       for (index, row) in rows.enumerated() {
@@ -291,6 +296,10 @@ public final class FaceEditor {
       }
     }
     return changes
+  }
+
+  private func otherThanSkin(of face: EncodedFace) throws -> Tensor {
+    try face.otherThanSkin { try partFinder.otherThanSkin(in: Tensor(face.crop)) }
   }
 
   /// What decodes from a face's code after the edits.

@@ -1,6 +1,5 @@
 import Photo
 import Synchronization
-import Torch
 
 /// A colour of hair that a label names: what hair of that label looks like in photos, and other hair.
 struct HairColour: Sendable {
@@ -144,32 +143,6 @@ final class Surroundings: Sendable {
         state = .hair(hair)
         return hair
       }
-    }
-  }
-}
-
-/// The parser that comes with Facet, read when it is first needed; one thread uses it at a time.
-final class PartFinder: Sendable {
-  private let parser = Mutex<FaceParser?>(nil)
-
-  /// The probability of hair, of each pixel of a picture around a face.
-  /// - Throws: ``BundleError`` where the parser is damaged.
-  func hair(in picture: Picture) throws -> [Float] { try find { try $0.probabilities(of: .hair, in: picture) } }
-
-  /// How surely each pixel of some faces is no skin, N × 1 × S × S in [0, 1].
-  /// - Throws: ``BundleError`` where the parser is damaged.
-  func otherThanSkin(in crops: Tensor) throws -> Tensor {
-    try find { parser in
-      let (eyes, rest) = try parser.otherThanSkin(in: crops)
-      return try eyes + rest
-    }
-  }
-
-  private func find<Parts>(_ body: (FaceParser) throws -> sending Parts) throws -> sending Parts {
-    try parser.withLock { parser in
-      let ready = try parser ?? FaceParser()
-      parser = ready
-      return try body(ready)
     }
   }
 }

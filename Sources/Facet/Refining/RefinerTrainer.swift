@@ -43,6 +43,7 @@ public final class RefinerTrainer {
   ///   - bundle: the model, with attribute directions.
   ///   - classifier: of the same view of faces as the model's.
   ///   - samples: the training partition, as the model sees it; masks are not needed.
+  ///   - parser: says what is skin; `nil` for the one inside the package.
   ///   - output: the folder that becomes the bundle with the refiner.
   ///   - device: where model and classifier are.
   ///   - resume: go on from the last checkpoint if it is there.
@@ -51,12 +52,12 @@ public final class RefinerTrainer {
   ///   the folder cannot be written to.
   public init(
     _ configuration: RefinerTraining, of bundle: ModelBundle, by classifier: AttributeClassifier,
-    on samples: DecodedCache, output: URL, device: Device = .cpu, resume: Bool = false
+    on samples: DecodedCache, parser: FaceParser? = nil, output: URL, device: Device = .cpu, resume: Bool = false
   ) throws {
     try configuration.validate()
     (self.configuration, self.bundle, self.classifier, self.samples) = (configuration, bundle, classifier, samples)
     (self.output, self.device) = (output, device)
-    parser = try FaceParser(device: device)
+    self.parser = try parser ?? FaceParser(device: device)
     if device == .cpu { Torch.keepFreedMemory() }
     guard classifier.view == bundle.configuration.view else {
       throw TrainingError(

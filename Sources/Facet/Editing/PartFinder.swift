@@ -1,0 +1,43 @@
+import Photo
+import Synchronization
+import Torch
+
+/// The parser that comes with Facet, read when it is first needed; one thread uses it at a time.
+final class PartFinder: Sendable {
+  private let parser = Mutex<FaceParser?>(nil)
+
+  /// The probability of hair, of each pixel of a picture around a face.
+  /// - Throws: ``BundleError`` where the parser is damaged.
+  func hair(in picture: Picture) throws -> [Float] { try find { try $0.probabilities(of: .hair, in: picture) } }
+
+  /// How surely each pixel of a face is no skin, 1 × 1 × S × S in [0, 1].
+  /// - Throws: ``BundleError`` where the parser is damaged.
+  func otherThanSkin(in crop: Tensor) throws -> Tensor {
+    try find { parser in
+      let (eyes, rest) = try parser.otherThanSkin(in: crop)
+      return try eyes + rest
+    }
+  }
+
+  private func find<Parts>(_ body: (FaceParser) throws -> sending Parts) throws -> sending Parts {
+    try parser.withLock { parser in
+      let ready = try parser ?? FaceParser()
+      parser = ready
+      return try body(ready)
+    }
+  }
+}
+
+/// A value that the first call makes.
+final class Once<Value: Sendable>: Sendable {
+  private let value = Mutex<Value?>(nil)
+
+  func callAsFunction(_ make: () throws -> sending Value) rethrows -> Value {
+    try value.withLock { value in
+      if let value { return value }
+      let made = try make()
+      value = made
+      return made
+    }
+  }
+}
