@@ -18,9 +18,9 @@ struct RefineCommand: ParsableCommand {
         bundle from the first checkpoint on: the model's own with refiner.safetensors. Edits that it knows are drawn by \
         it by default; '--method isolated' leaves it out. 'tensorboard --logdir OUTPUT/logs' shows how it goes.
 
-        All edits of a run share one network; 'facet refine join' puts the refiners of several runs together. Ctrl-C or SIGTERM ends training at the next step with a \
-        checkpoint and exit code 130; --resume goes on exactly from there, with the options of the run where none are given. \
-        Without --minutes or --images it takes 60 minutes.
+        All edits of a run share one network; 'facet refine join' puts the refiners of several runs together. Ctrl-C or \
+        SIGTERM ends training at the next step with a checkpoint and exit code 130; --resume goes on exactly from there, \
+        with the options of the run where none are given. Without --minutes or --images it takes 60 minutes.
 
         Examples:
           facet attributes classifier --data celeba --output runs/classifier

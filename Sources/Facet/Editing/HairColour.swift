@@ -83,7 +83,7 @@ struct Hair: Sendable {
       let part = Float(covered) / 255
       let own = picture.colour(i)
       let light = (own - colour).luma
-      let hue = own - colour - SIMD3(repeating: light)
+      var hue = own - colour - SIMD3(repeating: light)
       // What shines, and skin between strands, is light already.
       let amount = isLightened ? min(1, max(0, (Self.brightest - own.luma) / (Self.brightest - colour.luma))) : 1
       var (lit, steepness) = (target + SIMD3(repeating: contrast * light), contrast)
@@ -91,6 +91,7 @@ struct Hair: Sendable {
         // Shadows keep their part of the light, as far as there is some: black stays dark, and shows no noise.
         let share = max(0.05, (own.luma + Self.noise) / (colour.luma + Self.noise)).squareRoot()
         lit = target * share
+        hue = own - colour * (own.luma / max(colour.luma, 0.02))
         steepness = min(2, target.luma / (2 * (colour.luma + Self.noise) * share))
       }
       let change = lit + Self.keptHue * hue - own
