@@ -32,8 +32,8 @@ public final class Refiner: Module {
   ///   - crops: N × 3 × S × S in [0, 1], S a multiple of 8.
   ///   - before: what decodes from their codes.
   ///   - after: what decodes after the step of the edit.
-  ///   - spared: how surely a place is no skin, N × 1 × S × S in [0, 1], as of ``FaceParser/otherThanSkin(in:)``; layers
-  ///     stay off it, but for what is worn over hair. `nil` spares nothing.
+  ///   - spared: how surely a place is no skin, N × 1 × S × S in [0, 1]; layers stay off it, but for what is worn over
+  ///     hair. `nil` spares nothing.
   /// - Returns: N × 4 × S × S: opacity · colour, and −opacity.
   public func change(
     _ asked: [Int], of crops: Tensor, from before: Reconstruction, to after: Reconstruction,
