@@ -69,9 +69,14 @@ public final class Refiner: Module {
   }
 
   /// This refiner with what another one of the same model draws; what both know the other draws.
+  /// - Throws: ``TrainingError`` when they are more than a file may hold.
   public func adding(_ other: Refiner) throws -> Refiner {
     let known = other.edits
-    return Refiner(try networks.compactMap { try $0.dropping(known) } + other.networks)
+    let both = Refiner(try networks.compactMap { try $0.dropping(known) } + other.networks)
+    guard both.edits.count <= Self.maximumEdits else {
+      throw TrainingError("\(both.edits.count) edits are more than the \(Self.maximumEdits) that a refiner may draw; drop some first")
+    }
+    return both
   }
 }
 
