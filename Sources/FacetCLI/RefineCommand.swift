@@ -39,10 +39,20 @@ struct RefineCommand: ParsableCommand {
     var edit: [String] = []
     @Option(
       help: """
+        How it is to change a photo: layer lays colours over it, for what hides what was there; shading makes its own \
+        colours lighter or darker, for what lies in the skin; default: layer.
+        """)
+    var means: RefinerMeans?
+    @Option(
+      help: """
         List of photos that are good examples, a line each such as 'Eyeglasses=1 000123.jpg'; edits that it does not \
         name are learned from all photos with the label.
         """, completion: .file())
     var examples: String?
+    @Option(
+      help: "Folder of a bundle whose refiner has a network for just these edits, to begin with; default: by chance.",
+      completion: .directory)
+    var from: String?
     @OptionGroup var options: RunOptions
     @OptionGroup var engine: EngineOptions
 
@@ -71,6 +81,7 @@ struct RefineCommand: ParsableCommand {
       guard saved != nil || !states.isEmpty else { throw CommandError("name what it is to draw, such as --edit Eyeglasses=1") }
       var configuration = saved ?? RefinerTraining(edits: states)
       if !states.isEmpty { configuration.edits = states }
+      if let means { configuration.means = means }
       if let examples { configuration.examples = try RefinerTraining.readExamples(URL(fileURLWithPath: examples)) }
       options.set(
         batch: &configuration.batchSize, learningRate: &configuration.learningRate,
@@ -84,11 +95,16 @@ struct RefineCommand: ParsableCommand {
       let bundle = try ModelBundle(contentsOf: url, device: device)
       let seer = try AttributeClassifier(
         contentsOf: URL(fileURLWithPath: classifier, isDirectory: true), device: device)
+      let start = try from.map { folder in
+        let bundle = try ModelBundle(contentsOf: URL(fileURLWithPath: folder, isDirectory: true))
+        guard let refiner = try Refiner.of(bundle) else { throw CommandError("\(folder) has no refiner") }
+        return refiner
+      }
       let dataset = try CelebA(
         directory: URL(fileURLWithPath: data, isDirectory: true), configuration: .encoding(bundle.configuration))
       let trainer = try RefinerTrainer(
-        configuration, of: bundle, by: seer, on: open(dataset, .train, for: nil), output: output, device: device,
-        resume: options.resume)
+        configuration, of: bundle, by: seer, on: open(dataset, .train, for: nil), from: start, output: output,
+        device: device, resume: options.resume)
       let log = try RefinerLog(of: trainer)
       Interruption.watch()
       let ending = try trainer.run(shouldStop: { Interruption.requested }, onEvent: log.record)
@@ -148,6 +164,8 @@ struct RefineCommand: ParsableCommand {
     }
   }
 }
+
+extension RefinerMeans: ExpressibleByArgument {}
 
 extension AttributeState {
   fileprivate init(argument: String, of option: String) throws {

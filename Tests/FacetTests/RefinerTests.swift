@@ -157,6 +157,10 @@ private struct BarredPhotos: @unchecked Sendable {
     for (row, alone) in [smiles, frowns, smiles].enumerated() {
       try expectClose(drawn.narrow(0, row..<row + 1), alone.narrow(0, row..<row + 1), "photo \(row)")
     }
+    let many = try (0..<2).map { half in
+      try Refiner(edits: (0..<60).map { AttributeState(name: "\(half) \($0)", adds: true) }, seed: nil)
+    }
+    #expect(throws: TrainingError.self) { try many[0].adding(many[1]) }
     // The frown of the one is left, and nothing of its smile.
     #expect(try both.dropping([Self.smile]).networks.count == 1)
   }
@@ -169,7 +173,7 @@ private struct BarredPhotos: @unchecked Sendable {
     let crops = try pictures()
     let face = Reconstruction(image: try pictures(), maskLogits: try .full([2, 1, 16, 16], 9))
     // The upper half is hair.
-    let hair = try Tensor.cat([.ones([2, 1, 8, 16]), .zeros([2, 1, 8, 16])], dim: 2)
+    let hair = try Tensor.cat([.zeros([2, 2, 16, 16]), .cat([.ones([2, 1, 8, 16]), .zeros([2, 1, 8, 16])], dim: 2)], dim: 1)
     func opacity(_ spared: Tensor?) throws -> Tensor {
       try -refiner.change([0, 1], of: crops, from: face, to: face, sparing: spared).narrow(1, 3..<4)
     }
@@ -178,6 +182,44 @@ private struct BarredPhotos: @unchecked Sendable {
     try expectClose(held.narrow(0, 0..<1).narrow(2, 8..<16), free.narrow(0, 0..<1).narrow(2, 8..<16), "skin")
     // Glasses lie over hair, too.
     try expectClose(held.narrow(0, 1..<2), free.narrow(0, 1..<2), "glasses")
+    // A smile is about what is inside the mouth, age is not.
+    let mouth = try Tensor.cat([.zeros([1, 1, 16, 16]), .ones([1, 1, 16, 16]), .zeros([1, 1, 16, 16])], dim: 1)
+    let aged = try Refiner(edits: [AttributeState(name: "Young", adds: false)], seed: 3)
+    func drawn(_ refiner: Refiner) throws -> Double {
+      let (crop, face) = (try crops.narrow(0, 0..<1), try face[0])
+      return try refiner.change([0], of: crop, from: face, to: face, sparing: mouth).narrow(1, 3..<4).abs().sum().item()
+    }
+    #expect(try drawn(refiner) > 0 && drawn(aged) == 0)
+  }
+
+  @Test func mirroredFacesAreDrawnAsMirrored() throws {
+    for means in [RefinerMeans.layer, .shading, .retouching] {
+      let refiner = try Refiner(edits: [Self.smile], means: means, seed: 3)
+      let generator = try Generator(seed: 1)
+      func face() throws -> Reconstruction {
+        Reconstruction(
+          image: try .rand([1, 3, 16, 16], generator: generator), maskLogits: try .randn([1, 1, 16, 16], generator: generator))
+      }
+      func mirrored(_ face: Reconstruction) throws -> Reconstruction {
+        Reconstruction(image: try face.image.flip([3]), maskLogits: try face.maskLogits.flip([3]))
+      }
+      let (crop, before, after) = (try face().image, try face(), try face())
+      let drawn = try refiner.change([0], of: crop, from: before, to: after)
+      try expectClose(
+        refiner.change([0], of: crop.flip([3]), from: mirrored(before), to: mirrored(after)), drawn.flip([3]), "\(means)")
+    }
+  }
+
+  @Test func shadingNeitherTintsNorTans() throws {
+    let refiner = try Refiner(edits: [AttributeState(name: "Young", adds: false)], means: .shading, seed: 3)
+    let generator = try Generator(seed: 1)
+    func pictures() throws -> Tensor { try .rand([1, 3, 32, 32], generator: generator) }
+    func face() throws -> Reconstruction { Reconstruction(image: try pictures(), maskLogits: try .full([1, 1, 32, 32], 9)) }
+    let layer = try refiner.change([0], of: pictures(), from: face(), to: face())
+    #expect(try layer.narrow(1, 0..<3).abs().sum().item() == 0)
+    let slope = try layer.narrow(1, 3..<4)
+    let amount = try slope.abs().mean().item()
+    #expect(try amount > 1e-4 && abs(slope.mean().item()) < 0.2 * amount)
   }
 
   @Test func statesAreReadAsTheyAreWritten() {
@@ -355,7 +397,7 @@ private struct BarredPhotos: @unchecked Sendable {
     let bundle = try ModelBundle(contentsOf: folder)
     #expect(try Refiner.of(bundle) == nil)
     let refiner = try Refiner(edits: [Self.smile, Self.frown], seed: 2)
-    try Refiner.write(refiner.state(), edits: [refiner.edits], fingerprint: bundle.fingerprint, to: folder)
+    try Refiner.write(refiner.state(), edits: [refiner.edits], means: [.layer], fingerprint: bundle.fingerprint, to: folder)
     let read = try #require(try Refiner.of(bundle))
     #expect(read.edits == refiner.edits)
     // 127 steps to the largest weight of a channel.
@@ -375,6 +417,9 @@ private struct BarredPhotos: @unchecked Sendable {
     try refused("other weights") { $1["model"] = "1234" }
     for edits in [nil, "[]", "[[]]", "[1]", #"[[{"name":"a","adds":true}],[{"name":"a","adds":true}]]"#, String(repeating: " ", count: 1 << 17)] {
       try refused("edits cannot be read") { $1["edits"] = edits }
+    }
+    for means in [nil, "[]", #"["veil"]"#, #"["layer","layer"]"#] {
+      try refused("means of its networks") { $1["means"] = means }
     }
     try refused("shape") { $1["edits"] = #"[[{"name":"a","adds":true}]]"# }
     try refused("missing") { tensors, _ in tensors["networks.0.output.bias"] = nil }

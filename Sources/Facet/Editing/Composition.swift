@@ -133,7 +133,7 @@ extension Tensor {
   }
 
   /// Images under a Gaussian, as if the border went on: a product with a banded matrix for rows, one for columns.
-  fileprivate func blurred(sigma: Double) throws -> Tensor {
+  func blurred(sigma: Double) throws -> Tensor {
     func matrix(_ size: Int) throws -> Tensor {
       try Tensor(bandedGaussian(size, sigma: sigma), shape: [size, size]).to(device)
     }

@@ -13,10 +13,7 @@ final class PartFinder: Sendable {
   /// How surely each pixel of a face is no skin, 1 × 1 × S × S in [0, 1].
   /// - Throws: ``BundleError`` where the parser is damaged.
   func otherThanSkin(in crop: Tensor) throws -> Tensor {
-    try find { parser in
-      let (eyes, rest) = try parser.otherThanSkin(in: crop)
-      return try eyes + rest
-    }
+    try find { try $0.otherThanSkin(in: crop) }
   }
 
   private func find<Parts>(_ body: (FaceParser) throws -> sending Parts) throws -> sending Parts {

@@ -150,13 +150,12 @@ public final class FaceParser {
     return try probabilities(of: groups, logits, (images.size(2), images.size(3)))
   }
 
-  /// How probable it is that each pixel is an eye, and anything else that is no skin of the face: teeth, hair, clothes, background.
+  /// How probable it is that each pixel is no skin of the face: an eye or brow; the inside of the mouth; hair, clothes or background.
   /// - Parameter images: as of ``probabilities(of:in:)``.
-  /// - Returns: each N × 1 × S × S in [0, 1].
-  func otherThanSkin(in images: Tensor) throws -> (eyes: Tensor, rest: Tensor) {
-    let found = try probabilities(
-      of: [[.leftEye, .rightEye], [.background, .mouth, .hair, .hat, .cloth, .earring, .necklace]], in: images)
-    return (try found.narrow(1, 0..<1), try found.narrow(1, 1..<2))
+  /// - Returns: N × 3 × S × S in [0, 1], in this order.
+  func otherThanSkin(in images: Tensor) throws -> Tensor {
+    try probabilities(
+      of: [[.leftEye, .rightEye, .leftBrow, .rightBrow], [.mouth], [.background, .hair, .hat, .cloth, .earring, .necklace]], in: images)
   }
 
   private func probabilities(

@@ -8,6 +8,7 @@ import Torch
 final class RefinerNetwork: Module {
   /// What it can draw.
   let edits: [AttributeState]
+  let means: RefinerMeans
   let stem, half, quarter: Conv2d
   let inner: [Conv2d]
   let threeQuarters, whole, fold, detail, output: Conv2d
@@ -15,14 +16,16 @@ final class RefinerNetwork: Module {
   /// Channels of the photo, of what decodes before, of the change, and of the mask.
   private static let inputs = 10
   private static let channels = (stem: 32, half: 64, quarter: 88, fold: 16)
+  /// The standard deviation, in pixels, of what is too slow a change to be a fold.
+  private static let slow = 8.0
   /// Side of the pictures that it takes: a multiple of this.
   static let granularity = 8
 
   /// - Parameters:
   ///   - edits: what it is to draw.
   ///   - seed: of the weights; `nil` leaves them zero, to be loaded.
-  init(edits: [AttributeState], seed: UInt64?) throws {
-    self.edits = edits
+  init(edits: [AttributeState], means: RefinerMeans = .layer, seed: UInt64?) throws {
+    (self.edits, self.means) = (edits, means)
     let generator = try seed.map { try Generator(seed: $0) }
     let (asked, seen, c) = (edits.count, Self.inputs, Self.channels)
     stem = try Conv2d(4 * seen + asked, c.stem, generator: generator)
@@ -50,7 +53,7 @@ final class RefinerNetwork: Module {
   ///   - crops: N × 3 × S × S in [0, 1], S a multiple of 8.
   ///   - before: what decodes from their codes.
   ///   - after: what decodes after the step of the edit.
-  ///   - spared: how surely a place is no skin, N × 1 × S × S in [0, 1]; layers stay off it, but for what is worn over hair.
+  ///   - spared: as of ``Refiner/change(_:of:from:to:sparing:)``.
   /// - Returns: N × 4 × S × S: opacity · colour, and −opacity.
   func change(
     _ asked: [Int], of crops: Tensor, from before: Reconstruction, to after: Reconstruction, sparing spared: Tensor?
@@ -58,7 +61,33 @@ final class RefinerNetwork: Module {
     let mask = try before.mask * after.mask
     let seen = try Tensor.cat(
       [crops * 2 - 1, before.image * 2 - 1, (after.image - before.image) * 2, mask], dim: 1)
-    let planes = try oneHot(asked).to(crops.device)
+    // A face and its mirror image are drawn alike: what a network falls for on one side does not get through.
+    let drawn = try (drawn(asked, on: seen) + drawn(asked, on: seen.flip([3])).flip([3])) / 2
+    // tanh u = 2 σ(2u) − 1
+    let light = try (drawn.narrow(1, 0..<1) * 2).sigmoid() * 2 - 1
+    var place = try mask.smoothStep(from: 0.2, to: 0.8)
+    if let spared {
+      let planes = try AttributeState.planes(of: asked.map { edits[$0] }).to(spared.device)
+      place = try place * (1 - (spared * planes).sum(dims: [1], keepDim: true).smoothStep(from: 0.2, to: 0.6))
+    }
+    let opacity = try drawn.narrow(1, 1..<2).sigmoid()
+    switch means {
+    case .layer, .retouching:
+      let colour = try (after.image + light).clamp(min: 0, max: 1)
+      let shown = try opacity * place
+      return try Tensor.cat([colour * shown, -shown], dim: 1)
+    case .shading:
+      // As light as before on the whole: folds have it and its shadows, patches and a tan have not.
+      let shade = try light * opacity
+      let around = try (shade * place).blurred(sigma: Self.slow) / place.blurred(sigma: Self.slow).clamp(min: 1e-3)
+      let slope = try (shade - around) * place
+      return try Tensor.cat([.zeros([asked.count, 3, slope.size(2), slope.size(3)]).to(slope.device), slope], dim: 1)
+    }
+  }
+
+  /// Twice the light is tanh⁻¹ of, and the log odds of the opacity, N × 2 × S × S.
+  private func drawn(_ asked: [Int], on seen: Tensor) throws -> Tensor {
+    let planes = try oneHot(asked).to(seen.device)
     func told(_ x: Tensor) throws -> Tensor {
       let plane = try planes.expand([asked.count, edits.count, x.size(2), x.size(3)]).to(x.dtype)
       return try Tensor.cat([x, plane], dim: 1).contiguous(.channelsLast)
@@ -74,23 +103,14 @@ final class RefinerNetwork: Module {
     x = try bent(threeQuarters(joined(x, second)))
     x = try bent(whole(joined(x, first)))
     x = try bent(detail(told(joined(bent(fold(x)), seen.to(x.dtype)))))
-    let drawn = try output(x).to(.float32)
-    // tanh u = 2 σ(2u) − 1
-    let light = try (drawn.narrow(1, 0..<1) * 2).sigmoid() * 2 - 1
-    let colour = try (after.image + light).clamp(min: 0, max: 1)
-    var opacity = try drawn.narrow(1, 1..<2).sigmoid() * mask.smoothStep(from: 0.2, to: 0.8)
-    if let spared {
-      let isSkin = try Tensor(asked.map { edits[$0].isOfSkin ? Float(1) : 0 }, shape: [asked.count, 1, 1, 1])
-      opacity = try opacity * (1 - spared.smoothStep(from: 0.2, to: 0.6) * isSkin.to(spared.device))
-    }
-    return try Tensor.cat([colour * opacity, -opacity], dim: 1)
+    return try output(x).to(.float32)
   }
 
   /// This network without some of its edits; `nil` where none is left.
   func dropping(_ dropped: [AttributeState]) throws -> RefinerNetwork? {
     let kept = edits.indices.filter { !dropped.contains(edits[$0]) }
     if kept.isEmpty { return nil }
-    let result = try RefinerNetwork(edits: kept.map { edits[$0] }, seed: nil)
+    let result = try RefinerNetwork(edits: kept.map { edits[$0] }, means: means, seed: nil)
     let told = Set(["stem.weight", "inner.0.weight", "detail.weight"])
     try result.load(state().reduce(into: [:]) { weights, entry in
       guard told.contains(entry.key) else { return weights[entry.key] = entry.value }
@@ -110,7 +130,34 @@ final class RefinerNetwork: Module {
   }
 }
 
+/// How a refiner's network changes a photo.
+public enum RefinerMeans: String, Codable, Sendable {
+  /// A colour laid over it: for what hides what was there, such as glasses.
+  case layer
+  /// Its own colours made lighter or darker: for what lies in the skin, such as lines of age.
+  case shading
+  /// A colour laid over what the decoder's own change makes of it: for movements, such as smiles.
+  case retouching
+
+  /// How far the code is moved for a strength, and how opaque what is drawn then is, both in parts of the whole: half a
+  /// smile is a smaller step, not a whole one seen through.
+  func stepAndOpacity(_ strength: Double) -> (step: Double, opacity: Double) {
+    self == .retouching ? (strength, min(strength / RefinerTraining.leastMovement, 1)) : (1, strength)
+  }
+}
+
 extension AttributeState {
-  /// Whether it is about skin alone; glasses lie over hair, too.
-  var isOfSkin: Bool { name != "Eyeglasses" }
+  /// Whether it leaves eyes, the inside of the mouth, and all that is not the face's skin as they are.
+  var spared: [Bool] {
+    switch name {
+    case "Eyeglasses": [false, false, false]
+    case "Smiling", "Mouth_Slightly_Open": [true, false, true]
+    default: [true, true, true]
+    }
+  }
+
+  /// N × 3 × 1 × 1: 1 for what each spares.
+  static func planes(of states: [AttributeState]) throws -> Tensor {
+    try Tensor(states.flatMap { $0.spared.map { $0 ? Float(1) : 0 } }, shape: [states.count, 3, 1, 1])
+  }
 }
