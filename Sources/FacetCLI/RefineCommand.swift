@@ -39,12 +39,6 @@ struct RefineCommand: ParsableCommand {
     var edit: [String] = []
     @Option(
       help: """
-        How it is to change a photo: layer lays colours over it, for what hides what was there; shading makes its own \
-        colours lighter or darker, for what lies in the skin; default: layer.
-        """)
-    var means: RefinerMeans?
-    @Option(
-      help: """
         List of photos that are good examples, a line each such as 'Eyeglasses=1 000123.jpg'; edits that it does not \
         name are learned from all photos with the label.
         """, completion: .file())
@@ -81,7 +75,6 @@ struct RefineCommand: ParsableCommand {
       guard saved != nil || !states.isEmpty else { throw CommandError("name what it is to draw, such as --edit Eyeglasses=1") }
       var configuration = saved ?? RefinerTraining(edits: states)
       if !states.isEmpty { configuration.edits = states }
-      if let means { configuration.means = means }
       if let examples { configuration.examples = try RefinerTraining.readExamples(URL(fileURLWithPath: examples)) }
       options.set(
         batch: &configuration.batchSize, learningRate: &configuration.learningRate,
@@ -164,8 +157,6 @@ struct RefineCommand: ParsableCommand {
     }
   }
 }
-
-extension RefinerMeans: ExpressibleByArgument {}
 
 extension AttributeState {
   fileprivate init(argument: String, of option: String) throws {

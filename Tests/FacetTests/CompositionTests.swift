@@ -21,7 +21,7 @@ import Torch
 
   @Test(arguments: Composition.allCases) func composingFollowsTheChange(_ composition: Composition) throws {
     let (before, after) = (try decoded(0.4), try decoded(0.4, square: 0.3))
-    let change = try composition.change(from: before, to: after)
+    let change = try composition.change(of: Self.sky, from: before, to: after)
     #expect(change.shape == [1, 4, Self.side, Self.side])
     let composed = try composition.composed(over: Self.sky, from: before, to: after)
     let direct = try Self.sky * (change.narrow(1, 3..<4) + 1) + change.narrow(1, 0..<3)
@@ -37,7 +37,7 @@ import Torch
     let crop = try Tensor(values, shape: [1, 3, n, n])
     let (before, after) = (try decoded(0.4, square: 0.3), try decoded(0.4))
     for (composition, grain) in [(Composition.difference, Float(0.03)), (.article, 0)] {
-      let slope = try composition.change(from: before, to: after).select(0, 0).select(0, 3).array(Float.self)
+      let slope = try composition.change(of: crop, from: before, to: after).select(0, 0).select(0, 3).array(Float.self)
       let composed = try composition.composed(over: crop, from: before, to: after)
       let row = try composed.select(0, 0).select(0, 0).array(Float.self)
       #expect(slope[12 * n + 8] < -0.8)
@@ -51,13 +51,13 @@ import Torch
 
   @Test func theSameFaceChangesNothing() throws {
     let face = try decoded(0.4, square: 0.2)
-    #expect(try Composition.difference.change(from: face, to: face).abs().sum().item() < 1e-4)
+    #expect(try Composition.difference.change(of: face.image, from: face, to: face).abs().sum().item() < 1e-4)
   }
 
   /// The square's change comes in full, the slight change of everything else not at all.
   @Test func theDifferenceKeepsToWhereMostOfItIs() throws {
     let (before, after) = (try decoded(0.4), try decoded(0.405, square: 0.3, spot: 0.01))
-    let change = try Composition.difference.change(from: before, to: after)
+    let change = try Composition.difference.change(of: before.image, from: before, to: after)
     let values = try change.select(0, 0).select(0, 0).array(Float.self)
     #expect(abs(values[12 * Self.side + 12] - 0.305) < 0.01)
     #expect(values[(Self.side - 2) * Self.side + Self.side - 2] == 0)
@@ -68,10 +68,22 @@ import Torch
     let n = Self.side
     func slope(_ before: Reconstruction, _ after: Reconstruction) throws -> Float {
       // The square's left edge.
-      try Composition.difference.change(from: before, to: after).select(0, 0).select(0, 3).array(Float.self)[12 * n + 8]
+      try Composition.difference.change(of: Self.sky, from: before, to: after).select(0, 0).select(0, 3).array(Float.self)[12 * n + 8]
     }
     #expect(try slope(decoded(0.4, square: 0.3), decoded(0.4)) < -0.8)
     #expect(try slope(decoded(0.4, square: 0.3), decoded(0.6, square: 0.3)) > -0.05)
+  }
+
+  /// What is replaced gets the photo's own light and tint, as far as the decoded picture lacks them.
+  @Test func whatIsReplacedTakesOnTheSkinAroundIt() throws {
+    let n = Self.side
+    let (before, after) = (try decoded(0.4, square: 0.3), try decoded(0.4))
+    let tint = try Tensor([0.1, 0.05, -0.05] as [Float], shape: [1, 3, 1, 1])
+    let composed = try Composition.difference.composed(over: before.image + tint, from: before, to: after)
+    let plain = try Composition.difference.composed(over: before.image, from: before, to: after)
+    #expect(try values(composed - plain - tint).allSatisfy { abs($0) < 0.002 })
+    let offsets = try (composed - plain).select(0, 0).select(0, 0).array(Float.self)
+    #expect(abs(offsets[12 * n + 8] - 0.1) < 0.002)
   }
 
   @Test func outsideTheMaskNothingChanges() throws {
@@ -79,10 +91,10 @@ import Torch
     let bare = Reconstruction(image: try decoded(0.4).image, maskLogits: try Tensor.full([1, 1, n, n], -20))
     let after = try decoded(0.4, square: 0.3)
     for composition in Composition.allCases {
-      #expect(try composition.change(from: bare, to: after).abs().sum().item() < 1e-4)
+      #expect(try composition.change(of: Self.sky, from: bare, to: after).abs().sum().item() < 1e-4)
     }
     // Nor where the edited face no longer is.
-    #expect(try Composition.difference.change(from: after, to: bare).abs().sum().item() < 1e-4)
+    #expect(try Composition.difference.change(of: Self.sky, from: after, to: bare).abs().sum().item() < 1e-4)
   }
 
   @Test func theArticleReplacesTheFace() throws {

@@ -98,7 +98,7 @@ import Torch
     try plain.bundle.copy(to: folder)
     var weights = try Refiner(edits: [known], seed: 1).state()
     for name in ["networks.0.output.weight", "networks.0.output.bias"] { weights[name] = try #require(weights[name]) * 0 }
-    try Refiner.write(weights, edits: [[known]], means: [.layer], fingerprint: plain.bundle.fingerprint, to: folder)
+    try Refiner.write(weights, edits: [[known]], fingerprint: plain.bundle.fingerprint, to: folder)
     let editor = try FaceEditor(bundle: folder)
     let face = try editor.face(in: photo.picture)
     func edit(_ strength: Double) -> [AttributeEdit] { [AttributeEdit(known.name, strength: strength)] }
@@ -139,42 +139,6 @@ import Torch
       try editor.probabilities(in: face)[index], try editor.probabilities(in: face, after: edit(1))[index]
     )
     #expect(after > before)
-  }
-
-  @Test func retouchingFollowsTheStep() throws {
-    let (plain, photo, _) = try Self.portrait.get()
-    let frown = AttributeState(name: "Smiling", adds: false)
-    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("facet-\(UUID().uuidString)")
-    defer { try? FileManager.default.removeItem(at: folder) }
-    try plain.bundle.copy(to: folder)
-    /// An editor whose refiner lays what decodes over the face, as opaque as these log odds say.
-    func editor(_ odds: Float) throws -> FaceEditor {
-      var weights = try Refiner(edits: [frown], means: .retouching, seed: 1).state()
-      weights["networks.0.output.weight"] = try #require(weights["networks.0.output.weight"]) * 0
-      weights["networks.0.output.bias"] = try Tensor([0, odds])
-      try Refiner.write(
-        weights, edits: [[frown]], means: [.retouching], fingerprint: plain.bundle.fingerprint, to: folder)
-      return try FaceEditor(bundle: folder)
-    }
-    let (clear, opaque) = (try editor(-40), try editor(40))
-    let face = try clear.face(in: photo.picture)
-    func edited(_ editor: FaceEditor, _ strength: Double, _ options: EditOptions = .init()) throws -> Picture {
-      try editor.apply([AttributeEdit("Smiling", strength: strength)], to: face, in: photo.picture, options: options)
-    }
-    func distance(_ a: Picture, _ b: Picture) -> Int {
-      zip(a.pixels, b.pixels).reduce(0) { $0 + abs(Int($1.0) - Int($1.1)) }
-    }
-    var decoded = EditOptions()
-    decoded.method = .isolated
-    for strength in [-1.2, -1, -0.5, -0.1] {
-      let (without, with) = (try edited(clear, strength), try edited(opaque, strength))
-      // Where nothing is drawn the decoder's own change stays, in each strength.
-      #expect(try distance(without, edited(clear, strength, decoded)) < 1000, "\(strength)")
-      #expect(distance(with, without) > 20_000, "\(strength)")
-    }
-    #expect(try edited(opaque, 0) == photo.picture)
-    // The other way it knows nothing of.
-    #expect(try edited(opaque, 1) == edited(opaque, 1, decoded))
   }
 
   @Test func noStrengthIsNoChangeInTheDifference() throws {

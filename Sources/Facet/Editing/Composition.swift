@@ -14,17 +14,20 @@ public enum Composition: String, Sendable, CaseIterable {
   ///
   /// It is small, so it is found at the model's size and laid over the photo at the photo's own.
   /// - Parameters:
+  ///   - crops: what it is done to, N × 3 × S × S in [0, 1].
   ///   - before: what decodes from the photo's codes.
   ///   - after: what decodes from the moved ones.
   /// - Returns: N × 4 × S × S: the offset of red, green and blue in sRGB units, and the slope, −1 … 0.
-  public func change(from before: Reconstruction, to after: Reconstruction) throws -> Tensor {
+  public func change(of crops: Tensor, from before: Reconstruction, to after: Reconstruction) throws -> Tensor {
     switch self {
     case .difference:
       // Outside their masks both pictures are untrained. Where an edit goes has no gradient: what is steered by one
       // should change the picture, not hide from it.
       let weight = try (before.mask * after.mask).detach().smoothStep(from: 0.2, to: 0.8)
       let focus = try Self.focus((after.image - before.image).detach() * weight)
-      return try Self.carried(from: before, to: after) * (weight * focus)
+      let carried = try Self.carried(from: before, to: after)
+      let cast = try Self.cast(of: crops, over: before) * -carried.narrow(1, 3..<4)
+      return try Tensor.cat([carried.narrow(1, 0..<3) + cast, carried.narrow(1, 3..<4)], dim: 1) * (weight * focus)
     case .article:
       let mask = try before.mask
       return try Tensor.cat([after.image * mask, -mask], dim: 1)
@@ -37,7 +40,7 @@ public enum Composition: String, Sendable, CaseIterable {
   ///   - before: what decodes from their codes.
   ///   - after: what decodes from the moved ones.
   public func composed(over crops: Tensor, from before: Reconstruction, to after: Reconstruction) throws -> Tensor {
-    try composed(over: crops, change(from: before, to: after))
+    try composed(over: crops, change(of: crops, from: before, to: after))
   }
 
   /// The crops with a change, in [0, 1].
@@ -82,6 +85,13 @@ public enum Composition: String, Sendable, CaseIterable {
   static func carried(from before: Reconstruction, to after: Reconstruction) throws -> Tensor {
     let agreement = try agreement(of: before.image, with: after.image.detach())
     return try Tensor.cat([after.image - agreement * before.image, agreement - 1], dim: 1)
+  }
+
+  /// The light and the tint that the photo has and its decoded picture has not, N × 3 × S × S: what replaces a part of the
+  /// face takes them on, or it would be a patch of another skin.
+  private static func cast(of crops: Tensor, over before: Reconstruction) throws -> Tensor {
+    let place = try before.mask.detach().smoothStep(from: 0.2, to: 0.8)
+    return try ((crops - before.image.detach()) * place).blurred(sigma: 8) / place.blurred(sigma: 8).clamp(min: 1e-2)
   }
 
   /// Where the greater part of each difference is, N × 1 × S × S in [0, 1].
@@ -133,7 +143,7 @@ extension Tensor {
   }
 
   /// Images under a Gaussian, as if the border went on: a product with a banded matrix for rows, one for columns.
-  func blurred(sigma: Double) throws -> Tensor {
+  fileprivate func blurred(sigma: Double) throws -> Tensor {
     func matrix(_ size: Int) throws -> Tensor {
       try Tensor(bandedGaussian(size, sigma: sigma), shape: [size, size]).to(device)
     }

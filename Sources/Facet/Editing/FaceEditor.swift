@@ -264,10 +264,13 @@ public final class FaceEditor {
     let composition = work[0].composition
     var changes: [Tensor]
     if work.allSatisfy({ $0.composition == composition }) {
-      let all = try composition.change(from: Reconstruction(work.map(\.face.reconstruction)), to: after)
+      let all = try composition.change(
+        of: Tensor.cat(work.map { try Tensor($0.face.crop) }), from: Reconstruction(work.map(\.face.reconstruction)), to: after)
       changes = try work.indices.map { try all.narrow(0, $0..<$0 + 1) }
     } else {
-      changes = try work.enumerated().map { try $1.composition.change(from: $1.face.reconstruction, to: after[$0]) }
+      changes = try work.enumerated().map {
+        try $1.composition.change(of: Tensor($1.face.crop), from: $1.face.reconstruction, to: after[$0])
+      }
     }
     guard let refiner, moved.contains(where: { !$0.layers.isEmpty }) else { return changes }
     // One layer after the other, each over what is there by then.
@@ -276,15 +279,8 @@ public final class FaceEditor {
     for place in 0..<moved.map(\.layers.count).max()! {
       let rows = moved.indices.filter { moved[$0].layers.count > place }
       let layers = rows.map { moved[$0].layers[place] }
-      // What is retouched is a part of the code by now; what is not follows.
-      let isThere = layers.map { refiner.means[$0.edit] == .retouching }
-      let others = try zip(rows, zip(layers, isThere)).map { row, layer in
-        try layer.1 ? latents[row] - layer.0.step : latents[row] + layer.0.step
-      }
-      let other = try bundle.model.decode(Tensor.cat(others))
-      let pairs = try rows.enumerated().map { index, row in
-        try isThere[index] ? (from: other[index], to: decoded[row]) : (from: decoded[row], to: other[index])
-      }
+      for (row, layer) in zip(rows, layers) { latents[row] = try latents[row] + layer.step }
+      let next = try bundle.model.decode(Tensor.cat(rows.map { latents[$0] }))
       let below = try Tensor.cat(rows.map { changes[$0] })
       let crops = try Tensor.cat(rows.map { try Tensor(work[$0].face.crop) })
       let shown = try Composition.difference.composed(over: crops, below)
@@ -293,13 +289,13 @@ public final class FaceEditor {
           ? otherThanSkin(of: work[row].face) : .zeros([1, 3, shown.size(2), shown.size(3)])
       }
       let drawn = try refiner.change(
-        layers.map(\.edit), of: shown, from: Reconstruction(pairs.map(\.from)), to: Reconstruction(pairs.map(\.to)),
+        layers.map(\.edit), of: shown, from: Reconstruction(rows.map { decoded[$0] }), to: next,
         sparing: Tensor.cat(spared))
-      let opacities = try Tensor(layers.map { Float($0.opacity) }, shape: [rows.count, 1, 1, 1])
-      let changed = try Composition.laid(drawn, opacities, over: below)
+      let strengths = try Tensor(layers.map { Float($0.strength) }, shape: [rows.count, 1, 1, 1])
+      let changed = try Composition.laid(drawn, strengths, over: below)
       for (index, row) in rows.enumerated() {
         changes[row] = try changed.narrow(0, index..<index + 1)
-        if !isThere[index] { (latents[row], decoded[row]) = (others[index], pairs[index].to) }
+        decoded[row] = try next[index]
       }
     }
     return changes
@@ -320,8 +316,7 @@ public final class FaceEditor {
   ) throws -> Reconstruction {
     try withoutGradients {
       let moved = try moved(face, edits, options)
-      let followed = moved.layers.filter { refiner?.means[$0.edit] != .retouching }
-      return try bundle.model.decode(followed.reduce(moved.latent) { try $0 + $1.step * $1.opacity })
+      return try bundle.model.decode(moved.layers.reduce(moved.latent) { try $0 + $1.step * $1.strength })
     }
   }
 
@@ -364,10 +359,10 @@ public final class FaceEditor {
   }
 
   /// What edits come to: another code; other colours of hair, which are given to the hair itself; and what the refiner
-  /// draws: its edit, the step to it, and its opacity.
+  /// draws: its edit, a whole step of it, and how far it is taken.
   private struct Moved {
     typealias Tint = (colour: HairColour, strength: Double)
-    typealias Layer = (edit: Int, step: Tensor, opacity: Double)
+    typealias Layer = (edit: Int, step: Tensor, strength: Double)
     var latent: Tensor
     var isStepped = false
     var tints: [Tint] = []
@@ -390,13 +385,8 @@ public final class FaceEditor {
     if options.tintsHair, let colour = HairColour(name) {
       moved.tints.append((colour, strength))
     } else if options.refines, let edit = refiner?.index(of: name, adding: strength >= 0) {
-      let means = refiner!.means[edit]
-      let (part, opacity) = means.stepAndOpacity(abs(strength))
-      let step = try step(attribute, strength < 0 ? -part : part, on: face, options)
-      moved.layers.append((edit, step, opacity))
-      guard means == .retouching else { return }
-      moved.latent = try moved.latent + step
-      moved.isStepped = true
+      let step = try step(attribute, strength < 0 ? -1 : 1, on: face, options)
+      moved.layers.append((edit, step, abs(strength)))
     } else {
       moved.latent = try moved.latent + step(attribute, strength, on: face, options)
       moved.isStepped = true

@@ -16,14 +16,10 @@ public final class Refiner: Module {
   /// A refiner of one network.
   /// - Parameters:
   ///   - edits: what it is to draw.
-  ///   - means: how.
   ///   - seed: of the weights; `nil` leaves them zero, to be loaded.
-  public convenience init(edits: [AttributeState], means: RefinerMeans = .layer, seed: UInt64?) throws {
-    self.init([try RefinerNetwork(edits: edits, means: means, seed: seed)])
+  public convenience init(edits: [AttributeState], seed: UInt64?) throws {
+    self.init([try RefinerNetwork(edits: edits, seed: seed)])
   }
-
-  /// How it draws each of ``edits``.
-  var means: [RefinerMeans] { networks.flatMap { network in network.edits.map { _ in network.means } } }
 
   /// The position of an edit in ``edits``, where it is known.
   func index(of attribute: String, adding: Bool) -> Int? {
@@ -33,12 +29,12 @@ public final class Refiner: Module {
   /// The layers of edits, as ``Composition/change(from:to:)`` gives a change.
   /// - Parameters:
   ///   - asked: for each photo the position of its edit in ``edits``.
-  ///   - crops: N × 3 × S × S in [0, 1], S a multiple of 8; for retouching with the decoder's own change.
+  ///   - crops: N × 3 × S × S in [0, 1], S a multiple of 8.
   ///   - before: what decodes from their codes.
   ///   - after: what decodes after the step of the edit.
-  ///   - spared: how surely a place is an eye, the inside of the mouth, or other than the face's skin, N × 3 × S × S in
-  ///     [0, 1]; an edit stays off what it is not about. `nil` spares nothing.
-  /// - Returns: N × 4 × S × S: opacity · colour, and −opacity; of shading no colour, and by how much it makes lighter.
+  ///   - spared: how surely a place is an eye or brow, the inside of the mouth, or other than the face's skin, N × 3 × S × S
+  ///     in [0, 1]; an edit stays off what it is not about. `nil` spares nothing.
+  /// - Returns: N × 4 × S × S: opacity · colour, and −opacity.
   public func change(
     _ asked: [Int], of crops: Tensor, from before: Reconstruction, to after: Reconstruction,
     sparing spared: Tensor? = nil
@@ -89,31 +85,27 @@ public final class Refiner: Module {
 extension Refiner {
   /// The file in a bundle's folder.
   static let file = "refiner.safetensors"
-  private static let format = "facet-refiner-3"
+  private static let format = "facet-refiner-2"
   static let maximumEdits = 100
   private static let maximumMetadata = 1 << 16
 
   /// Writes the refiner into the folder of the bundle that it was made for.
   /// - Throws: ``TrainingError`` when it is not finite, `FileError`.
   public func write(to bundle: ModelBundle) throws {
-    try Self.write(state(), edits: networks.map(\.edits), means: networks.map(\.means), fingerprint: bundle.fingerprint, to: bundle.url)
+    try Self.write(state(), edits: networks.map(\.edits), fingerprint: bundle.fingerprint, to: bundle.url)
   }
 
   /// Writes weights into a bundle's folder, bound to its model.
-  /// - Parameters:
-  ///   - edits: of each network.
-  ///   - means: of each network.
+  /// - Parameter edits: of each network.
   static func write(
-    _ weights: [String: Tensor], edits: [[AttributeState]], means: [RefinerMeans], fingerprint: String, to folder: URL
+    _ weights: [String: Tensor], edits: [[AttributeState]], fingerprint: String, to folder: URL
   ) throws {
     let url = folder.appendingPathComponent(file)
     for (name, tensor) in weights where try !tensor.isAllFinite() {
       throw TrainingError("\(url.path): '\(name)' is not finite; train again with a lower learning rate")
     }
-    let metadata = [
-      "format": format, "model": fingerprint, "edits": try JSON.encode(edits), "means": try JSON.encode(means),
-    ]
-    try Tensor.save(quantized(weights), metadata: metadata, to: url)
+    try Tensor.save(
+      quantized(weights), metadata: ["format": format, "model": fingerprint, "edits": try JSON.encode(edits)], to: url)
   }
 
   /// Kernels as int8, each output channel with a scale of its own: half of float16's bytes, to 0.4 % of the largest weight.
@@ -144,9 +136,6 @@ extension Refiner {
       let edits = try? JSON.decode([[AttributeState]].self, text), !edits.contains([]),
       case let all = edits.flatMap(\.self), (1...maximumEdits).contains(all.count), Set(all).count == all.count
     else { throw fault("its edits cannot be read") }
-    guard let text = metadata["means"], text.utf8.count <= maximumMetadata,
-      let means = try? JSON.decode([RefinerMeans].self, text), means.count == edits.count
-    else { throw fault("the means of its networks cannot be read") }
     guard bundle.configuration.imageSize % granularity == 0 else {
       throw fault("it cannot draw at the model's size of \(bundle.configuration.imageSize)")
     }
@@ -164,7 +153,7 @@ extension Refiner {
         weights[name] = tensor
       }
     }
-    let refiner = Refiner(try zip(edits, means).map { try RefinerNetwork(edits: $0, means: $1, seed: nil) })
+    let refiner = Refiner(try edits.map { try RefinerNetwork(edits: $0, seed: nil) })
     do { try refiner.load(weights) } catch { throw fault("\(error)") }
     try refiner.useChannelsLast()
     return refiner

@@ -8,7 +8,6 @@ import Torch
 final class RefinerNetwork: Module {
   /// What it can draw.
   let edits: [AttributeState]
-  let means: RefinerMeans
   let stem, half, quarter: Conv2d
   let inner: [Conv2d]
   let threeQuarters, whole, fold, detail, output: Conv2d
@@ -16,16 +15,14 @@ final class RefinerNetwork: Module {
   /// Channels of the photo, of what decodes before, of the change, and of the mask.
   private static let inputs = 10
   private static let channels = (stem: 32, half: 64, quarter: 88, fold: 16)
-  /// The standard deviation, in pixels, of what is too slow a change to be a fold.
-  private static let slow = 8.0
   /// Side of the pictures that it takes: a multiple of this.
   static let granularity = 8
 
   /// - Parameters:
   ///   - edits: what it is to draw.
   ///   - seed: of the weights; `nil` leaves them zero, to be loaded.
-  init(edits: [AttributeState], means: RefinerMeans = .layer, seed: UInt64?) throws {
-    (self.edits, self.means) = (edits, means)
+  init(edits: [AttributeState], seed: UInt64?) throws {
+    self.edits = edits
     let generator = try seed.map { try Generator(seed: $0) }
     let (asked, seen, c) = (edits.count, Self.inputs, Self.channels)
     stem = try Conv2d(4 * seen + asked, c.stem, generator: generator)
@@ -64,25 +61,17 @@ final class RefinerNetwork: Module {
     // A face and its mirror image are drawn alike: what a network falls for on one side does not get through.
     let drawn = try (drawn(asked, on: seen) + drawn(asked, on: seen.flip([3])).flip([3])) / 2
     // tanh u = 2 σ(2u) − 1
-    let light = try (drawn.narrow(1, 0..<1) * 2).sigmoid() * 2 - 1
-    var place = try mask.smoothStep(from: 0.2, to: 0.8)
+    var light = try (drawn.narrow(1, 0..<1) * 2).sigmoid() * 2 - 1
+    // Lines, hollows and beards are dark. What a network makes lighter than what decodes, on skin, is a patch of chalk.
+    let isOfSkin = try Tensor(asked.map { edits[$0].spared.contains(false) ? Float(0) : 1 }, shape: [asked.count, 1, 1, 1])
+    light = try light - light.relu() * isOfSkin.to(light.device)
+    let colour = try (after.image + light).clamp(min: 0, max: 1)
+    var opacity = try drawn.narrow(1, 1..<2).sigmoid() * mask.smoothStep(from: 0.2, to: 0.8)
     if let spared {
       let planes = try AttributeState.planes(of: asked.map { edits[$0] }).to(spared.device)
-      place = try place * (1 - (spared * planes).sum(dims: [1], keepDim: true).smoothStep(from: 0.2, to: 0.6))
+      opacity = try opacity * (1 - (spared * planes).sum(dims: [1], keepDim: true).smoothStep(from: 0.2, to: 0.6))
     }
-    let opacity = try drawn.narrow(1, 1..<2).sigmoid()
-    switch means {
-    case .layer, .retouching:
-      let colour = try (after.image + light).clamp(min: 0, max: 1)
-      let shown = try opacity * place
-      return try Tensor.cat([colour * shown, -shown], dim: 1)
-    case .shading:
-      // As light as before on the whole: folds have it and its shadows, patches and a tan have not.
-      let shade = try light * opacity
-      let around = try (shade * place).blurred(sigma: Self.slow) / place.blurred(sigma: Self.slow).clamp(min: 1e-3)
-      let slope = try (shade - around) * place
-      return try Tensor.cat([.zeros([asked.count, 3, slope.size(2), slope.size(3)]).to(slope.device), slope], dim: 1)
-    }
+    return try Tensor.cat([colour * opacity, -opacity], dim: 1)
   }
 
   /// Twice the light is tanh⁻¹ of, and the log odds of the opacity, N × 2 × S × S.
@@ -110,7 +99,7 @@ final class RefinerNetwork: Module {
   func dropping(_ dropped: [AttributeState]) throws -> RefinerNetwork? {
     let kept = edits.indices.filter { !dropped.contains(edits[$0]) }
     if kept.isEmpty { return nil }
-    let result = try RefinerNetwork(edits: kept.map { edits[$0] }, means: means, seed: nil)
+    let result = try RefinerNetwork(edits: kept.map { edits[$0] }, seed: nil)
     let told = Set(["stem.weight", "inner.0.weight", "detail.weight"])
     try result.load(state().reduce(into: [:]) { weights, entry in
       guard told.contains(entry.key) else { return weights[entry.key] = entry.value }
@@ -127,22 +116,6 @@ final class RefinerNetwork: Module {
     var values = [Float](repeating: 0, count: asked.count * edits.count)
     for (row, edit) in asked.enumerated() { values[row * edits.count + edit] = 1 }
     return try Tensor(values, shape: [asked.count, edits.count, 1, 1])
-  }
-}
-
-/// How a refiner's network changes a photo.
-public enum RefinerMeans: String, Codable, Sendable {
-  /// A colour laid over it: for what hides what was there, such as glasses.
-  case layer
-  /// Its own colours made lighter or darker: for what lies in the skin, such as lines of age.
-  case shading
-  /// A colour laid over what the decoder's own change makes of it: for movements, such as smiles.
-  case retouching
-
-  /// How far the code is moved for a strength, and how opaque what is drawn then is, both in parts of the whole: half a
-  /// smile is a smaller step, not a whole one seen through.
-  func stepAndOpacity(_ strength: Double) -> (step: Double, opacity: Double) {
-    self == .retouching ? (strength, min(strength / RefinerTraining.leastMovement, 1)) : (1, strength)
   }
 }
 

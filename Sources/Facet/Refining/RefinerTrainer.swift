@@ -44,12 +44,12 @@ public final class RefinerTrainer {
   ///   - classifier: of the same view of faces as the model's.
   ///   - samples: the training partition, as the model sees it; masks are not needed.
   ///   - parser: says what is skin; `nil` for the one inside the package.
-  ///   - start: begin with the weights of its network that draws these edits in this way, rather than by chance.
+  ///   - start: begin with the weights of its network that draws just these edits, rather than by chance.
   ///   - output: the folder that becomes the bundle with the refiner.
   ///   - device: where model and classifier are.
   ///   - resume: go on from the last checkpoint if it is there.
   /// - Throws: ``TrainingError`` when the configuration is out of range, a label is unknown or has too few photos, the
-  ///   classifier sees another view, `start` draws other edits, or the checkpoint is damaged or of another run; ``BundleError``; `FileError` when
+  ///   classifier sees another view, or the checkpoint is damaged or of another run; ``BundleError``; `FileError` when
   ///   the folder cannot be written to.
   public init(
     _ configuration: RefinerTraining, of bundle: ModelBundle, by classifier: AttributeClassifier,
@@ -88,11 +88,11 @@ public final class RefinerTrainer {
     bundle.model.setTraining(false)
     try bundle.model.setRequiresGrad(false)
 
-    refiner = try RefinerNetwork(
-      edits: configuration.edits, means: configuration.means, seed: configuration.seed)
+    refiner = try RefinerNetwork(edits: configuration.edits, seed: configuration.seed)
     if let start {
-      guard let known = start.networks.first(where: { $0.edits == configuration.edits && $0.means == configuration.means })
-      else { throw TrainingError("the refiner to begin with has no network for just these edits, drawn as \(configuration.means)") }
+      guard let known = start.networks.first(where: { $0.edits == configuration.edits }) else {
+        throw TrainingError("the refiner to begin with has no network for just these edits; leave '--from' out")
+      }
       try refiner.load(known.state())
     }
     critic = try Critic(edits: configuration.edits.count, generator: Generator(seed: configuration.seed ^ 1 << 40))
@@ -147,11 +147,7 @@ public final class RefinerTrainer {
   private struct Material {
     /// For each photo its edit.
     var edits: [Int]
-    /// Which part of the edit each is asked for, N.
-    var parts: Tensor
     var images: Tensor
-    /// What is drawn on: the images, for retouching with the decoder's own change.
-    var base: Tensor
     var examples: Tensor
     var before: Reconstruction
     var after: Reconstruction
@@ -173,9 +169,9 @@ public final class RefinerTrainer {
 
     let change = try autocast {
       try refiner.change(
-        material.edits, of: material.base, from: material.before, to: material.after, sparing: material.spared)
+        material.edits, of: images, from: material.before, to: material.after, sparing: material.spared)
     }
-    let edited = try Composition.difference.composed(over: material.base, change)
+    let edited = try Composition.difference.composed(over: images, change)
 
     // The critic's turn.
     let shown = try varied(Tensor.cat([material.examples, edited.detach()]), generator)
@@ -196,14 +192,12 @@ public final class RefinerTrainer {
       let original = try withoutGradients { try classifier.logits(of: views.narrow(1, 3..<6).contiguous()) }
       return (try classifier.logits(of: views.narrow(1, 0..<3).contiguous()).to(.float32), try original.to(.float32))
     }
-    let signs = try asked.indexSelect(0, rows)
-    let odds = try (after * signs).sum(dims: [1])
-    let wanted = try material.parts * configuration.margin + (1 - material.parts) * (original * signs).sum(dims: [1])
+    let odds = try (after * asked.indexSelect(0, rows)).sum(dims: [1])
     let leakage = try ((after.sigmoid() - original.sigmoid()).abs() * others.indexSelect(0, rows)).sum(dims: [1]).mean()
     let pixels = try (edited - images).abs().mean()
-    var loss = try (wanted - odds).softplus().mean() * configuration.asked - realism
+    var loss = try (configuration.margin - odds).softplus().mean() * configuration.asked - realism
     loss = try loss + leakage * configuration.leakage + pixels * configuration.pixels
-    let opacity = try change.narrow(1, 3..<4).abs()
+    let opacity = try -change.narrow(1, 3..<4)
     loss = try loss + opacity.mean() * configuration.opacity + (opacity * material.held).mean() * configuration.held
     try refiner.zeroGrad()
     try loss.backward()
@@ -223,25 +217,19 @@ public final class RefinerTrainer {
     if chance.next() & 1 == 1 { images = try images.flip([3]) }
     let codes = try autocast { try bundle.model.encode(images).mean }.to(.float32)
     let seen = try codes.to(.cpu)
-    let isRetouching = configuration.means == .retouching
-    let strengths = edits.map { _ in
-      let share = Double(chance.next() >> 11) * 0x1p-53
-      let least = isRetouching ? RefinerTraining.leastMovement : configuration.strengths[0]
-      return least * (1 - share) + configuration.strengths[1] * share
-    }
     let steps = try edits.enumerated().map { row, edit in
       let edit = configuration.edits[edit]
+      let share = Double(chance.next() >> 11) * 0x1p-53
+      let strength = configuration.strengths[0] * (1 - share) + configuration.strengths[1] * share
       return try directions.step(
-        edit.name, strength: edit.adds ? strengths[row] : -strengths[row], on: seen.narrow(0, row..<row + 1))
+        edit.name, strength: edit.adds ? strength : -strength, on: seen.narrow(0, row..<row + 1))
     }
     let spared = try autocast { try parser.otherThanSkin(in: images) }
     let lids = try spared.narrow(1, 0..<1).maxPool2d(4).upsampleBilinear2d(scale: 4)
     let planes = try AttributeState.planes(of: edits.map { configuration.edits[$0] }).to(device)
-    let (before, after) = (try decode(codes), try decode(codes + Tensor.cat(steps).to(device)))
-    let base = isRetouching ? try Composition.difference.composed(over: images, from: before, to: after) : images
     return Material(
-      edits: edits, parts: try Tensor(strengths.map { isRetouching ? Float(min(1, $0)) : 1 }).to(device), images: images, base: base, examples: try samples.images(drawn.map(\.example)).to(device),
-      before: before, after: after,
+      edits: edits, images: images, examples: try samples.images(drawn.map(\.example)).to(device),
+      before: try decode(codes), after: try decode(codes + Tensor.cat(steps).to(device)),
       spared: spared,
       held: try (Tensor.cat([lids, spared.narrow(1, 1..<3)], dim: 1) * planes).sum(dims: [1], keepDim: true).clamp(max: 1))
   }
@@ -276,7 +264,7 @@ public final class RefinerTrainer {
 
   // MARK: Checkpoints
 
-  private static let format = "facet-refiner-checkpoint-2"
+  private static let format = "facet-refiner-checkpoint-1"
 
   /// The configuration of the run that the folder `output` holds; `nil` where there is none.
   /// - Throws: ``TrainingError`` or `SafetensorsError` when its checkpoint is damaged.
@@ -303,8 +291,7 @@ public final class RefinerTrainer {
     try Tensor.save(tensors, metadata: metadata, to: Trainer.lastCheckpoint(in: output))
     try bundle.copy(to: output)
     try Refiner.write(
-      averaged.prefixed("networks.0."), edits: [configuration.edits], means: [configuration.means],
-      fingerprint: bundle.fingerprint, to: output)
+      averaged.prefixed("networks.0."), edits: [configuration.edits], fingerprint: bundle.fingerprint, to: output)
     try onEvent(.checkpoint(progress))
   }
 
@@ -314,8 +301,8 @@ public final class RefinerTrainer {
     do {
       guard metadata["model"] == bundle.fingerprint else { throw TrainingError("made for another model") }
       let (old, new) = (saved.configuration, configuration)
-      guard old.edits == new.edits, old.means == new.means, old.examples == new.examples else {
-        throw TrainingError("made for other edits, means or examples; resume with the same")
+      guard old.edits == new.edits, old.examples == new.examples else {
+        throw TrainingError("made for other edits or examples; resume with the same")
       }
       guard (old.batchSize, old.seed) == (new.batchSize, new.seed), saved.photos == samples.count else {
         throw TrainingError(

@@ -6,8 +6,6 @@ import Torch
 public struct RefinerTraining: Codable, Sendable, Equatable {
   /// What it is to draw.
   public var edits: [AttributeState]
-  /// How it is to change a photo.
-  public var means = RefinerMeans.layer
   /// For some of the edits, by their description, the file names of photos that are good examples of them; the others are
   /// learned from all photos that have the label. ``readExamples(_:)`` reads them from a list.
   public var examples: [String: [String]] = [:]
@@ -19,8 +17,7 @@ public struct RefinerTraining: Codable, Sendable, Equatable {
   public var learningRate = 4e-4
   /// The decay of the averaged weights, which are the ones that ship.
   public var emaDecay = 0.998
-  /// The log odds that the classifier should see the asked state with: softplus(margin − log odds). Where retouching has
-  /// less than a whole step, that part of the way from the log odds of the photo.
+  /// The log odds that the classifier should see the asked state with: softplus(margin − log odds).
   public var margin = 1.5
   /// Weight of that term; the critic's weighs 1.
   public var asked = 0.3
@@ -32,11 +29,8 @@ public struct RefinerTraining: Codable, Sendable, Equatable {
   public var opacity = 0.3
   /// Weight of the mean opacity over what no edit is about, as the face parser sees it: teeth, hair, clothes, background.
   public var held = 3.0
-  /// How strong the steps are that it learns from, in parts of strength 1; those of retouching begin at
-  /// ``leastMovement``.
+  /// How strong the steps are that it learns from, in parts of strength 1.
   public var strengths: [Double] = [0.8, 1.15]
-  /// The smallest step that retouching is learned for; over smaller ones it is fainter.
-  public static let leastMovement = 0.3
   /// Convolutions in bfloat16, losses in float32.
   public var usesBFloat16 = true
   public var budget = TrainingConfiguration.Budget(minutes: 60)
