@@ -141,6 +141,22 @@ import Torch
     #expect(after > before)
   }
 
+  /// A smile is none of the fringe above it; a change of gender is.
+  @Test func smilesLeaveTheHairAsItIs() throws {
+    let (editor, _, face) = try Self.portrait.get()
+    let parser = try FaceParser()
+    let hair = try withoutGradients { try parser.otherThanSkin(in: Tensor(face.crop)).narrow(1, 2..<3) > 0.7 }.to(.float32)
+    #expect(try hair.mean().item() > 0.05)
+    func changed(_ name: String, _ strength: Double, _ options: EditOptions = .init()) throws -> Double {
+      var crop = face.crop
+      try editor.changes([FaceEdit(face, [AttributeEdit(name, strength: strength)], options: options)])[0].apply(toCrop: &crop)
+      return try ((Tensor(crop) - Tensor(face.crop)).abs() * hair).sum().item()
+    }
+    #expect(try changed("Smiling", -1) == 0)
+    #expect(try changed("Male", 1) > 1)
+    #expect(try changed("Smiling", -1, .article) > 1)
+  }
+
   @Test func noStrengthIsNoChangeInTheDifference() throws {
     let (editor, photo, face) = try Self.portrait.get()
     #expect(try editor.apply([AttributeEdit("Smiling", strength: 0)], to: face, in: photo.picture) == photo.picture)

@@ -63,10 +63,10 @@ private struct BarredPhotos: @unchecked Sendable {
   }
 
   func trainer(
-    _ training: RefinerTraining, _ name: String, resume: Bool = false
+    _ training: RefinerTraining, _ name: String, from start: Refiner? = nil, resume: Bool = false
   ) throws -> RefinerTrainer {
     try RefinerTrainer(
-      training, of: bundle, by: classifier, on: samples, parser: parser, output: folder(name), resume: resume)
+      training, of: bundle, by: classifier, on: samples, parser: parser, from: start, output: folder(name), resume: resume)
   }
 
   /// Rows that do not smile.
@@ -173,7 +173,9 @@ private struct BarredPhotos: @unchecked Sendable {
     let crops = try pictures()
     let face = Reconstruction(image: try pictures(), maskLogits: try .full([2, 1, 16, 16], 9))
     // The upper half is hair.
-    let hair = try Tensor.cat([.zeros([2, 2, 16, 16]), .cat([.ones([2, 1, 8, 16]), .zeros([2, 1, 8, 16])], dim: 2)], dim: 1)
+    let half = try Tensor.cat([.ones([2, 1, 8, 16]), .zeros([2, 1, 8, 16])], dim: 2)
+    let none = try Tensor.zeros([2, 1, 16, 16])
+    let hair = try Tensor.cat([none, none, half, none], dim: 1)
     func opacity(_ spared: Tensor?) throws -> Tensor {
       try -refiner.change([0, 1], of: crops, from: face, to: face, sparing: spared).narrow(1, 3..<4)
     }
@@ -183,7 +185,7 @@ private struct BarredPhotos: @unchecked Sendable {
     // Glasses lie over hair, too.
     try expectClose(held.narrow(0, 1..<2), free.narrow(0, 1..<2), "glasses")
     // A smile is about what is inside the mouth, age is not.
-    let mouth = try Tensor.cat([.zeros([1, 1, 16, 16]), .ones([1, 1, 16, 16]), .zeros([1, 1, 16, 16])], dim: 1)
+    let mouth = try Tensor.cat([.zeros([1, 1, 16, 16]), .ones([1, 1, 16, 16]), .zeros([1, 2, 16, 16])], dim: 1)
     let aged = try Refiner(edits: [AttributeState(name: "Young", adds: false)], seed: 3)
     func drawn(_ refiner: Refiner) throws -> Double {
       let (crop, face) = (try crops.narrow(0, 0..<1), try face[0])
@@ -364,6 +366,20 @@ private struct BarredPhotos: @unchecked Sendable {
     other = training
     other.edits = [Self.frown]
     #expect(throws: TrainingError.self) { try made.trainer(other, "stopped", resume: true) }
+  }
+
+  @Test func aRunMayBeginWithANetwork() throws {
+    let made = try Self.made.get()
+    let (other, start) = (try Refiner(edits: [Self.frown], seed: 8), try Refiner(edits: [Self.smile], seed: 9))
+    let trainer = try made.trainer(BarredPhotos.training(steps: 1), "from", from: other.adding(start))
+    #expect(try trainer.run(shouldStop: { true }) == .interrupted)
+    let written = try #require(try Refiner.of(ModelBundle(contentsOf: made.folder("from"))))
+    try expectClose(
+      written.networks[0].stem.weight.tensor, start.networks[0].stem.weight.tensor, "weights", tolerance: 0.5 / 127)
+    let error = #expect(throws: TrainingError.self) {
+      try made.trainer(BarredPhotos.training(steps: 1), "from", from: other)
+    }
+    #expect(error?.description.contains("just these edits") == true)
   }
 
   @Test func impossibleRunsAreRefused() throws {

@@ -272,6 +272,10 @@ public final class FaceEditor {
         try $1.composition.change(of: Tensor($1.face.crop), from: $1.face.reconstruction, to: after[$0])
       }
     }
+    for (row, (face, composition)) in work.enumerated() where moved[row].isStepped && moved[row].keepsHair && composition == .difference {
+      let hair = try otherThanSkin(of: face).narrow(1, 2..<3)
+      changes[row] = try changes[row] * (1 - hair.smoothStep(from: 0.2, to: 0.6))
+    }
     guard let refiner, moved.contains(where: { !$0.layers.isEmpty }) else { return changes }
     // One layer after the other, each over what is there by then.
     var latents = moved.map(\.latent)
@@ -286,7 +290,7 @@ public final class FaceEditor {
       let shown = try Composition.difference.composed(over: crops, below)
       let spared = try zip(rows, layers).map { row, layer in
         try refiner.edits[layer.edit].spared.contains(true)
-          ? otherThanSkin(of: work[row].face) : .zeros([1, 3, shown.size(2), shown.size(3)])
+          ? otherThanSkin(of: work[row].face) : .zeros([1, 4, shown.size(2), shown.size(3)])
       }
       let drawn = try refiner.change(
         layers.map(\.edit), of: shown, from: Reconstruction(rows.map { decoded[$0] }), to: next,
@@ -365,6 +369,8 @@ public final class FaceEditor {
     typealias Layer = (edit: Int, step: Tensor, strength: Double)
     var latent: Tensor
     var isStepped = false
+    /// Whether no step was about hair: smiles and beards leave it as it is, whatever decodes there.
+    var keepsHair = true
     var tints: [Tint] = []
     var layers: [Layer] = []
   }
@@ -390,6 +396,7 @@ public final class FaceEditor {
     } else {
       moved.latent = try moved.latent + step(attribute, strength, on: face, options)
       moved.isStepped = true
+      moved.keepsHair = moved.keepsHair && AttributeParts.leavesHair(name)
     }
   }
 

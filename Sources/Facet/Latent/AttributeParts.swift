@@ -42,4 +42,14 @@ enum AttributeParts {
   }
 
   private static let opinions: Set = ["Attractive"]
+
+  /// Whether a change of this label alone is none of the hair on the head.
+  static func leavesHair(_ name: String) -> Bool { ofTheFace.contains(name) }
+
+  private static let ofTheFace = Set(
+    facialHair + makeup + [
+      "Arched_Eyebrows", "Bags_Under_Eyes", "Big_Lips", "Big_Nose", "Bushy_Eyebrows", "Double_Chin", "High_Cheekbones",
+      "Mouth_Slightly_Open", "Narrow_Eyes", "Pale_Skin", "Pointy_Nose", "Smiling",
+    ]
+  ).subtracting(["Sideburns"])
 }

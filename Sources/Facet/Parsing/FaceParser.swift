@@ -150,12 +150,13 @@ public final class FaceParser {
     return try probabilities(of: groups, logits, (images.size(2), images.size(3)))
   }
 
-  /// How probable it is that each pixel is no skin of the face: an eye or brow; the inside of the mouth; hair, clothes or background.
+  /// How probable it is that each pixel is no skin of the face: an eye or brow; the inside of the mouth; hair or a hat; clothes or
+  /// background.
   /// - Parameter images: as of ``probabilities(of:in:)``.
-  /// - Returns: N × 3 × S × S in [0, 1], in this order.
+  /// - Returns: N × 4 × S × S in [0, 1], in this order.
   func otherThanSkin(in images: Tensor) throws -> Tensor {
     try probabilities(
-      of: [[.leftEye, .rightEye, .leftBrow, .rightBrow], [.mouth], [.background, .hair, .hat, .cloth, .earring, .necklace]], in: images)
+      of: [[.leftEye, .rightEye, .leftBrow, .rightBrow], [.mouth], [.hair, .hat], [.background, .cloth, .earring, .necklace]], in: images)
   }
 
   private func probabilities(

@@ -32,7 +32,7 @@ public final class Refiner: Module {
   ///   - crops: N × 3 × S × S in [0, 1], S a multiple of 8.
   ///   - before: what decodes from their codes.
   ///   - after: what decodes after the step of the edit.
-  ///   - spared: how surely a place is an eye or brow, the inside of the mouth, or other than the face's skin, N × 3 × S × S
+  ///   - spared: how surely a place is an eye or brow, the inside of the mouth, hair, or clothes and background, N × 4 × S × S
   ///     in [0, 1]; an edit stays off what it is not about. `nil` spares nothing.
   /// - Returns: N × 4 × S × S: opacity · colour, and −opacity.
   public func change(

@@ -120,17 +120,17 @@ final class RefinerNetwork: Module {
 }
 
 extension AttributeState {
-  /// Whether it leaves eyes, the inside of the mouth, and all that is not the face's skin as they are.
+  /// Whether it leaves eyes and brows, the inside of the mouth, hair, and clothes and background as they are.
   var spared: [Bool] {
     switch name {
-    case "Eyeglasses": [false, false, false]
-    case "Smiling", "Mouth_Slightly_Open": [true, false, true]
-    default: [true, true, true]
+    case "Eyeglasses": [false, false, false, false]
+    case "Smiling", "Mouth_Slightly_Open": [true, false, true, true]
+    default: [true, true, true, true]
     }
   }
 
-  /// N × 3 × 1 × 1: 1 for what each spares.
+  /// N × 4 × 1 × 1: 1 for what each spares.
   static func planes(of states: [AttributeState]) throws -> Tensor {
-    try Tensor(states.flatMap { $0.spared.map { $0 ? Float(1) : 0 } }, shape: [states.count, 3, 1, 1])
+    try Tensor(states.flatMap { $0.spared.map { $0 ? Float(1) : 0 } }, shape: [states.count, 4, 1, 1])
   }
 }

@@ -231,7 +231,7 @@ public final class RefinerTrainer {
       edits: edits, images: images, examples: try samples.images(drawn.map(\.example)).to(device),
       before: try decode(codes), after: try decode(codes + Tensor.cat(steps).to(device)),
       spared: spared,
-      held: try (Tensor.cat([lids, spared.narrow(1, 1..<3)], dim: 1) * planes).sum(dims: [1], keepDim: true).clamp(max: 1))
+      held: try (Tensor.cat([lids, spared.narrow(1, 1..<4)], dim: 1) * planes).sum(dims: [1], keepDim: true).clamp(max: 1))
   }
 
   private func decode(_ codes: Tensor) throws -> Reconstruction {
