@@ -58,7 +58,7 @@ struct RefineCommand: ParsableCommand {
     var pixels: Double?
     @Option(help: "Weight of the opacity.")
     var opacity: Double?
-    @Option(help: "Weight of the opacity over eyes, teeth, hair, clothes and background, as the face parser sees them.")
+    @Option(help: "Weight of the opacity over what an edit is not about, such as eyes, teeth, hair and background.")
     var held: Double?
 
     func validate() throws {

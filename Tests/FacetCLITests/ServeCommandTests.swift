@@ -1,6 +1,13 @@
 import Foundation
 import FoundationNetworking
+import Synchronization
 import Testing
+
+private final class Flag: Sendable {
+  private let raised = Mutex(false)
+  var isRaised: Bool { raised.withLock { $0 } }
+  func raise() { raised.withLock { $0 = true } }
+}
 
 /// `facet serve` as a process of its own.
 @Suite struct ServeCommandTests {
@@ -42,16 +49,29 @@ import Testing
       let answer: (Data, HTTPURLResponse) = try await post("/api/photos/random", #"{"seed": \#(seed)}"#)
       return try JSONDecoder().decode(Session.self, from: answer.0).id
     }
-    let (first, last) = (try await random(1), try await random(2))
-    // Long enough for the signal to come first.
-    async let morph = post(
-      "/api/morph", #"{"from": {"photo": "\#(first)"}, "to": {"photo": "\#(last)"}, "frames": 16, "size": 128}"#)
-    while true {
+    let (first, second) = (try await random(1), try await random(2))
+    /// Whether the server has a request besides this one.
+    func isBusy() async throws -> Bool {
       let metrics = try await URLSession.shared.data(from: URL(string: "/metrics", relativeTo: url)!).0
-      if String(decoding: metrics, as: UTF8.self).contains("facet_requests_present 1.0") { break }
+      return String(decoding: metrics, as: UTF8.self).contains("facet_requests_present 1.0")
     }
+    // One morph after the other, for on a busy machine one may be over before it is seen.
+    let signalled = Flag()
+    async let last = {
+      while true {
+        let answer = try await post(
+          "/api/morph", #"{"from": {"photo": "\#(first)"}, "to": {"photo": "\#(second)"}, "frames": 16, "size": 128}"#)
+        if signalled.isRaised { return answer }
+      }
+    }()
+    var polls = 0
+    while try await !isBusy() {
+      polls += 1
+      try #require(polls < 100_000, "no morph was ever seen")
+    }
+    signalled.raise()
     process.terminate()
-    let (animation, response) = try await morph
+    let (animation, response) = try await last
     #expect(response.statusCode == 200 && animation.range(of: Data("ANIM".utf8)) != nil)
     process.waitUntilExit()
     #expect(process.terminationStatus == 0 && process.terminationReason == .exit)

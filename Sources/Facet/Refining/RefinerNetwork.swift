@@ -74,7 +74,7 @@ final class RefinerNetwork: Module {
     return try Tensor.cat([colour * opacity, -opacity], dim: 1)
   }
 
-  /// Twice the light is tanh⁻¹ of, and the log odds of the opacity, N × 2 × S × S.
+  /// What the light is the tanh of, and the log odds of the opacity, N × 2 × S × S.
   private func drawn(_ asked: [Int], on seen: Tensor) throws -> Tensor {
     let planes = try oneHot(asked).to(seen.device)
     func told(_ x: Tensor) throws -> Tensor {

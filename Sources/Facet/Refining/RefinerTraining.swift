@@ -27,7 +27,8 @@ public struct RefinerTraining: Codable, Sendable, Equatable {
   public var pixels = 1.0
   /// Weight of the mean opacity.
   public var opacity = 0.3
-  /// Weight of the mean opacity over what no edit is about, as the face parser sees it: teeth, hair, clothes, background.
+  /// Weight of the mean opacity over what an edit is not about, as the face parser sees it: eyes, brows, teeth, hair, clothes,
+  /// background.
   public var held = 3.0
   /// How strong the steps are that it learns from, in parts of strength 1.
   public var strengths: [Double] = [0.8, 1.15]
