@@ -57,9 +57,9 @@ public enum Composition: String, Sendable, CaseIterable {
 
   /// A layer over what a change leaves, as one change.
   /// - Parameters:
-  ///   - layer: as of ``Refiner/change(_:of:from:to:)``.
+  ///   - layer: as of ``Refiner/change(_:of:from:to:sparing:)``.
   ///   - strengths: N × 1 × 1 × 1, factors on its opacity, which does not go beyond 1.
-  ///   - change: as of ``change(from:to:)``.
+  ///   - change: as of ``change(of:from:to:)``.
   static func laid(_ layer: Tensor, _ strengths: Tensor, over change: Tensor) throws -> Tensor {
     let opacity = try -layer.narrow(1, 3..<4)
     let shown = try (opacity * strengths).clamp(max: 1)
@@ -81,7 +81,7 @@ public enum Composition: String, Sendable, CaseIterable {
   /// - Parameters:
   ///   - before: what decodes from the photo's codes.
   ///   - after: what decodes from other ones.
-  /// - Returns: as of ``change(from:to:)``.
+  /// - Returns: as of ``change(of:from:to:)``.
   static func carried(from before: Reconstruction, to after: Reconstruction) throws -> Tensor {
     let agreement = try agreement(of: before.image, with: after.image.detach())
     return try Tensor.cat([after.image - agreement * before.image, agreement - 1], dim: 1)

@@ -49,7 +49,7 @@ public struct FaceEdit: Sendable {
 /// What edits do to a face, found at the model's size: it can be laid over the photo, or a copy of it at another size.
 public struct FaceChange: Sendable {
   public let alignment: FaceAlignment
-  /// As ``Composition/change(from:to:)`` gives it: N × N × 4.
+  /// As ``Composition/change(of:from:to:)`` gives it: N × N × 4.
   public let patch: FloatPicture
   /// The crop without its grain, N × N × 3, where that stays.
   let smooth: FloatPicture?

@@ -44,7 +44,7 @@ final class RefinerNetwork: Module {
     }
   }
 
-  /// The layers of edits, as ``Composition/change(from:to:)`` gives a change.
+  /// The layers of edits, as ``Composition/change(of:from:to:)`` gives a change.
   /// - Parameters:
   ///   - asked: for each photo the position of its edit in ``edits``.
   ///   - crops: N × 3 × S × S in [0, 1], S a multiple of 8.
