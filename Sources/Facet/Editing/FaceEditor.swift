@@ -13,7 +13,7 @@ public struct EncodedFace: Sendable {
   /// The posterior's mean, 1 × latent size.
   public let latent: Tensor
   public let reconstruction: Reconstruction
-  /// How surely a place is no skin, 1 × 1 × N × N in [0, 1], once somebody asks.
+  /// How surely a place is no skin, 1 × 4 × N × N, as ``FaceParser/otherThanSkin(in:)`` gives it; once somebody asks.
   let otherThanSkin = Once<Tensor>()
 }
 

@@ -10,7 +10,7 @@ final class PartFinder: Sendable {
   /// - Throws: ``BundleError`` where the parser is damaged.
   func hair(in picture: Picture) throws -> [Float] { try find { try $0.probabilities(of: .hair, in: picture) } }
 
-  /// How surely each pixel of a face is no skin, 1 × 1 × S × S in [0, 1].
+  /// How surely each pixel of a face is no skin, 1 × 4 × S × S in [0, 1], as ``FaceParser/otherThanSkin(in:)`` gives it.
   /// - Throws: ``BundleError`` where the parser is damaged.
   func otherThanSkin(in crop: Tensor) throws -> Tensor {
     try find { try $0.otherThanSkin(in: crop) }
