@@ -91,7 +91,8 @@ public enum Composition: String, Sendable, CaseIterable {
   /// face takes them on, or it would be a patch of another skin.
   private static func cast(of crops: Tensor, over before: Reconstruction) throws -> Tensor {
     let place = try before.mask.detach().smoothStep(from: 0.2, to: 0.8)
-    return try ((crops - before.image.detach()) * place).blurred(sigma: 8) / place.blurred(sigma: 8).clamp(min: 1e-2)
+    let sums = try Tensor.cat([(crops - before.image.detach()) * place, place], dim: 1).blurred(sigma: 8)
+    return try sums.narrow(1, 0..<3) / sums.narrow(1, 3..<4).clamp(min: 1e-2)
   }
 
   /// Where the greater part of each difference is, N × 1 × S × S in [0, 1].
