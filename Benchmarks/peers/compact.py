@@ -144,8 +144,11 @@ class FaceVAE(nn.Module):
         model = cls(Configuration.read(bundle / "config.json"))
         buffers = {"runningMean": "running_mean", "runningVar": "running_var"}
         weights = {}
-        for name, value in load_file(bundle / "model.safetensors").items():
+        stored = load_file(bundle / "model.safetensors")
+        scales = {name: stored.pop(f"{name}.scale") for name in list(stored) if stored[name].dtype == torch.int8}
+        for name, value in stored.items():
             prefix, _, last = name.rpartition(".")
+            value = value * scales.get(name, 1)
             weights[f"{prefix}.{buffers.get(last, last)}"] = value.float()
         missing, unexpected = model.load_state_dict(weights, strict=False)
         missing = [k for k in missing if not k.endswith("num_batches_tracked")]

@@ -16,8 +16,8 @@ struct FacetCommand: AsyncParsableCommand {
     version: facetVersion,
     subcommands: [
       EditCommand.self, InspectCommand.self, GridCommand.self, SpectrumCommand.self, MorphCommand.self,
-      SampleCommand.self, ReconstructCommand.self, TrainCommand.self, AttributesCommand.self, RefineCommand.self,
-      EvaluateCommand.self, ParseCommand.self, ServeCommand.self, InfoCommand.self, ImportCommand.self,
-      ExportCommand.self,
+      SampleCommand.self, ReconstructCommand.self, TrainCommand.self, AttributesCommand.self, SharpenCommand.self,
+      RefineCommand.self, EvaluateCommand.self, ParseCommand.self, ServeCommand.self, InfoCommand.self,
+      ImportCommand.self, ExportCommand.self,
     ])
 }

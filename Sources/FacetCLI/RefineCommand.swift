@@ -76,9 +76,7 @@ struct RefineCommand: ParsableCommand {
       var configuration = saved ?? RefinerTraining(edits: states)
       if !states.isEmpty { configuration.edits = states }
       if let examples { configuration.examples = try RefinerTraining.readExamples(URL(fileURLWithPath: examples)) }
-      options.set(
-        batch: &configuration.batchSize, learningRate: &configuration.learningRate,
-        checkpointMinutes: &configuration.checkpointMinutes, seed: &configuration.seed, budget: &configuration.budget)
+      options.set(in: &configuration)
       if let asked { configuration.asked = asked }
       if let leakage { configuration.leakage = leakage }
       if let pixels { configuration.pixels = pixels }
@@ -98,11 +96,7 @@ struct RefineCommand: ParsableCommand {
       let trainer = try RefinerTrainer(
         configuration, of: bundle, by: seer, on: open(dataset, .train, for: nil), from: start, output: output,
         device: device, resume: options.resume)
-      let log = try RefinerLog(of: trainer)
-      Interruption.watch()
-      let ending = try trainer.run(shouldStop: { Interruption.requested }, onEvent: log.record)
-      log.finish()
-      if ending == .interrupted { throw ExitCode(130) }
+      try train(trainer, as: "refine")
     }
   }
 
@@ -165,54 +159,4 @@ extension AttributeState {
     }
     self = state
   }
-}
-
-/// Shows a refiner's training on a terminal and to TensorBoard.
-private final class RefinerLog {
-  private let report: ProgressReport
-  private let events: EventFileWriter
-  private let budget: TrainingConfiguration.Budget
-  private var window: [RefinerLosses] = []
-
-  init(of trainer: RefinerTrainer) throws {
-    budget = trainer.configuration.budget
-    report = ProgressReport(
-      "refine", total: budget.images, completed: trainer.progress.images,
-      share: budget.progress(images: trainer.progress.images, minutes: trainer.progress.minutes),
-      interval: .seconds(30))
-    events = try EventFileWriter(
-      directory: trainer.output.appendingPathComponent("logs", isDirectory: true),
-      startingAtStep: trainer.progress.images + 1)
-  }
-
-  func record(_ event: RefinerTrainer.Event) throws {
-    switch event {
-    case .started(let progress, let parameters, let photos):
-      report.note("refine  from step \(progress.step), \(parameters) parameters, \(photos) photos")
-    case .step(let progress, let losses, let learningRate):
-      window.append(losses)
-      func mean(_ value: KeyPath<RefinerLosses, Double>) -> Double {
-        window.reduce(0) { $0 + $1[keyPath: value] } / Double(window.count)
-      }
-      report.update(
-        progress.images, share: budget.progress(images: progress.images, minutes: progress.minutes),
-        detail: String(
-          format: "critic %.3f  seen %.3f  leakage %.4f  pixels %.4f  lr %.1e", mean(\.critic), mean(\.seen),
-          mean(\.leakage), mean(\.pixels), learningRate))
-      if window.count == 20 {
-        let figures: [(String, KeyPath<RefinerLosses, Double>)] = [
-          ("critic", \.critic), ("realism", \.realism), ("seen", \.seen), ("leakage", \.leakage), ("pixels", \.pixels),
-        ]
-        try events.addScalars(
-          figures.map { ("train/\($0.0)", Float(mean($0.1))) } + [("train/learning_rate", Float(learningRate))],
-          step: progress.images)
-        window = []
-      }
-    case .checkpoint(let progress):
-      report.note("checkpoint  \(progress.images) images seen")
-      try events.synchronize()
-    }
-  }
-
-  func finish() { report.finish() }
 }

@@ -126,6 +126,34 @@ struct ModelCommandTests {
     #expect(try program.run(train + ["--minutes", "0"] + data).status == 64)
   }
 
+  @Test func aDecoderIsSharpenedAndResumed() throws {
+    let faces = try DrawnFaces()
+    let program = try Program()
+    defer { program.remove() }
+    #expect(try program.run(program.training(faces, "run", images: 80)).status == 0)
+    let (model, data) = (["--model", program.path("run")], ["--data", faces.folder.path])
+    let sharpen = ["sharpen", "--output", program.path("sharp"), "--batch", "4"] + model + data
+    let bare = try program.run(sharpen + ["--images", "8"])
+    #expect(bare.status == 1 && bare.errors.contains("make it with 'facet attributes"), "\(bare.errors)")
+    #expect(try program.run(["attributes", "--scale", "2"] + model + data).status == 0)
+    let attributes = ["--attribute", "Smiling", "--attribute", "Eyeglasses"]
+    let trained = try program.run(sharpen + attributes + ["--images", "8"])
+    #expect(trained.status == 0 && trained.errors.contains("checkpoint  8 images seen"), "\(trained.errors)")
+    let again = try program.run(sharpen + attributes + ["--images", "8"])
+    #expect(again.status == 1 && again.errors.contains("holds a run already"), "\(again.errors)")
+    let resumed = try program.run(sharpen + ["--resume", "--images", "16"])
+    #expect(resumed.status == 0 && resumed.errors.contains("from step 2"), "\(resumed.errors)")
+    let info = try program.run(["info", "--model", program.path("sharp")])
+    #expect(info.output.contains("decoder sharpened on 16 images"), "\(info.output)")
+    let photo = faces.folder.appendingPathComponent("img_align_celeba/000001.jpg").path
+    let edit = ["edit", photo, "--aligned", "--attribute", "Smiling=1", "-o", program.path("out.png"), "--model", program.path("sharp")]
+    let edited = try program.run(edit)
+    #expect(edited.status == 0, "\(edited.errors)")
+    let unknown = try program.run(sharpen + ["--force", "--attribute", "Smilling", "--images", "8"])
+    #expect(unknown.status == 1 && unknown.errors.contains("Smiling"), "\(unknown.errors)")
+    #expect(try program.run(sharpen + ["--realism", "-1"]).status == 64)
+  }
+
   @Test func aRefinerIsTrainedAndResumed() throws {
     let faces = try DrawnFaces()
     let program = try Program()

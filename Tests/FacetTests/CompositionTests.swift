@@ -86,6 +86,26 @@ import Torch
     #expect(abs(offsets[12 * n + 8] - 0.1) < 0.002)
   }
 
+  /// How much whiter the photo's teeth are than the decoded ones is nothing that the lips over them take on.
+  @Test func whatGoesHasNoSayInTheSkinThatComes() throws {
+    let n = Self.side
+    let (before, after) = (try decoded(0.4, square: 0.3), try decoded(0.4))
+    func middle(_ photo: Tensor) throws -> Float {
+      try Composition.difference.composed(over: photo, from: before, to: after).select(0, 0).select(0, 0)
+        .array(Float.self)[12 * n + 8]
+    }
+    #expect(try abs(middle(decoded(0.4, square: 0.45).image) - middle(before.image)) < 0.02)
+  }
+
+  /// A new shape in another skin comes in the skin that was there.
+  @Test func shapesComeInTheSkinThatWasThere() throws {
+    let (before, after) = (try decoded(0.4), try decoded(0.45, square: 0.3))
+    let kept = try Composition.keepingTint(of: before, in: after)
+    #expect(try (kept.image - decoded(0.4, square: 0.3).image).abs().mean().item() < 0.012)
+    #expect(try (after.image - decoded(0.4, square: 0.3).image).abs().mean().item() > 0.049)
+    #expect(try Composition.keepingTint(of: before, in: before).image.array(Float.self) == before.image.array(Float.self))
+  }
+
   @Test func outsideTheMaskNothingChanges() throws {
     let n = Self.side
     let bare = Reconstruction(image: try decoded(0.4).image, maskLogits: try Tensor.full([1, 1, n, n], -20))

@@ -295,6 +295,8 @@ final class QuarterFaces: FaceVAE {
     return Posterior(mean: mean, logDeviation: mean)
   }
 
+  var decoders: [any Module] { [] }
+
   func decode(_ latents: Tensor) throws -> Reconstruction {
     let image = try latents.reshape([latents.size(0), 3, 2, 2]).upsampleNearest2d(scale: 8)
     return Reconstruction(image: image, maskLogits: try .full([latents.size(0), 1, 16, 16], 40))

@@ -31,16 +31,29 @@ extension Batch {
 extension DecodedCache {
   /// Some samples' images as float32 N × 3 × S × S in [0, 1], channels last in memory.
   func images(_ positions: [Int]) throws -> Tensor {
-    let bytes = size * size * 3
-    var pixels = [UInt8](repeating: 0, count: positions.count * bytes)
-    pixels.withUnsafeMutableBytes { memory in
-      for (row, position) in positions.enumerated() {
-        let image = UnsafeMutableRawBufferPointer(rebasing: memory[row * bytes..<(row + 1) * bytes])
-        copy(position, image: image, mask: nil)
+    let tensor = try Tensor(bytes(of: positions, masks: false).images, shape: [positions.count, size, size, 3])
+    return try tensor.permute([0, 3, 1, 2]).to(.float32) / 255
+  }
+
+  /// The same samples' masks as float32 N × 1 × S × S in {0, 1}; the data set must have been opened with masks.
+  func masks(_ positions: [Int]) throws -> Tensor {
+    try Tensor(bytes(of: positions, masks: true).masks, shape: [positions.count, 1, size, size]).to(.float32)
+  }
+
+  private func bytes(of positions: [Int], masks isAsked: Bool) -> (images: [UInt8], masks: [UInt8]) {
+    let area = size * size
+    var images = [UInt8](repeating: 0, count: positions.count * area * 3)
+    var masks = [UInt8](repeating: 0, count: isAsked ? positions.count * area : 0)
+    images.withUnsafeMutableBytes { images in
+      masks.withUnsafeMutableBytes { masks in
+        for (row, position) in positions.enumerated() {
+          let image = UnsafeMutableRawBufferPointer(rebasing: images[row * area * 3..<(row + 1) * area * 3])
+          let mask = isAsked ? UnsafeMutableRawBufferPointer(rebasing: masks[row * area..<(row + 1) * area]) : nil
+          copy(position, image: image, mask: mask)
+        }
       }
     }
-    let tensor = try Tensor(pixels, shape: [positions.count, size, size, 3])
-    return try tensor.permute([0, 3, 1, 2]).to(.float32) / 255
+    return (images, masks)
   }
 }
 

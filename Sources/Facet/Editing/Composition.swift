@@ -26,7 +26,7 @@ public enum Composition: String, Sendable, CaseIterable {
       let weight = try (before.mask * after.mask).detach().smoothStep(from: 0.2, to: 0.8)
       let focus = try Self.focus((after.image - before.image).detach() * weight)
       let carried = try Self.carried(from: before, to: after)
-      let cast = try Self.cast(of: crops, over: before) * -carried.narrow(1, 3..<4)
+      let cast = try Self.cast(of: crops, over: before, replacing: -carried.narrow(1, 3..<4))
       return try Tensor.cat([carried.narrow(1, 0..<3) + cast, carried.narrow(1, 3..<4)], dim: 1) * (weight * focus)
     case .article:
       let mask = try before.mask
@@ -87,11 +87,30 @@ public enum Composition: String, Sendable, CaseIterable {
     return try Tensor.cat([after.image - agreement * before.image, agreement - 1], dim: 1)
   }
 
-  /// The light and the tint that the photo has and its decoded picture has not, N × 3 × S × S: what replaces a part of the
-  /// face takes them on, or it would be a patch of another skin.
-  private static func cast(of crops: Tensor, over before: Reconstruction) throws -> Tensor {
-    let place = try before.mask.detach().smoothStep(from: 0.2, to: 0.8)
-    let sums = try Tensor.cat([(crops - before.image.detach()) * place, place], dim: 1).blurred(sigma: 8)
+  /// What decodes after an edit of shapes alone, in the light and tint of what decodes before it, as far as their structure agrees:
+  /// a mouth that closes in lighter skin is a patch on the photo's own.
+  static func keepingTint(of before: Reconstruction, in after: Reconstruction) throws -> Reconstruction {
+    let shift = try mean(
+      of: after.image - before.image, within: before.mask, weighted: agreement(of: before.image, with: after.image))
+    return Reconstruction(image: try (after.image - shift).clamp(min: 0, max: 1), maskLogits: after.maskLogits)
+  }
+
+  /// The light and the tint that the photo has and its decoded picture has not, N × 3 × S × S, as far as a part of the face
+  /// is replaced, N × 1 × S × S in [0, 1]: what comes there takes them on, or it would be a patch of another skin. What goes
+  /// there has no say: white teeth are no light on the lips that close over them.
+  private static func cast(of crops: Tensor, over before: Reconstruction, replacing replaced: Tensor) throws -> Tensor {
+    let replaced = try replaced.detach()
+    return try mean(of: crops - before.image.detach(), within: before.mask.detach(), weighted: 1 - replaced) * replaced
+  }
+
+  /// The mean difference around each place, N × 3 × S × S; 0 where nothing near has a weight.
+  /// - Parameters:
+  ///   - difference: N × 3 × S × S.
+  ///   - mask: where it has a meaning, N × 1 × S × S in [0, 1].
+  ///   - weights: N × 1 × S × S.
+  private static func mean(of difference: Tensor, within mask: Tensor, weighted weights: Tensor) throws -> Tensor {
+    let weights = try mask.smoothStep(from: 0.2, to: 0.8) * weights
+    let sums = try Tensor.cat([difference * weights, weights], dim: 1).blurred(sigma: 8)
     return try sums.narrow(1, 0..<3) / sums.narrow(1, 3..<4).clamp(min: 1e-2)
   }
 

@@ -217,13 +217,15 @@ public final class FaceEditor {
   }
 
   /// What decodes after edits; codes that were not moved are not decoded again.
-  private func decoded(_ moved: [Moved], of faces: [EncodedFace]) throws -> Reconstruction {
+  private func decoded(_ moved: [Moved], of work: [(face: EncodedFace, composition: Composition)]) throws -> Reconstruction {
+    var all = work.map(\.face.reconstruction)
     let steps = moved.indices.filter { moved[$0].isStepped }
-    if steps.isEmpty { return try Reconstruction(faces.map(\.reconstruction)) }
+    if steps.isEmpty { return try Reconstruction(all) }
     let after = try bundle.model.decode(Tensor.cat(steps.map { moved[$0].latent }, dim: 0))
-    if steps.count == faces.count { return after }
-    var all = faces.map(\.reconstruction)
-    for (row, index) in steps.enumerated() { all[index] = try after[row] }
+    for (row, index) in steps.enumerated() {
+      let keepsTint = moved[index].keepsTint && work[index].composition == .difference
+      all[index] = try keepsTint ? Composition.keepingTint(of: all[index], in: after[row]) : after[row]
+    }
     return try Reconstruction(all)
   }
 
@@ -260,7 +262,7 @@ public final class FaceEditor {
 
   /// What edits do to faces, each 1 × 4 × S × S: of what decodes, with the refiner's layers over it.
   private func changes(of work: [(face: EncodedFace, composition: Composition)], _ moved: [Moved]) throws -> [Tensor] {
-    let after = try decoded(moved, of: work.map(\.face))
+    let after = try decoded(moved, of: work)
     let composition = work[0].composition
     var changes: [Tensor]
     if work.allSatisfy({ $0.composition == composition }) {
@@ -371,6 +373,8 @@ public final class FaceEditor {
     var isStepped = false
     /// Whether no step was about hair: smiles and beards leave it as it is, whatever decodes there.
     var keepsHair = true
+    /// Whether no step was about the colour of skin.
+    var keepsTint = true
     var tints: [Tint] = []
     var layers: [Layer] = []
   }
@@ -397,6 +401,7 @@ public final class FaceEditor {
       moved.latent = try moved.latent + step(attribute, strength, on: face, options)
       moved.isStepped = true
       moved.keepsHair = moved.keepsHair && AttributeParts.leavesHair(name)
+      moved.keepsTint = moved.keepsTint && AttributeParts.leavesSkinColour(name)
     }
   }
 

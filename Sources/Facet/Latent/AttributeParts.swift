@@ -46,10 +46,13 @@ enum AttributeParts {
   /// Whether a change of this label alone is none of the hair on the head.
   static func leavesHair(_ name: String) -> Bool { ofTheFace.contains(name) }
 
-  private static let ofTheFace = Set(
-    facialHair + makeup + [
-      "Arched_Eyebrows", "Bags_Under_Eyes", "Big_Lips", "Big_Nose", "Bushy_Eyebrows", "Double_Chin", "High_Cheekbones",
-      "Mouth_Slightly_Open", "Narrow_Eyes", "Pale_Skin", "Pointy_Nose", "Smiling",
-    ]
-  ).subtracting(["Sideburns"])
+  /// Whether a change of this label alone is none of the colour of skin: beards are left out, whose shadow is a colour.
+  static func leavesSkinColour(_ name: String) -> Bool { shapes.contains(name) }
+
+  private static let shapes: Set = [
+    "Big_Lips", "Big_Nose", "Double_Chin", "High_Cheekbones", "Mouth_Slightly_Open", "Narrow_Eyes", "Pointy_Nose", "Smiling",
+  ]
+
+  private static let ofTheFace = shapes.union(facialHair + makeup)
+    .union(["Arched_Eyebrows", "Bags_Under_Eyes", "Bushy_Eyebrows", "Pale_Skin"]).subtracting(["Sideburns"])
 }

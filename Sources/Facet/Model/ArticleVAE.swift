@@ -30,6 +30,8 @@ public final class ArticleVAE: FaceVAE {
     return Reconstruction(image: try imageDecoder(features).sigmoid(), maskLogits: try maskDecoder(features))
   }
 
+  public var decoders: [any Module] { [imageDecoder, maskDecoder] }
+
   /// Convolution 3 × 3 → batch norm → ELU: the article's C(n).
   final class ConvBlock: Module {
     let conv: Conv2d

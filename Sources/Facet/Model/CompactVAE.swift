@@ -19,6 +19,8 @@ public final class CompactVAE: FaceVAE {
 
   public func decode(_ latents: Tensor) throws -> Reconstruction { try decoder(latents) }
 
+  public var decoders: [any Module] { [decoder] }
+
   /// Convolution 3 × 3 → batch norm → leaky ReLU.
   final class ConvBlock: Module {
     let conv: Conv2d

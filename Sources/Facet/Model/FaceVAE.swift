@@ -12,6 +12,9 @@ public protocol FaceVAE: Module {
   /// The faces and masks of latent codes.
   /// - Parameter latents: N × latent size.
   func decode(_ latents: Tensor) throws -> Reconstruction
+
+  /// The parts that ``decode(_:)`` is made of.
+  var decoders: [any Module] { get }
 }
 
 /// The diagonal normal distribution q(z | x) of a batch, each part N × latent size.

@@ -45,7 +45,7 @@ public struct ModelBundle {
       origin = metadata["origin"].map { text in
         String(String.UnicodeScalarView(text.unicodeScalars.prefix(500).filter { $0.properties.generalCategory != .control }))
       }
-      try model.load(weights)
+      try model.load(weights.dequantized())
       try model.move(to: device)
       try model.useChannelsLast()
       fingerprint = try Self.fingerprint(of: weightsURL)
@@ -62,7 +62,8 @@ public struct ModelBundle {
   ///
   /// Each file is replaced whole. A process that is killed in between leaves the old bundle, the new one, or (where the
   /// configuration changes) one without weights, never weights of another configuration.
-  /// - Parameter dtype: the type of weight matrices on disk; vectors stay float32.
+  /// - Parameter dtype: the type of weight matrices on disk; vectors stay float32. With float16 the matrix of the posterior's
+  ///   deviation, which only training draws from, is int8.
   /// - Parameter configuration: the model that they belong to.
   /// - Parameter weights: the tensors by name.
   /// - Parameter origin: a line for people on where the weights are from.
@@ -79,7 +80,8 @@ public struct ModelBundle {
       try remove(at: url)
       try AtomicFile.write(json, to: configurationURL)
     }
-    let stored = try weights.mapValues { $0.dimensions >= 2 ? try $0.to(dtype) : $0 }
+    let converted = try weights.mapValues { $0.dimensions >= 2 ? try $0.to(dtype) : $0 }
+    let stored = dtype == .float16 ? try converted.quantized { $0.hasSuffix(deviationSuffix) } : converted
     var metadata = ["format": "facet-model-1"]
     metadata["origin"] = origin
     try Tensor.save(stored, metadata: metadata, to: url.appendingPathComponent(weightsFile))
@@ -96,6 +98,27 @@ public struct ModelBundle {
       let source = url.appendingPathComponent(file)
       guard FileManager.default.fileExists(atPath: source.path) else { continue }
       try AtomicFile.write(Data(contentsOf: source), to: folder.appendingPathComponent(file))
+    }
+  }
+
+  /// Writes this model with another decoder into a folder, with what belongs to its codes: directions, refiner, card.
+  /// - Parameters:
+  ///   - weights: the tensors by name, those of the encoder as they are here.
+  ///   - origin: a line for people on where the weights are from.
+  ///   - folder: the other bundle's.
+  func write(withDecoderOf weights: [String: Tensor], origin: String, to folder: URL) throws {
+    try Self.write(configuration: configuration, weights: weights, origin: origin, to: folder)
+    let other = try Self.fingerprint(of: folder.appendingPathComponent(Self.weightsFile))
+    for file in Self.boundFiles {
+      let source = url.appendingPathComponent(file)
+      guard FileManager.default.fileExists(atPath: source.path) else { continue }
+      var (tensors, metadata) = try Tensor.load(from: source)
+      metadata["model"] = other
+      try Tensor.save(tensors, metadata: metadata, to: folder.appendingPathComponent(file))
+    }
+    let card = url.appendingPathComponent(Self.cardFile)
+    if FileManager.default.fileExists(atPath: card.path) {
+      try AtomicFile.write(Data(contentsOf: card), to: folder.appendingPathComponent(Self.cardFile))
     }
   }
 
@@ -124,6 +147,7 @@ public struct ModelBundle {
     return String(hash, radix: 16)
   }
 
+  private static let deviationSuffix = "logDeviation.weight"
   static let configurationFile = "config.json"
   static let weightsFile = "model.safetensors"
   static let cardFile = "card.md"

@@ -1,14 +1,14 @@
 import Torch
 
-/// Tells photos that have an attribute from edited ones, place by place: an adversary in training only (Goodfellow et al.
-/// 2014; patches: Isola et al. 2017). It has an output for each edit.
+/// Tells photos from what is drawn or decoded, place by place: an adversary in training only (Goodfellow et al. 2014;
+/// patches: Isola et al. 2017). It has an output for each edit, whose photos are those that have the attribute.
 final class Critic: Module {
   let stages: [NormalizedConv2d]
   let output: NormalizedConv2d
 
   private static let channels = [32, 64, 128, 256]
 
-  init(edits: Int, generator: Generator) throws {
+  init(edits: Int = 1, generator: Generator) throws {
     var inputs = 3
     var stages: [NormalizedConv2d] = []
     for outputs in Self.channels {
@@ -19,15 +19,31 @@ final class Critic: Module {
     output = try NormalizedConv2d(inputs, edits, kernel: 3, stride: 1, generator: generator)
   }
 
-  /// How real each picture looks as one of its edit, N × h × w, without bounds.
+  /// What it makes of pictures.
+  struct Opinion {
+    /// How real each looks as one of its edit, N × h × w, without bounds.
+    let realism: Tensor
+    /// What its stages see, each N × channels × h × w.
+    let features: [Tensor]
+  }
+
   /// - Parameters:
   ///   - images: N × 3 × S × S in [0, 1].
-  ///   - selection: N × edits × 1 × 1, 1 at each picture's edit.
+  ///   - selection: N × edits × 1 × 1, 1 at each picture's edit; may be left out where there is one.
   ///   - learns: whether the estimates of the weights' norms go on.
-  func callAsFunction(_ images: Tensor, _ selection: Tensor, learns: Bool) throws -> Tensor {
-    var x = try (images * 2 - 1).contiguous(.channelsLast)
-    for stage in stages { x = try stage(x, learns: learns).leakyRelu(0.2) }
-    return try (output(x, learns: learns).to(.float32) * selection).sum(dims: [1])
+  func callAsFunction(_ images: Tensor, _ selection: Tensor? = nil, learns: Bool) throws -> Opinion {
+    var features: [Tensor] = []
+    for stage in stages {
+      let x = try features.last ?? (images * 2 - 1).contiguous(.channelsLast)
+      features.append(try stage(x, learns: learns).leakyRelu(0.2))
+    }
+    let opinions = try output(features[features.count - 1], learns: learns).to(.float32)
+    return Opinion(realism: try (selection.map { try opinions * $0 } ?? opinions).sum(dims: [1]), features: features)
+  }
+
+  /// The critic's own loss: max(0, 1 − real) + max(0, 1 + drawn), means; 2 where it cannot tell them apart.
+  static func hinge(real: Tensor, drawn: Tensor) throws -> Tensor {
+    try (1 - real).relu().mean() + (drawn + 1).relu().mean()
   }
 }
 

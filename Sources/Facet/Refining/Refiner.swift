@@ -105,21 +105,8 @@ extension Refiner {
       throw TrainingError("\(url.path): '\(name)' is not finite; train again with a lower learning rate")
     }
     try Tensor.save(
-      quantized(weights), metadata: ["format": format, "model": fingerprint, "edits": try JSON.encode(edits)], to: url)
+      weights.quantized(), metadata: ["format": format, "model": fingerprint, "edits": try JSON.encode(edits)], to: url)
   }
-
-  /// Kernels as int8, each output channel with a scale of its own: half of float16's bytes, to 0.4 % of the largest weight.
-  private static func quantized(_ weights: [String: Tensor]) throws -> [String: Tensor] {
-    try weights.reduce(into: [:]) { stored, entry in
-      guard entry.value.dimensions >= 2 else { return stored[entry.key] = entry.value }
-      let largest = try entry.value.abs().reshape([entry.value.size(0), -1]).sorted(descending: true).narrow(1, 0..<1)
-      let scale = try (largest / 127).clamp(min: 1e-12).reshape([-1] + Array(repeating: 1, count: entry.value.dimensions - 1))
-      stored[entry.key] = try (entry.value / scale).round().to(.int8)
-      stored[entry.key + scaleSuffix] = scale
-    }
-  }
-
-  private static let scaleSuffix = ".scale"
 
   /// Reads the refiner of a bundle, for use; `nil` where it has none.
   /// - Throws: ``BundleError``, `FileError` or `SafetensorsError` that names the file at fault.
@@ -139,22 +126,18 @@ extension Refiner {
     guard bundle.configuration.imageSize % granularity == 0 else {
       throw fault("it cannot draw at the model's size of \(bundle.configuration.imageSize)")
     }
-    var weights: [String: Tensor] = [:]
-    for (name, tensor) in tensors where !name.hasSuffix(scaleSuffix) {
-      if tensor.dtype == .int8 {
-        guard tensor.dimensions > 0, let scale = tensors[name + scaleSuffix], scale.dtype == .float32,
-          try scale.isAllFinite(), scale.shape == [tensor.size(0)] + Array(repeating: 1, count: tensor.dimensions - 1)
-        else { throw fault("'\(name)' has no scales that fit it") }
-        weights[name] = try tensor.to(.float32) * scale
-      } else {
-        guard tensor.dtype == .float32, try tensor.isAllFinite() else {
-          throw fault("'\(name)' holds other than finite numbers of int8 or float32")
-        }
-        weights[name] = tensor
-      }
-    }
     let refiner = Refiner(try edits.map { try RefinerNetwork(edits: $0, seed: nil) })
-    do { try refiner.load(weights) } catch { throw fault("\(error)") }
+    do {
+      let weights = try tensors.dequantized()
+      for (name, tensor) in weights {
+        guard tensor.dtype == .float32, try tensor.isAllFinite() else {
+          throw TorchError("'\(name)' holds other than finite numbers of int8 or float32")
+        }
+      }
+      try refiner.load(weights)
+    } catch {
+      throw fault("\(error)")
+    }
     try refiner.useChannelsLast()
     return refiner
   }

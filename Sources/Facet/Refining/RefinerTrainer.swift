@@ -9,11 +9,10 @@ import Torch
 /// (after StarGAN: Choi et al. 2018). The output folder is a bundle from the first checkpoint on: the model's own, with
 /// the refiner. A run that is taken up from a checkpoint does what it would have done without the break, on the CPU to
 /// the last bit with the same threads and a budget in images.
-public final class RefinerTrainer {
+public final class RefinerTrainer: SteppingTrainer {
   public let configuration: RefinerTraining
   public let output: URL
-  /// Where the run stands.
-  public private(set) var progress = TrainingProgress()
+  public internal(set) var progress = TrainingProgress()
   private let bundle: ModelBundle
   private let directions: AttributeDirections
   private let classifier: AttributeClassifier
@@ -28,14 +27,6 @@ public final class RefinerTrainer {
   /// Of the classifier's names, for each edit: the asked one, with its sign, and those that should stay, edits × names.
   private let asked: Tensor
   private let others: Tensor
-
-  /// What happens while training runs, in order.
-  public enum Event: Sendable {
-    case started(TrainingProgress, parameters: Int, photos: Int)
-    case step(TrainingProgress, RefinerLosses, learningRate: Double)
-    /// The checkpoint and the bundle are written.
-    case checkpoint(TrainingProgress)
-  }
 
   /// Prepares a run.
   /// - Parameters:
@@ -112,33 +103,14 @@ public final class RefinerTrainer {
     }
   }
 
-  /// Trains until the budget is spent or `shouldStop` says so.
-  /// - Throws: ``TrainingError`` with the step when a loss is not finite, and what `onEvent` throws.
+  public var parameterCount: Int { refiner.parameterCount }
+  public var photoCount: Int { samples.count }
+
   @discardableResult
   public func run(
-    shouldStop: () -> Bool = { false }, onEvent: (Event) throws -> Void = { _ in }
+    shouldStop: () -> Bool = { false }, onEvent: (CriticTrainingEvent<RefinerLosses>) throws -> Void = { _ in }
   ) throws -> Trainer.Ending {
-    let clock = StopWatch(alreadySpent: progress.minutes * 60)
-    var lastSave = clock.seconds
-    try onEvent(.started(progress, parameters: refiner.parameterCount, photos: samples.count))
-    while true {
-      progress.minutes = clock.seconds / 60
-      let spent = configuration.budget.progress(images: progress.images, minutes: progress.minutes)
-      if spent >= 1 || shouldStop() {
-        try save(onEvent)
-        return spent >= 1 ? .budgetSpent : .interrupted
-      }
-      let learningRate = configuration.learningRate * TrainingConfiguration.Schedule.cosine.factor(spent)
-      let losses = try step(learningRate: learningRate)
-      progress.step += 1
-      progress.images += configuration.batchSize
-      progress.minutes = clock.seconds / 60
-      try onEvent(.step(progress, losses, learningRate: learningRate))
-      if clock.seconds - lastSave >= configuration.checkpointMinutes * 60 {
-        try save(onEvent)
-        lastSave = clock.seconds
-      }
-    }
+    try train(shouldStop, onEvent)
   }
 
   // MARK: A step
@@ -157,7 +129,7 @@ public final class RefinerTrainer {
     var held: Tensor
   }
 
-  private func step(learningRate: Double) throws -> RefinerLosses {
+  func step(learningRate: Double) throws -> RefinerLosses {
     // A seed for each step, so that a resumed run draws what it would have drawn.
     var chance = SplitMix64(seed: configuration.seed ^ UInt64(progress.step) << 20)
     let generator = try Generator(seed: chance.next(), device: device)
@@ -176,17 +148,17 @@ public final class RefinerTrainer {
     // The critic's turn.
     let shown = try varied(Tensor.cat([material.examples, edited.detach()]), generator)
     let both = try Tensor.cat([selection, selection])
-    let opinions = try autocast { try critic(shown, both, learns: true) }
+    let opinions = try autocast { try critic(shown, both, learns: true).realism }
     let count = material.edits.count
-    let (real, drawn) = (try opinions.narrow(0, 0..<count), try opinions.narrow(0, count..<2 * count))
-    let criticLoss = try ((1 - real).relu().mean() + (drawn + 1).relu().mean())
+    let criticLoss = try Critic.hinge(
+      real: opinions.narrow(0, 0..<count), drawn: opinions.narrow(0, count..<2 * count))
     try critic.zeroGrad()
     try criticLoss.backward()
-    try finite(criticLoss)
+    try checkFinite(criticLoss.item())
     try optimizers.critic.step(learningRate: learningRate)
 
     // The refiner's.
-    let realism = try autocast { try critic(varied(edited, generator), selection, learns: false) }.mean()
+    let realism = try autocast { try critic(varied(edited, generator), selection, learns: false).realism }.mean()
     let views = try Glimpses()(AttributeClassifier.sized(Tensor.cat([edited, images], dim: 1)), generator)
     let (after, original) = try autocast {
       let original = try withoutGradients { try classifier.logits(of: views.narrow(1, 3..<6).contiguous()) }
@@ -201,7 +173,7 @@ public final class RefinerTrainer {
     loss = try loss + opacity.mean() * configuration.opacity + (opacity * material.held).mean() * configuration.held
     try refiner.zeroGrad()
     try loss.backward()
-    try finite(loss)
+    try checkFinite(loss.item())
     try optimizers.refiner.step(learningRate: learningRate)
     try average.update(step: progress.step + 1)
     return RefinerLosses(
@@ -253,15 +225,6 @@ public final class RefinerTrainer {
     try withAutocast(configuration.usesBFloat16 ? .bfloat16 : nil, on: device, body)
   }
 
-  private func finite(_ loss: Tensor) throws {
-    let value = try loss.item()
-    guard value.isFinite else {
-      throw TrainingError(
-        "step \(progress.step + 1): the loss is \(value); the last good checkpoint is kept. "
-          + "Resume with a lower --learning-rate")
-    }
-  }
-
   // MARK: Checkpoints
 
   private static let format = "facet-refiner-checkpoint-1"
@@ -274,8 +237,7 @@ public final class RefinerTrainer {
     return try Checkpoint<RefinerTraining>(url, SafetensorsFile(url).metadata, format: format).configuration
   }
 
-  /// Writes the checkpoint, then the bundle.
-  private func save(_ onEvent: (Event) throws -> Void) throws {
+  func save() throws {
     let averaged = try average.state()
     var tensors = averaged.prefixed("ema.")
     for part in try [
@@ -292,7 +254,6 @@ public final class RefinerTrainer {
     try bundle.copy(to: output)
     try Refiner.write(
       averaged.prefixed("networks.0."), edits: [configuration.edits], fingerprint: bundle.fingerprint, to: output)
-    try onEvent(.checkpoint(progress))
   }
 
   private func restore(_ url: URL) throws {

@@ -3,7 +3,7 @@ import Foundation
 import Torch
 
 /// Everything that decides how a refiner is trained; stored in each checkpoint.
-public struct RefinerTraining: Codable, Sendable, Equatable {
+public struct RefinerTraining: CriticTraining {
   /// What it is to draw.
   public var edits: [AttributeState]
   /// For some of the edits, by their description, the file names of photos that are good examples of them; the others are
@@ -13,7 +13,7 @@ public struct RefinerTraining: Codable, Sendable, Equatable {
   public var batchSize = 16
   /// Seed of the weights and all chance.
   public var seed: UInt64 = 1
-  /// The highest learning rate, of the refiner and of its critic; its course is ``TrainingConfiguration/Schedule/cosine``.
+  /// The highest learning rate, of the refiner and of its critic.
   public var learningRate = 4e-4
   /// The decay of the averaged weights, which are the ones that ship.
   public var emaDecay = 0.998
@@ -37,6 +37,8 @@ public struct RefinerTraining: Codable, Sendable, Equatable {
   public var budget = TrainingConfiguration.Budget(minutes: 60)
   /// Minutes between two checkpoints.
   public var checkpointMinutes = 5.0
+
+  private static let kind = "refiner"
 
   public init(edits: [AttributeState]) { self.edits = edits }
 
@@ -62,16 +64,14 @@ public struct RefinerTraining: Codable, Sendable, Equatable {
   /// Checks the ranges of the fields.
   /// - Throws: ``TrainingError`` that names the field.
   func validate() throws {
+    try validateCourse(of: Self.kind)
     func require(_ condition: Bool, _ field: String, _ range: String) throws {
-      if !condition { throw TrainingError("refiner training: '\(field)' must be \(range)") }
+      try self.require(condition, field, range, of: Self.kind)
     }
     try require((1...Refiner.maximumEdits).contains(edits.count), "edits", "from 1 to \(Refiner.maximumEdits) edits")
     try require(Set(edits).count == edits.count, "edits", "different from each other")
     try require(
       Set(examples.keys).isSubset(of: edits.map(\.description)), "examples", "of edits that are asked for")
-    try require((1...4096).contains(batchSize), "batchSize", "from 1 to 4096")
-    try require(learningRate > 0 && learningRate.isFinite, "learningRate", "above 0")
-    try require((0..<1).contains(emaDecay), "emaDecay", "at least 0 and under 1")
     try require(abs(margin) <= 20, "margin", "from -20 to 20")
     for (name, weight) in [("asked", asked), ("leakage", leakage), ("pixels", pixels), ("opacity", opacity), ("held", held)] {
       try require((0...1e6).contains(weight), name, "from 0 to 1000000")
@@ -79,13 +79,11 @@ public struct RefinerTraining: Codable, Sendable, Equatable {
     try require(
       strengths.count == 2 && 0 < strengths[0] && strengths[0] <= strengths[1] && strengths[1] <= 3, "strengths",
       "two rising numbers above 0 and up to 3")
-    try require(budget.isLimited, "budget", "limited")
-    try require(checkpointMinutes >= 0, "checkpointMinutes", "at least 0")
   }
 }
 
 /// What a step of a refiner's training came to, each a mean over its photos.
-public struct RefinerLosses: Sendable {
+public struct RefinerLosses: CriticLosses {
   /// The critic's own: max(0, 1 − real) + max(0, 1 + edited); 2 where it cannot tell them apart.
   public let critic: Double
   /// How real edited photos looked to it.
@@ -96,6 +94,10 @@ public struct RefinerLosses: Sendable {
   public let leakage: Double
   /// The change of the pixels, of 1.
   public let pixels: Double
+
+  public var named: [(name: String, value: Double)] {
+    [("critic", critic), ("realism", realism), ("seen", seen), ("leakage", leakage), ("pixels", pixels)]
+  }
 }
 
 /// The photos that an edit is learned from: those that lack what is asked, and examples of it.
