@@ -141,6 +141,33 @@ import Torch
     #expect(after > before)
   }
 
+  /// Where its refiner draws nothing, age is what decodes.
+  @Test func ageIsDrawnOverWhatDecodes() throws {
+    let (plain, photo, _) = try Self.portrait.get()
+    let known = AttributeState(name: "Young", adds: false)
+    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("facet-\(UUID().uuidString)")
+    defer { try? FileManager.default.removeItem(at: folder) }
+    try plain.bundle.copy(to: folder)
+    func edited(opacity odds: Float) throws -> (drawn: Picture, decoded: Picture) {
+      var weights = try Refiner(edits: [known], seed: 1).state()
+      weights["networks.0.output.weight"] = try #require(weights["networks.0.output.weight"]) * 0
+      weights["networks.0.output.bias"] = try Tensor([-1, odds])
+      try Refiner.write(weights, edits: [[known]], fingerprint: plain.bundle.fingerprint, to: folder)
+      let editor = try FaceEditor(bundle: folder)
+      let face = try editor.face(in: photo.picture)
+      var options = EditOptions()
+      let age = [AttributeEdit("Young", strength: -1)]
+      let drawn = try editor.apply(age, to: face, in: photo.picture, options: options)
+      options.method = .isolated
+      return (drawn, try editor.apply(age, to: face, in: photo.picture, options: options))
+    }
+    func distance(_ a: Picture, _ b: Picture) -> Int { zip(a.pixels, b.pixels).map { abs(Int($0) - Int($1)) }.max() ?? 0 }
+    let (nothing, decoded) = try edited(opacity: -40)
+    #expect(distance(nothing, decoded) <= 1 && distance(decoded, photo.picture) > 10)
+    let dark = try edited(opacity: 0).drawn
+    #expect(distance(dark, decoded) > 20)
+  }
+
   /// A smile is none of the fringe above it; a change of gender is.
   @Test func smilesLeaveTheHairAsItIs() throws {
     let (editor, _, face) = try Self.portrait.get()

@@ -69,6 +69,14 @@ public enum Composition: String, Sendable, CaseIterable {
     return try Tensor.cat([offset * rest + colours, (slope + 1) * rest - 1], dim: 1)
   }
 
+  /// A change that leaves hair alone.
+  /// - Parameters:
+  ///   - change: as of ``change(of:from:to:)``.
+  ///   - other: as of ``FaceParser/otherThanSkin(in:)``.
+  static func sparingHair(_ change: Tensor, _ other: Tensor) throws -> Tensor {
+    try change * (1 - other.narrow(1, 2..<3).smoothStep(from: 0.2, to: 0.6))
+  }
+
   /// Whether the photo's grain stays where an edit takes its pixels away: what decodes has none, and skin without pores
   /// looks polished.
   var keepsGrain: Bool { self != .article }

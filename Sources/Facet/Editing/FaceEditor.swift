@@ -275,8 +275,7 @@ public final class FaceEditor {
       }
     }
     for (row, (face, composition)) in work.enumerated() where moved[row].isStepped && moved[row].keepsHair && composition == .difference {
-      let hair = try otherThanSkin(of: face).narrow(1, 2..<3)
-      changes[row] = try changes[row] * (1 - hair.smoothStep(from: 0.2, to: 0.6))
+      changes[row] = try Composition.sparingHair(changes[row], otherThanSkin(of: face))
     }
     guard let refiner, moved.contains(where: { !$0.layers.isEmpty }) else { return changes }
     // One layer after the other, each over what is there by then.
@@ -285,6 +284,11 @@ public final class FaceEditor {
     for place in 0..<moved.map(\.layers.count).max()! {
       let rows = moved.indices.filter { moved[$0].layers.count > place }
       let layers = rows.map { moved[$0].layers[place] }
+      // Where a step was decoded already, the layer is about that step, and no other.
+      for (row, layer) in zip(rows, layers) where layer.isDecoded {
+        latents[row] = try latents[row] - layer.step * layer.strength
+        decoded[row] = try bundle.model.decode(latents[row])
+      }
       for (row, layer) in zip(rows, layers) { latents[row] = try latents[row] + layer.step }
       let next = try bundle.model.decode(Tensor.cat(rows.map { latents[$0] }))
       let below = try Tensor.cat(rows.map { changes[$0] })
@@ -322,7 +326,8 @@ public final class FaceEditor {
   ) throws -> Reconstruction {
     try withoutGradients {
       let moved = try moved(face, edits, options)
-      return try bundle.model.decode(moved.layers.reduce(moved.latent) { try $0 + $1.step * $1.strength })
+      return try bundle.model.decode(
+        moved.layers.filter { !$0.isDecoded }.reduce(moved.latent) { try $0 + $1.step * $1.strength })
     }
   }
 
@@ -365,10 +370,10 @@ public final class FaceEditor {
   }
 
   /// What edits come to: another code; other colours of hair, which are given to the hair itself; and what the refiner
-  /// draws: its edit, a whole step of it, and how far it is taken.
+  /// draws: its edit, a whole step of it, how far it is taken, and whether the code is moved by it, too.
   private struct Moved {
     typealias Tint = (colour: HairColour, strength: Double)
-    typealias Layer = (edit: Int, step: Tensor, strength: Double)
+    typealias Layer = (edit: Int, step: Tensor, strength: Double, isDecoded: Bool)
     var latent: Tensor
     var isStepped = false
     /// Whether no step was about hair: smiles and beards leave it as it is, whatever decodes there.
@@ -394,15 +399,18 @@ public final class FaceEditor {
     let name = directions.names[try directions.index(of: attribute)]
     if options.tintsHair, let colour = HairColour(name) {
       moved.tints.append((colour, strength))
-    } else if options.refines, let edit = refiner?.index(of: name, adding: strength >= 0) {
-      let step = try step(attribute, strength < 0 ? -1 : 1, on: face, options)
-      moved.layers.append((edit, step, abs(strength)))
-    } else {
-      moved.latent = try moved.latent + step(attribute, strength, on: face, options)
-      moved.isStepped = true
-      moved.keepsHair = moved.keepsHair && AttributeParts.leavesHair(name)
-      moved.keepsTint = moved.keepsTint && AttributeParts.leavesSkinColour(name)
+      return
     }
+    if options.refines, let edit = refiner?.index(of: name, adding: strength >= 0) {
+      let step = try step(attribute, strength < 0 ? -1 : 1, on: face, options)
+      let isDecoded = AttributeParts.leavesSkinColour(name)
+      moved.layers.append((edit, step, abs(strength), isDecoded))
+      guard isDecoded else { return }
+    }
+    moved.latent = try moved.latent + step(attribute, strength, on: face, options)
+    moved.isStepped = true
+    moved.keepsHair = moved.keepsHair && AttributeParts.leavesHair(name)
+    moved.keepsTint = moved.keepsTint && AttributeParts.leavesSkinColour(name)
   }
 
   /// The edited face at the model's size, in [0, 1].

@@ -46,11 +46,13 @@ enum AttributeParts {
   /// Whether a change of this label alone is none of the hair on the head.
   static func leavesHair(_ name: String) -> Bool { ofTheFace.contains(name) }
 
-  /// Whether a change of this label alone is none of the colour of skin: beards are left out, whose shadow is a colour.
+  /// Whether a change of this label alone is one of shapes, and none of the colour of skin. Age is: what decodes of it reddens.
+  /// Beards are not, for their shadow is a colour. Such edits are decoded even where a refiner draws over them.
   static func leavesSkinColour(_ name: String) -> Bool { shapes.contains(name) }
 
   private static let shapes: Set = [
     "Big_Lips", "Big_Nose", "Double_Chin", "High_Cheekbones", "Mouth_Slightly_Open", "Narrow_Eyes", "Pointy_Nose", "Smiling",
+    "Young",
   ]
 
   private static let ofTheFace = shapes.union(facialHair + makeup)

@@ -120,6 +120,8 @@ public final class RefinerTrainer: SteppingTrainer {
     /// For each photo its edit.
     var edits: [Int]
     var images: Tensor
+    /// What is drawn over: the photos, with the step composed in where the edit decodes it, too.
+    var shown: Tensor
     var examples: Tensor
     var before: Reconstruction
     var after: Reconstruction
@@ -141,9 +143,9 @@ public final class RefinerTrainer: SteppingTrainer {
 
     let change = try autocast {
       try refiner.change(
-        material.edits, of: images, from: material.before, to: material.after, sparing: material.spared)
+        material.edits, of: material.shown, from: material.before, to: material.after, sparing: material.spared)
     }
-    let edited = try Composition.difference.composed(over: images, change)
+    let edited = try Composition.difference.composed(over: material.shown, change)
 
     // The critic's turn.
     let shown = try varied(Tensor.cat([material.examples, edited.detach()]), generator)
@@ -166,7 +168,7 @@ public final class RefinerTrainer: SteppingTrainer {
     }
     let odds = try (after * asked.indexSelect(0, rows)).sum(dims: [1])
     let leakage = try ((after.sigmoid() - original.sigmoid()).abs() * others.indexSelect(0, rows)).sum(dims: [1]).mean()
-    let pixels = try (edited - images).abs().mean()
+    let pixels = try (edited - material.shown).abs().mean()
     var loss = try (configuration.margin - odds).softplus().mean() * configuration.asked - realism
     loss = try loss + leakage * configuration.leakage + pixels * configuration.pixels
     let opacity = try -change.narrow(1, 3..<4)
@@ -199,11 +201,25 @@ public final class RefinerTrainer: SteppingTrainer {
     let spared = try autocast { try parser.otherThanSkin(in: images) }
     let lids = try spared.narrow(1, 0..<1).maxPool2d(4).upsampleBilinear2d(scale: 4)
     let planes = try AttributeState.planes(of: edits.map { configuration.edits[$0] }).to(device)
+    let (before, after) = try (decode(codes), decode(codes + Tensor.cat(steps).to(device)))
     return Material(
-      edits: edits, images: images, examples: try samples.images(drawn.map(\.example)).to(device),
-      before: try decode(codes), after: try decode(codes + Tensor.cat(steps).to(device)),
-      spared: spared,
+      edits: edits, images: images, shown: try shown(edits, images, before, after, spared),
+      examples: try samples.images(drawn.map(\.example)).to(device), before: before, after: after, spared: spared,
       held: try (Tensor.cat([lids, spared.narrow(1, 1..<4)], dim: 1) * planes).sum(dims: [1], keepDim: true).clamp(max: 1))
+  }
+
+  private func shown(
+    _ edits: [Int], _ images: Tensor, _ before: Reconstruction, _ after: Reconstruction, _ spared: Tensor
+  ) throws -> Tensor {
+    try Tensor.cat(edits.enumerated().map { row, edit in
+      let image = try images.narrow(0, row..<row + 1)
+      let name = configuration.edits[edit].name
+      guard AttributeParts.leavesSkinColour(name) else { return image }
+      let moved = try Composition.keepingTint(of: before[row], in: after[row])
+      let change = try Composition.difference.change(of: image, from: before[row], to: moved)
+      return try Composition.difference.composed(
+        over: image, AttributeParts.leavesHair(name) ? Composition.sparingHair(change, spared.narrow(0, row..<row + 1)) : change)
+    })
   }
 
   private func decode(_ codes: Tensor) throws -> Reconstruction {
