@@ -78,7 +78,8 @@ private struct StripedPhotos: @unchecked Sendable {
       return try contrast(of: withoutGradients { try model.decode(model.encode(images).mean).image })
     }
     let (soft, sharp) = (try trained("soft", realism: 0, features: 0), try trained("sharp", realism: 1, features: 0))
-    #expect(soft < 0.15 && sharp > 0.3, "\(soft), \(sharp)")
+    // The distance to photos whose stripes begin anywhere is least without stripes.
+    #expect(soft < 0.002 && sharp > 0.01, "\(soft), \(sharp)")
   }
 
   @Test func codesAndWhatBelongsToThemStay() throws {
