@@ -160,6 +160,8 @@ private struct StripedPhotos: @unchecked Sendable {
       try DecoderTrainer(StripedPhotos.training(steps: 1), of: made.bundle, on: bare, output: made.folder("refused"))
     }
     #expect(error?.description.contains("with masks") == true)
+    let itself = #expect(throws: TrainingError.self) { try made.trainer(StripedPhotos.training(steps: 1), "model") }
+    #expect(itself?.description.contains("give another folder") == true)
   }
 
   @Test func aLossThatIsNotFiniteEndsTheRun() throws {

@@ -6,8 +6,8 @@ import Torch
 ///
 /// A decoder that is trained on the distance to photos alone gives the mean of all that a code could be: skin without
 /// pores, teeth without gaps. Here a critic learns to tell photos from decoded faces, and the decoder to be taken for
-/// photos, at codes as they are and at codes that edits move. The encoder stays, so codes keep their meaning, and directions and
-/// a refiner stay with them. The output folder is a bundle from the first checkpoint on. A run that is taken up from a
+/// photos, at codes as they are and at codes that edits move. The encoder stays, so codes keep their meaning, and directions
+/// and a refiner stay with them. The output folder is a bundle from the first checkpoint on. A run that is taken up from a
 /// checkpoint does what it would have done without the break, on the CPU to the last bit with the same threads and a budget
 /// in images.
 public final class DecoderTrainer: SteppingTrainer {
@@ -52,6 +52,9 @@ public final class DecoderTrainer: SteppingTrainer {
     (self.output, self.device) = (output, device)
     if device == .cpu { Torch.keepFreedMemory() }
     guard samples.hasMasks else { throw TrainingError("a decoder is trained on the face alone: open the photos with masks") }
+    guard output.resolvingSymlinksInPath().path != bundle.url.resolvingSymlinksInPath().path else {
+      throw TrainingError("\(output.path): holds the model that is to be sharpened; give another folder")
+    }
     directions = try AttributeDirections(of: bundle)
     attributes = try configuration.attributes.map { [directions] in try directions.index(of: $0) }
     bundle.model.setTraining(false)
