@@ -217,16 +217,13 @@ public final class FaceEditor {
   }
 
   /// What decodes after edits; codes that were not moved are not decoded again.
-  private func decoded(_ moved: [Moved], of work: [(face: EncodedFace, composition: Composition)]) throws -> Reconstruction {
-    var all = work.map(\.face.reconstruction)
-    let steps = moved.indices.filter { moved[$0].isStepped }
-    if steps.isEmpty { return try Reconstruction(all) }
-    let after = try bundle.model.decode(Tensor.cat(steps.map { moved[$0].latent }, dim: 0))
-    for (row, index) in steps.enumerated() {
-      let keepsTint = moved[index].keepsTint && work[index].composition == .difference
-      all[index] = try keepsTint ? Composition.keepingTint(of: all[index], in: after[row]) : after[row]
-    }
-    return try Reconstruction(all)
+  private func decoded(_ moved: [Moved], of faces: [EncodedFace]) throws -> [Reconstruction] {
+    var all = faces.map(\.reconstruction)
+    let stepped = moved.indices.filter { moved[$0].steps > 0 }
+    if stepped.isEmpty { return all }
+    let after = try bundle.model.decode(Tensor.cat(stepped.map { moved[$0].latent }, dim: 0))
+    for (row, index) in stepped.enumerated() { all[index] = try after[row] }
+    return all
   }
 
   /// What decodes after an edit, and what hair becomes.
@@ -262,8 +259,12 @@ public final class FaceEditor {
 
   /// What edits do to faces, each 1 × 4 × S × S: of what decodes, with the refiner's layers over it.
   private func changes(of work: [(face: EncodedFace, composition: Composition)], _ moved: [Moved]) throws -> [Tensor] {
-    let after = try decoded(moved, of: work)
+    var decoded = try decoded(moved, of: work.map(\.face))
     let composition = work[0].composition
+    let after = try Reconstruction(work.indices.map { row in
+      try moved[row].steps > 0 && moved[row].keepsTint && work[row].composition == .difference
+        ? Composition.keepingTint(of: work[row].face.reconstruction, in: decoded[row]) : decoded[row]
+    })
     var changes: [Tensor]
     if work.allSatisfy({ $0.composition == composition }) {
       let all = try composition.change(
@@ -274,20 +275,20 @@ public final class FaceEditor {
         try $1.composition.change(of: Tensor($1.face.crop), from: $1.face.reconstruction, to: after[$0])
       }
     }
-    for (row, (face, composition)) in work.enumerated() where moved[row].isStepped && moved[row].keepsHair && composition == .difference {
+    for (row, (face, composition)) in work.enumerated() where moved[row].steps > 0 && moved[row].keepsHair && composition == .difference {
       changes[row] = try Composition.sparingHair(changes[row], otherThanSkin(of: face))
     }
     guard let refiner, moved.contains(where: { !$0.layers.isEmpty }) else { return changes }
     // One layer after the other, each over what is there by then.
     var latents = moved.map(\.latent)
-    var decoded = try work.indices.map { try after[$0] }
     for place in 0..<moved.map(\.layers.count).max()! {
       let rows = moved.indices.filter { moved[$0].layers.count > place }
       let layers = rows.map { moved[$0].layers[place] }
       // Where a step was decoded already, the layer is about that step, and no other.
       for (row, layer) in zip(rows, layers) where layer.isDecoded {
         latents[row] = try latents[row] - layer.step * layer.strength
-        decoded[row] = try bundle.model.decode(latents[row])
+        decoded[row] = try place == 0 && moved[row].steps == 1
+          ? work[row].face.reconstruction : bundle.model.decode(latents[row])
       }
       for (row, layer) in zip(rows, layers) { latents[row] = try latents[row] + layer.step }
       let next = try bundle.model.decode(Tensor.cat(rows.map { latents[$0] }))
@@ -375,7 +376,8 @@ public final class FaceEditor {
     typealias Tint = (colour: HairColour, strength: Double)
     typealias Layer = (edit: Int, step: Tensor, strength: Double, isDecoded: Bool)
     var latent: Tensor
-    var isStepped = false
+    /// Edits that moved it.
+    var steps = 0
     /// Whether no step was about hair: smiles and beards leave it as it is, whatever decodes there.
     var keepsHair = true
     /// Whether no step was about the colour of skin.
@@ -408,7 +410,7 @@ public final class FaceEditor {
       guard isDecoded else { return }
     }
     moved.latent = try moved.latent + step(attribute, strength, on: face, options)
-    moved.isStepped = true
+    moved.steps += 1
     moved.keepsHair = moved.keepsHair && AttributeParts.leavesHair(name)
     moved.keepsTint = moved.keepsTint && AttributeParts.leavesSkinColour(name)
   }

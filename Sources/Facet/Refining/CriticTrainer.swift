@@ -1,4 +1,5 @@
 import Foundation
+import Torch
 
 /// What every recipe of training against a critic has.
 public protocol CriticTraining: Codable, Sendable, Equatable {
@@ -68,13 +69,32 @@ public enum CriticTrainingEvent<Losses: CriticLosses>: Sendable {
   case checkpoint(TrainingProgress)
 }
 
-/// A trainer whose steps and checkpoints are its own, and the course of a run all trainers'.
+/// A trainer whose steps are its own, and the course of a run and its checkpoints all trainers'.
 protocol SteppingTrainer: CriticTrainer {
   var progress: TrainingProgress { get set }
+  var bundle: ModelBundle { get }
+  var samples: DecodedCache { get }
+  var device: Device { get }
+  /// What its checkpoints say that they are.
+  static var format: String { get }
+  /// What a checkpoint holds, by the prefix of its names.
+  var stored: [String: StoredPart] { get }
+  /// - Throws: ``TrainingError`` when a run with another recipe cannot be gone on with, for more than another batch or seed.
+  func check(_ saved: Recipe) throws
   /// Changes the weights by one batch.
   func step(learningRate: Double) throws -> Losses
-  /// Writes the checkpoint, then the bundle.
-  func save() throws
+  /// Writes the bundle as it stands.
+  func writeBundle() throws
+}
+
+/// A part of a trainer that a checkpoint holds.
+struct StoredPart {
+  let state: () throws -> [String: Tensor]
+  let load: ([String: Tensor]) throws -> Void
+
+  init(_ module: any Module) { (state, load) = ({ try module.state() }, { try module.load($0) }) }
+  init(_ optimizer: Adam) { (state, load) = ({ try optimizer.state() }, { try optimizer.load($0) }) }
+  init(_ average: ExponentialMovingAverage) { (state, load) = ({ try average.state() }, { try average.load($0) }) }
 }
 
 extension SteppingTrainer {
@@ -105,10 +125,67 @@ extension SteppingTrainer {
 
   /// - Throws: ``TrainingError`` with the step when a loss is not finite.
   func checkFinite(_ loss: Double) throws {
-    guard loss.isFinite else {
-      throw TrainingError(
-        "step \(progress.step + 1): the loss is \(loss); the last good checkpoint is kept. "
-          + "Resume with a lower --learning-rate")
+    if !loss.isFinite { throw burst("the loss is \(loss)") }
+  }
+
+  private func burst(_ what: String) -> TrainingError {
+    TrainingError(
+      "step \(progress.step + 1): \(what); the last good checkpoint is kept. Resume with a lower --learning-rate")
+  }
+
+  func autocast<Result>(_ body: () throws -> Result) throws -> Result {
+    try withAutocast(configuration.usesBFloat16 ? .bfloat16 : nil, on: device, body)
+  }
+
+  func decoded(_ codes: Tensor, by model: any FaceVAE) throws -> Reconstruction {
+    let decoded = try autocast { try model.decode(codes) }
+    return Reconstruction(image: try decoded.image.to(.float32), maskLogits: try decoded.maskLogits.to(.float32))
+  }
+
+  // MARK: Checkpoints
+
+  static func saved(in output: URL) throws -> Recipe? {
+    let url = Trainer.lastCheckpoint(in: output)
+    guard FileManager.default.fileExists(atPath: url.path) else { return nil }
+    return try Checkpoint<Recipe>(url, SafetensorsFile(url).metadata, format: format).configuration
+  }
+
+  /// Makes the output folder ready, and goes on from the checkpoint there or removes it.
+  func takeUp(resume: Bool) throws {
+    try Trainer.prepare(output)
+    let checkpoint = Trainer.lastCheckpoint(in: output)
+    if FileManager.default.fileExists(atPath: checkpoint.path) {
+      if resume { try restore(checkpoint) } else { try FileManager.default.removeItem(at: checkpoint) }
+    }
+  }
+
+  /// Writes the checkpoint, then the bundle.
+  private func save() throws {
+    var tensors: [String: Tensor] = [:]
+    for (prefix, part) in stored { tensors.merge(try part.state().prefixed(prefix + ".")) { $1 } }
+    for name in tensors.keys.sorted() where try !tensors[name]!.isAllFinite() { throw burst("'\(name)' is not finite") }
+    let checkpoint = Checkpoint(configuration: configuration, progress: progress, photos: samples.count)
+    var metadata = try checkpoint.metadata(format: Self.format)
+    metadata["model"] = bundle.fingerprint
+    try Tensor.save(tensors, metadata: metadata, to: Trainer.lastCheckpoint(in: output))
+    try writeBundle()
+  }
+
+  private func restore(_ url: URL) throws {
+    let (tensors, metadata) = try Tensor.load(from: url)
+    let saved = try Checkpoint<Recipe>(url, metadata, format: Self.format)
+    do {
+      guard metadata["model"] == bundle.fingerprint else { throw TrainingError("made for another model") }
+      let (old, new) = (saved.configuration, configuration)
+      try check(old)
+      guard (old.batchSize, old.seed) == (new.batchSize, new.seed), saved.photos == samples.count else {
+        throw TrainingError(
+          "made with batch \(old.batchSize), seed \(old.seed) and \(saved.photos ?? 0) photos; resume with the same")
+      }
+      for (prefix, part) in stored { try part.load(tensors.withPrefix(prefix + ".")) }
+      progress = saved.progress
+    } catch {
+      throw TrainingError("\(url.path): cannot resume: \(error)")
     }
   }
 }

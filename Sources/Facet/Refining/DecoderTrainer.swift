@@ -14,11 +14,11 @@ public final class DecoderTrainer: SteppingTrainer {
   public let configuration: DecoderTraining
   public let output: URL
   public internal(set) var progress = TrainingProgress()
-  private let bundle: ModelBundle
+  let bundle: ModelBundle
   private let directions: AttributeDirections
   private let attributes: [Int]
-  private let samples: DecodedCache
-  private let device: Device
+  let samples: DecodedCache
+  let device: Device
   private let model: any FaceVAE
   private let decoder: Parts
   private let critic: Critic
@@ -81,11 +81,7 @@ public final class DecoderTrainer: SteppingTrainer {
     var weights = configuration.objective
     weights.kl = 0
     objective = try Objective(imageSize: bundle.configuration.imageSize, weights: weights, device: device)
-    try Trainer.prepare(output)
-    let checkpoint = Trainer.lastCheckpoint(in: output)
-    if FileManager.default.fileExists(atPath: checkpoint.path) {
-      if resume { try restore(checkpoint) } else { try FileManager.default.removeItem(at: checkpoint) }
-    }
+    try takeUp(resume: resume)
   }
 
   public var parameterCount: Int { decoder.parameterCount }
@@ -177,11 +173,6 @@ public final class DecoderTrainer: SteppingTrainer {
     return try Tensor.cat(steps).to(device)
   }
 
-  private func decoded(_ codes: Tensor, by model: any FaceVAE) throws -> Reconstruction {
-    let decoded = try autocast { try model.decode(codes) }
-    return Reconstruction(image: try decoded.image.to(.float32), maskLogits: try decoded.maskLogits.to(.float32))
-  }
-
   private static func cut(_ images: Tensor, to masks: Tensor) throws -> Tensor { try images * masks + (1 - masks) * 0.5 }
 
   /// Pictures as the critic sees them: in every other step turned a little, which softens them, so that it learns shapes; as they
@@ -190,69 +181,30 @@ public final class DecoderTrainer: SteppingTrainer {
     progress.step % 2 == 0 ? images : try Glimpses(rotation: 4, zoom: 0.04, shift: 0.03)(images, generator)
   }
 
-  private func autocast<Result>(_ body: () throws -> Result) throws -> Result {
-    try withAutocast(configuration.usesBFloat16 ? .bfloat16 : nil, on: device, body)
-  }
-
   // MARK: Checkpoints
 
-  private static let format = "facet-decoder-checkpoint-1"
+  static let format = "facet-decoder-checkpoint-1"
 
   /// The configuration of the run that the folder `output` holds; `nil` where there is none.
   /// - Throws: ``TrainingError`` or `SafetensorsError` when its checkpoint is damaged.
-  public static func savedConfiguration(in output: URL) throws -> DecoderTraining? {
-    let url = Trainer.lastCheckpoint(in: output)
-    guard FileManager.default.fileExists(atPath: url.path) else { return nil }
-    return try Checkpoint<DecoderTraining>(url, SafetensorsFile(url).metadata, format: format).configuration
+  public static func savedConfiguration(in output: URL) throws -> DecoderTraining? { try saved(in: output) }
+
+  var stored: [String: StoredPart] {
+    [
+      "ema": StoredPart(average), "decoder": StoredPart(decoder), "critic": StoredPart(critic),
+      "decoder-optimizer": StoredPart(optimizers.decoder), "critic-optimizer": StoredPart(optimizers.critic),
+    ]
   }
 
-  func save() throws {
-    let averaged = try average.state()
-    for (name, tensor) in averaged where try !tensor.isAllFinite() {
-      throw TrainingError(
-        "step \(progress.step): the weight '\(name)' is not finite; the last good checkpoint is kept. "
-          + "Resume with a lower --learning-rate")
-    }
-    var tensors = averaged.prefixed("ema.")
-    for part in try [
-      decoder.state().prefixed("decoder."), critic.state().prefixed("critic."),
-      optimizers.decoder.state().prefixed("decoder-optimizer."),
-      optimizers.critic.state().prefixed("critic-optimizer."),
-    ] {
-      tensors.merge(part) { $1 }
-    }
-    let checkpoint = Checkpoint(configuration: configuration, progress: progress, photos: samples.count)
-    var metadata = try checkpoint.metadata(format: Self.format)
-    metadata["model"] = bundle.fingerprint
-    try Tensor.save(tensors, metadata: metadata, to: Trainer.lastCheckpoint(in: output))
+  func check(_ saved: DecoderTraining) {}
 
+  func writeBundle() throws {
     let shipped = try bundle.configuration.makeModel(seed: nil)
     try shipped.load(bundle.model.state())
-    try Parts(shipped.decoders).load(averaged)
+    try Parts(shipped.decoders).load(average.state())
     let origin = bundle.origin.map { "; before: \($0)" } ?? ""
     try bundle.write(
       withDecoderOf: shipped.state(),
       origin: "decoder sharpened on \(progress.images) images, by Facet \(facetVersion)\(origin)", to: output)
-  }
-
-  private func restore(_ url: URL) throws {
-    let (tensors, metadata) = try Tensor.load(from: url)
-    let saved = try Checkpoint<DecoderTraining>(url, metadata, format: Self.format)
-    do {
-      guard metadata["model"] == bundle.fingerprint else { throw TrainingError("made for another model") }
-      let (old, new) = (saved.configuration, configuration)
-      guard (old.batchSize, old.seed) == (new.batchSize, new.seed), saved.photos == samples.count else {
-        throw TrainingError(
-          "made with batch \(old.batchSize), seed \(old.seed) and \(saved.photos ?? 0) photos; resume with the same")
-      }
-      try decoder.load(tensors.withPrefix("decoder."))
-      try critic.load(tensors.withPrefix("critic."))
-      try optimizers.decoder.load(tensors.withPrefix("decoder-optimizer."))
-      try optimizers.critic.load(tensors.withPrefix("critic-optimizer."))
-      try average.load(tensors.withPrefix("ema."))
-      progress = saved.progress
-    } catch {
-      throw TrainingError("\(url.path): cannot resume: \(error)")
-    }
   }
 }

@@ -13,13 +13,13 @@ public final class RefinerTrainer: SteppingTrainer {
   public let configuration: RefinerTraining
   public let output: URL
   public internal(set) var progress = TrainingProgress()
-  private let bundle: ModelBundle
+  let bundle: ModelBundle
   private let directions: AttributeDirections
   private let classifier: AttributeClassifier
   private let parser: FaceParser
-  private let samples: DecodedCache
+  let samples: DecodedCache
   private let photos: [RefinerPhotos]
-  private let device: Device
+  let device: Device
   private let refiner: RefinerNetwork
   private let critic: Critic
   private let optimizers: (refiner: Adam, critic: Adam)
@@ -96,11 +96,7 @@ public final class RefinerTrainer: SteppingTrainer {
     (adam.beta1, adam.beta2) = (0.5, 0.99)
     optimizers = (try Adam(refiner, configuration: adam), try Adam(critic, configuration: adam))
     average = try ExponentialMovingAverage(refiner, decay: configuration.emaDecay)
-    try Trainer.prepare(output)
-    let checkpoint = Trainer.lastCheckpoint(in: output)
-    if FileManager.default.fileExists(atPath: checkpoint.path) {
-      if resume { try restore(checkpoint) } else { try FileManager.default.removeItem(at: checkpoint) }
-    }
+    try takeUp(resume: resume)
   }
 
   public var parameterCount: Int { refiner.parameterCount }
@@ -201,7 +197,9 @@ public final class RefinerTrainer: SteppingTrainer {
     let spared = try autocast { try parser.otherThanSkin(in: images) }
     let lids = try spared.narrow(1, 0..<1).maxPool2d(4).upsampleBilinear2d(scale: 4)
     let planes = try AttributeState.planes(of: edits.map { configuration.edits[$0] }).to(device)
-    let (before, after) = try (decode(codes), decode(codes + Tensor.cat(steps).to(device)))
+    let (before, after) = try (
+      decoded(codes, by: bundle.model), decoded(codes + Tensor.cat(steps).to(device), by: bundle.model)
+    )
     return Material(
       edits: edits, images: images, shown: try shown(edits, images, before, after, spared),
       examples: try samples.images(drawn.map(\.example)).to(device), before: before, after: after, spared: spared,
@@ -222,11 +220,6 @@ public final class RefinerTrainer: SteppingTrainer {
     })
   }
 
-  private func decode(_ codes: Tensor) throws -> Reconstruction {
-    let decoded = try autocast { try bundle.model.decode(codes) }
-    return Reconstruction(image: try decoded.image.to(.float32), maskLogits: try decoded.maskLogits.to(.float32))
-  }
-
   /// Pictures as the critic sees them: moved and relit, so that it cannot learn the few examples by heart. Interpolation
   /// softens them all: a critic that sees every pixel looks at noise and grain before it looks at shapes.
   private func varied(_ images: Tensor, _ generator: Generator) throws -> Tensor {
@@ -237,62 +230,30 @@ public final class RefinerTrainer: SteppingTrainer {
     return try (moved - 0.5) * (uniform() * 0.2 + 1) + 0.5 + uniform() * 0.1
   }
 
-  private func autocast<Result>(_ body: () throws -> Result) throws -> Result {
-    try withAutocast(configuration.usesBFloat16 ? .bfloat16 : nil, on: device, body)
-  }
-
   // MARK: Checkpoints
 
-  private static let format = "facet-refiner-checkpoint-1"
+  static let format = "facet-refiner-checkpoint-1"
 
   /// The configuration of the run that the folder `output` holds; `nil` where there is none.
   /// - Throws: ``TrainingError`` or `SafetensorsError` when its checkpoint is damaged.
-  public static func savedConfiguration(in output: URL) throws -> RefinerTraining? {
-    let url = Trainer.lastCheckpoint(in: output)
-    guard FileManager.default.fileExists(atPath: url.path) else { return nil }
-    return try Checkpoint<RefinerTraining>(url, SafetensorsFile(url).metadata, format: format).configuration
+  public static func savedConfiguration(in output: URL) throws -> RefinerTraining? { try saved(in: output) }
+
+  var stored: [String: StoredPart] {
+    [
+      "ema": StoredPart(average), "refiner": StoredPart(refiner), "critic": StoredPart(critic),
+      "refiner-optimizer": StoredPart(optimizers.refiner), "critic-optimizer": StoredPart(optimizers.critic),
+    ]
   }
 
-  func save() throws {
-    let averaged = try average.state()
-    var tensors = averaged.prefixed("ema.")
-    for part in try [
-      refiner.state().prefixed("refiner."), critic.state().prefixed("critic."),
-      optimizers.refiner.state().prefixed("refiner-optimizer."),
-      optimizers.critic.state().prefixed("critic-optimizer."),
-    ] {
-      tensors.merge(part) { $1 }
+  func check(_ saved: RefinerTraining) throws {
+    guard saved.edits == configuration.edits, saved.examples == configuration.examples else {
+      throw TrainingError("made for other edits or examples; resume with the same")
     }
-    let checkpoint = Checkpoint(configuration: configuration, progress: progress, photos: samples.count)
-    var metadata = try checkpoint.metadata(format: Self.format)
-    metadata["model"] = bundle.fingerprint
-    try Tensor.save(tensors, metadata: metadata, to: Trainer.lastCheckpoint(in: output))
+  }
+
+  func writeBundle() throws {
     try bundle.copy(to: output)
     try Refiner.write(
-      averaged.prefixed("networks.0."), edits: [configuration.edits], fingerprint: bundle.fingerprint, to: output)
-  }
-
-  private func restore(_ url: URL) throws {
-    let (tensors, metadata) = try Tensor.load(from: url)
-    let saved = try Checkpoint<RefinerTraining>(url, metadata, format: Self.format)
-    do {
-      guard metadata["model"] == bundle.fingerprint else { throw TrainingError("made for another model") }
-      let (old, new) = (saved.configuration, configuration)
-      guard old.edits == new.edits, old.examples == new.examples else {
-        throw TrainingError("made for other edits or examples; resume with the same")
-      }
-      guard (old.batchSize, old.seed) == (new.batchSize, new.seed), saved.photos == samples.count else {
-        throw TrainingError(
-          "made with batch \(old.batchSize), seed \(old.seed) and \(saved.photos ?? 0) photos; resume with the same")
-      }
-      try refiner.load(tensors.withPrefix("refiner."))
-      try critic.load(tensors.withPrefix("critic."))
-      try optimizers.refiner.load(tensors.withPrefix("refiner-optimizer."))
-      try optimizers.critic.load(tensors.withPrefix("critic-optimizer."))
-      try average.load(tensors.withPrefix("ema."))
-      progress = saved.progress
-    } catch {
-      throw TrainingError("\(url.path): cannot resume: \(error)")
-    }
+      average.state().prefixed("networks.0."), edits: [configuration.edits], fingerprint: bundle.fingerprint, to: output)
   }
 }
