@@ -105,6 +105,17 @@ import Torch
     #expect(try Composition.keepingTint(of: before, in: before).image.array(Float.self) == before.image.array(Float.self))
   }
 
+  /// Where a face ends, and its mask is no longer sure, a new shape leaves the photo's own contour.
+  @Test func aNewShapeLeavesTheContourAsItWas() throws {
+    let (before, face) = (try decoded(0.4), try decoded(0.4, square: 0.3))
+    let border = Reconstruction(image: face.image, maskLogits: try .full([1, 1, Self.side, Self.side], 2))
+    func amount(_ after: Reconstruction) throws -> Double {
+      try Composition.difference.change(of: Self.sky, from: before, to: after).abs().sum().item()
+    }
+    #expect(try amount(border) > 1 && amount(Composition.keepingTint(of: before, in: border)) < 1e-3)
+    #expect(try amount(Composition.keepingTint(of: before, in: face)) > 1)
+  }
+
   @Test func outsideTheMaskNothingChanges() throws {
     let n = Self.side
     let bare = Reconstruction(image: try decoded(0.4).image, maskLogits: try Tensor.full([1, 1, n, n], -20))
