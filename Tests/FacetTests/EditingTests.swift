@@ -40,7 +40,7 @@ import Torch
     let parser = try FaceParser()
     let side = Surroundings.size
     let surroundings = photo.picture.warped(by: face.alignment.surroundings(size: side), to: (side, side))
-    let probable = try parser.probabilities(of: .hair, in: surroundings)
+    let probable = try parser.probabilities(of: [[.hair]], in: surroundings)[0]
     #expect(probable.count == surroundings.width * surroundings.height)
     #expect(probable.allSatisfy { (0...1).contains($0) })
     let labels = try parser.labelMaps(of: [surroundings])[0].pixels
@@ -48,7 +48,7 @@ import Torch
 
     let blond = [AttributeEdit("Blond_Hair")]
     let change = try editor.changes([FaceEdit(face, blond)])[0]
-    let patch = try #require(change.hair)
+    let patch = try #require(change.tint)
     var edited = photo.picture
     change.apply(to: &edited)
     let place = face.alignment.surroundings(size: patch.width)
@@ -85,8 +85,34 @@ import Torch
     // The ways to compare with decode the colour, as ever.
     var options = EditOptions()
     options.method = .isolated
-    #expect(try editor.changes([FaceEdit(face, blond, options: options)])[0].hair == nil)
-    #expect(try editor.changes([FaceEdit(face, blond, options: .article)])[0].hair == nil)
+    #expect(try editor.changes([FaceEdit(face, blond, options: options)])[0].tint == nil)
+    #expect(try editor.changes([FaceEdit(face, blond, options: .article)])[0].tint == nil)
+  }
+
+  @Test func theSkinOfThePortraitChangesUnderOtherEdits() throws {
+    let (editor, photo, face) = try Self.portrait.get()
+    let cheek = face.alignment.transform(size: 100).inverse(Point(x: 32, y: 62))
+    let backdrop = Point(x: 10, y: 10)
+    func colour(_ picture: Picture, _ point: Point) -> [Int] { picture[Int(point.x), Int(point.y)].map(Int.init) }
+    func edited(_ edits: [AttributeEdit]) throws -> Picture { try editor.apply(edits, to: face, in: photo.picture) }
+    let own = colour(photo.picture, cheek)
+    let pale = try edited([AttributeEdit("Pale_Skin")])
+    #expect(zip(colour(pale, cheek), own).allSatisfy { $0 > $1 } && colour(pale, backdrop) == colour(photo.picture, backdrop))
+    // Less red than light.
+    #expect(colour(pale, cheek)[0] - colour(pale, cheek)[2] < own[0] - own[2])
+    // Frames are drawn over pale skin, as dark as over the photo's own.
+    func darkest(_ picture: Picture) -> Int {
+      (20...80).map { x in colour(picture, face.alignment.transform(size: 100).inverse(Point(x: Double(x), y: 45))).reduce(0, +) }.min()!
+    }
+    let glasses = AttributeEdit("Eyeglasses")
+    #expect(try darkest(edited([glasses, AttributeEdit("Pale_Skin")])) < darkest(edited([glasses])) + 90)
+    // Skin and hair together are both changed.
+    let both = try editor.changes([FaceEdit(face, [AttributeEdit("Blond_Hair"), AttributeEdit("Pale_Skin")])])[0]
+    let alone = try ["Blond_Hair", "Pale_Skin"].map { try editor.changes([FaceEdit(face, [AttributeEdit($0)])])[0] }
+    let tints = try ([both] + alone).map { try #require($0.tint).values }
+    for i in stride(from: 0, to: tints[0].count, by: 997) where tints[1][i] == 0 || tints[2][i] == 0 {
+      #expect(abs(tints[0][i] - tints[1][i] - tints[2][i]) < 1e-4)
+    }
   }
 
   @Test func theRefinerDrawsWhatItKnows() throws {

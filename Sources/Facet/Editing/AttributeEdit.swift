@@ -38,8 +38,8 @@ public struct EditOptions: Sendable, Equatable {
 
   public init() {}
 
-  /// Whether colours of hair are given to the hair itself, found in the photo, and not decoded.
-  var tintsHair: Bool { composition == .difference && method == .steered }
+  /// Whether colours of hair and skin are given to these themselves, found in the photo, and not decoded.
+  var tintsParts: Bool { composition == .difference && method == .steered }
   /// Whether the bundle's refiner draws the edits that it knows.
   var refines: Bool { composition == .difference && method == .steered }
 

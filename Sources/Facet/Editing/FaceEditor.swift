@@ -49,27 +49,27 @@ public struct FaceEdit: Sendable {
 /// What edits do to a face, found at the model's size: it can be laid over the photo, or a copy of it at another size.
 public struct FaceChange: Sendable {
   public let alignment: FaceAlignment
+  /// What hair and skin become, as `patch`, but of all that is around the face, and before it; `nil` where they stay.
+  let tint: FloatPicture?
   /// As ``Composition/change(of:from:to:)`` gives it: N × N × 4.
   public let patch: FloatPicture
-  /// The crop without its grain, N × N × 3, where that stays.
+  /// The tinted crop without its grain, N × N × 3, where that stays.
   let smooth: FloatPicture?
-  /// What hair becomes, as `patch`, but of all that is around the face; `nil` where it stays.
-  let hair: FloatPicture?
 
   /// Changes the picture that the face was found in, or a copy of it.
   /// - Parameters:
-  ///   - picture: the picture; pixels outside the face's crop keep their bits, but for hair in another colour.
+  ///   - picture: the picture; pixels outside the face's crop keep their bits, but for hair and skin in another colour.
   ///   - place: from the picture that the face was found in to this one.
   public func apply(to picture: inout Picture, at place: Similarity = .identity) {
     let alignment = alignment.moved(by: place)
+    if let tint { alignment.change(&picture, bySurroundings: tint) }
     alignment.change(&picture, by: patch, smooth: smooth)
-    if let hair { alignment.change(&picture, bySurroundings: hair) }
   }
 
   /// Changes a crop of the face, of any size.
   public func apply(toCrop crop: inout Picture) {
+    if let tint { alignment.change(crop: &crop, bySurroundings: tint) }
     alignment.change(crop: &crop, by: patch, smooth: smooth)
-    if let hair { alignment.change(crop: &crop, bySurroundings: hair) }
   }
 }
 
@@ -209,9 +209,12 @@ public final class FaceEditor {
     if work.isEmpty { return [] }
     return try withoutGradients {
       let moved = try work.map { try self.moved($0.face, $0.edits, $0.options) }
-      let changes = try changes(of: work.map { ($0.face, $0.options.composition) }, moved)
+      let canvases = try work.indices.map { try canvas(of: work[$0].face, moved[$0].tints) }
+      let changes = try changes(of: work.map { ($0.face, $0.options.composition) }, canvases, moved)
       return try work.indices.map {
-        try change(of: work[$0].face, FloatPicture(changes[$0]), moved[$0].tints, work[$0].options)
+        FaceChange(
+          alignment: work[$0].face.alignment, tint: canvases[$0].tint, patch: try FloatPicture(changes[$0]),
+          smooth: work[$0].options.composition.keepsGrain ? canvases[$0].smooth : nil)
       }
     }
   }
@@ -226,39 +229,68 @@ public final class FaceEditor {
     return all
   }
 
-  /// What decodes after an edit, and what hair becomes.
-  private func change(
-    of face: EncodedFace, _ patch: FloatPicture, _ tints: [Moved.Tint], _ options: EditOptions
-  ) throws -> FaceChange {
-    let smooth = options.composition.keepsGrain ? face.smooth : nil
-    let hair = tints.isEmpty ? nil : try hair(of: face)
-    guard let hair, let tinted = hair.tinted(tints) else {
-      return FaceChange(alignment: face.alignment, patch: patch, smooth: smooth, hair: nil)
-    }
-    // Hair that gets its colour by itself takes none from what decodes there.
-    let size = patch.width
-    let place = face.alignment.surroundings(size: hair.coverage.width).inverse.then(face.alignment.transform(size: size))
-    let covered = hair.coverage.warped(by: place, to: (size, size))
-    return FaceChange(alignment: face.alignment, patch: patch.without(covered), smooth: smooth, hair: tinted)
+  /// A face as its edits find it.
+  private struct Canvas {
+    /// 1 × 3 × S × S in [0, 1].
+    var crop: Tensor
+    var smooth: FloatPicture
+    var tint: FloatPicture?
+    /// Which part of each pixel of the crop is hair that got its colour by itself.
+    var tintedHair: Picture?
   }
 
-  private func hair(of face: EncodedFace) throws -> Hair {
-    try face.surroundings.hair { picture in
-      let found = try partFinder.hair(in: picture)
+  /// A face with its hair and skin in the colours that are asked for.
+  private func canvas(of face: EncodedFace, _ tints: [Moved.Tint]) throws -> Canvas {
+    var canvas = Canvas(crop: try Tensor(face.crop), smooth: face.smooth)
+    if tints.isEmpty { return canvas }
+    let regions = try regions(of: face)
+    let skin = regions.skin.tinted(tints.filter { $0.colour.part == .skin })
+    let hair = regions.hair.tinted(tints.filter { $0.colour.part == .hair })
+    guard let tint = skin.map({ skin in hair.map(skin.followed) ?? skin }) ?? hair else { return canvas }
+    if hair != nil {
+      let size = face.crop.width
+      let coverage = regions.hair.coverage
+      let place = face.alignment.surroundings(size: coverage.width).inverse.then(face.alignment.transform(size: size))
+      canvas.tintedHair = coverage.warped(by: place, to: (size, size))
+    }
+    var crop = face.crop
+    face.alignment.change(crop: &crop, bySurroundings: tint)
+    canvas.crop = try Tensor(crop)
+    (canvas.smooth, canvas.tint) = (try FloatPicture(Composition.smooth(canvas.crop)), tint)
+    return canvas
+  }
+
+  private func regions(of face: EncodedFace) throws -> Surroundings.Regions {
+    try face.surroundings.regions { picture in
+      let found = try partFinder.hairAndSkin(in: picture)
       // The parser may take what is dark behind a head for hair, the model's own mask does not; it ends where the crop
       // does, and goes on there as it is at the border.
       let mask = try Picture(FloatPicture(face.reconstruction.mask))
       let place = face.alignment.transform(size: mask.width).inverse
       let wide = mask.warped(
         by: place.then(face.alignment.surroundings(size: picture.width)), to: (picture.width, picture.height))
-      return zip(found, wide.pixels).map {
-        $0.smoothStep(from: 0.2, to: 0.5) * (Float($1) / 255).smoothStep(from: 0.75, to: 1)
-      }
+      let own = wide.pixels.map { (Float($0) / 255).smoothStep(from: 0.75, to: 1) }
+      let hair = zip(found.hair, own).map { $0.smoothStep(from: 0.2, to: 0.5) * $1 }
+      // Skin of the face alone, but with no edge along the jaw.
+      let near = Surroundings.near(own, reach: 11)
+      return (hair, zip(found.skin, near).map { $0 * $1 })
     }
   }
 
   /// What edits do to faces, each 1 × 4 × S × S: of what decodes, with the refiner's layers over it.
-  private func changes(of work: [(face: EncodedFace, composition: Composition)], _ moved: [Moved]) throws -> [Tensor] {
+  private func changes(
+    of work: [(face: EncodedFace, composition: Composition)], _ canvases: [Canvas], _ moved: [Moved]
+  ) throws -> [Tensor] {
+    let changes = try untintedChanges(of: work, canvases.map(\.crop), moved)
+    // Hair that gets its colour by itself takes none from what decodes there.
+    return try zip(changes, canvases).map { change, canvas in
+      try canvas.tintedHair.map { try change * (1 - Tensor($0)) } ?? change
+    }
+  }
+
+  private func untintedChanges(
+    of work: [(face: EncodedFace, composition: Composition)], _ crops: [Tensor], _ moved: [Moved]
+  ) throws -> [Tensor] {
     var decoded = try decoded(moved, of: work.map(\.face))
     let composition = work[0].composition
     let after = try Reconstruction(work.indices.map { row in
@@ -268,11 +300,11 @@ public final class FaceEditor {
     var changes: [Tensor]
     if work.allSatisfy({ $0.composition == composition }) {
       let all = try composition.change(
-        of: Tensor.cat(work.map { try Tensor($0.face.crop) }), from: Reconstruction(work.map(\.face.reconstruction)), to: after)
+        of: Tensor.cat(crops), from: Reconstruction(work.map(\.face.reconstruction)), to: after)
       changes = try work.indices.map { try all.narrow(0, $0..<$0 + 1) }
     } else {
       changes = try work.enumerated().map {
-        try $1.composition.change(of: Tensor($1.face.crop), from: $1.face.reconstruction, to: after[$0])
+        try $1.composition.change(of: crops[$0], from: $1.face.reconstruction, to: after[$0])
       }
     }
     for (row, (face, composition)) in work.enumerated() where moved[row].steps > 0 && moved[row].keepsHair && composition == .difference {
@@ -293,8 +325,7 @@ public final class FaceEditor {
       for (row, layer) in zip(rows, layers) { latents[row] = try latents[row] + layer.step }
       let next = try bundle.model.decode(Tensor.cat(rows.map { latents[$0] }))
       let below = try Tensor.cat(rows.map { changes[$0] })
-      let crops = try Tensor.cat(rows.map { try Tensor(work[$0].face.crop) })
-      let shown = try Composition.difference.composed(over: crops, below)
+      let shown = try Composition.difference.composed(over: Tensor.cat(rows.map { crops[$0] }), below)
       let spared = try zip(rows, layers).map { row, layer in
         try refiner.edits[layer.edit].spared.contains(true)
           ? otherThanSkin(of: work[row].face) : .zeros([1, 4, shown.size(2), shown.size(3)])
@@ -370,10 +401,10 @@ public final class FaceEditor {
     }
   }
 
-  /// What edits come to: another code; other colours of hair, which are given to the hair itself; and what the refiner
+  /// What edits come to: another code; other colours of hair and skin, which are given to these themselves; and what the refiner
   /// draws: its edit, a whole step of it, how far it is taken, and whether the code is moved by it, too.
   private struct Moved {
-    typealias Tint = (colour: HairColour, strength: Double)
+    typealias Tint = (colour: PartColour, strength: Double)
     typealias Layer = (edit: Int, step: Tensor, strength: Double, isDecoded: Bool)
     var latent: Tensor
     /// Edits that moved it.
@@ -399,7 +430,7 @@ public final class FaceEditor {
     _ moved: inout Moved, _ attribute: String, _ strength: Double, on face: EncodedFace, _ options: EditOptions
   ) throws {
     let name = directions.names[try directions.index(of: attribute)]
-    if options.tintsHair, let colour = HairColour(name) {
+    if options.tintsParts, let colour = PartColour(name) {
       moved.tints.append((colour, strength))
       return
     }
@@ -417,11 +448,9 @@ public final class FaceEditor {
 
   /// The edited face at the model's size, in [0, 1].
   private func crop(of face: EncodedFace, _ moved: Moved, _ options: EditOptions) throws -> Tensor {
-    let change = try changes(of: [(face, options.composition)], [moved])[0]
-    if moved.tints.isEmpty { return try options.composition.composed(over: Tensor(face.crop), change) }
-    var crop = face.crop
-    try self.change(of: face, FloatPicture(change), moved.tints, options).apply(toCrop: &crop)
-    return try Tensor(crop)
+    let canvas = try canvas(of: face, moved.tints)
+    let change = try changes(of: [(face, options.composition)], [canvas], [moved])[0]
+    return try options.composition.composed(over: canvas.crop, change)
   }
 
   private func step(
@@ -499,12 +528,6 @@ extension Reconstruction {
 }
 
 extension FloatPicture {
-  /// The picture times what a grey one of its size leaves.
-  fileprivate func without(_ cover: Picture) -> FloatPicture {
-    let values = values.enumerated().map { i, value in value * (1 - Float(cover.pixels[i / channels]) / 255) }
-    return FloatPicture(width: width, height: height, channels: channels, values: values)
-  }
-
   /// The first image of a batch N × channels × height × width.
   init(_ batch: Tensor) throws {
     let image = try batch.select(0, 0)

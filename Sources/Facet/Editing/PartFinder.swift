@@ -6,9 +6,18 @@ import Torch
 final class PartFinder: Sendable {
   private let parser = Mutex<FaceParser?>(nil)
 
-  /// The probability of hair, of each pixel of a picture around a face.
+  /// How much of each pixel of a picture around a face is hair, and how much skin, 0…1; lips are skin in part.
   /// - Throws: ``BundleError`` where the parser is damaged.
-  func hair(in picture: Picture) throws -> [Float] { try find { try $0.probabilities(of: .hair, in: picture) } }
+  func hairAndSkin(in picture: Picture) throws -> (hair: [Float], skin: [Float]) {
+    let found = try find {
+      try $0.probabilities(
+        of: [[.hair], [.skin, .nose, .leftEar, .rightEar, .neck], [.upperLip, .lowerLip]], in: picture)
+    }
+    return (found[0], zip(found[1], found[2]).map { $0 + Self.lips * $1 })
+  }
+
+  /// How far lips go along with skin: they stay red, but not as dark as in darker skin.
+  private static let lips: Float = 0.4
 
   /// How surely each pixel of a face is no skin, 1 × 4 × S × S in [0, 1], as ``FaceParser/otherThanSkin(in:)`` gives it.
   /// - Throws: ``BundleError`` where the parser is damaged.

@@ -127,15 +127,17 @@ public final class FaceParser {
     return views.indices.map { maps[$0]! }
   }
 
-  /// How probable a class is, of each pixel of a photo, row by row.
+  /// How probable it is that each pixel of a photo is of any class of a group.
   /// - Parameters:
-  ///   - face: the class.
+  ///   - groups: classes.
   ///   - photo: of one face, upright and near the middle.
-  func probabilities(of face: FaceClass, in photo: Picture) throws -> [Float] {
+  /// - Returns: for each group the probabilities, row by row.
+  func probabilities(of groups: [[FaceClass]], in photo: Picture) throws -> [[Float]] {
     network.setTraining(false)
     let view = configuration.view(of: photo).picture
     let logits = try logits(Tensor(view).to(device))
-    return try probabilities(of: [[face]], logits, (photo.height, photo.width)).to(.cpu).array(Float.self)
+    let found = try probabilities(of: groups, logits, (photo.height, photo.width)).to(.cpu)
+    return try groups.indices.map { try found.select(1, $0).array(Float.self) }
   }
 
   /// How probable it is that each pixel is of any class of a group.

@@ -1,0 +1,187 @@
+import Foundation
+import Photo
+import Testing
+import Torch
+
+@testable import Facet
+
+@Suite("Colours of hair and skin") struct PartColourTests {
+  private static let dark = SIMD3<Float>(50, 38, 30) / 255
+  private static let light = SIMD3<Float>(170, 140, 100) / 255
+
+  private func luma(_ colour: SIMD3<Float>) -> Float { (colour * [0.2126, 0.7152, 0.0722]).sum() }
+
+  // MARK: Colours
+
+  @Test func labelsNameColours() {
+    for name in ["Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair"] { #expect(PartColour(name) != nil) }
+    #expect(PartColour("Pale_Skin")?.part == .skin && PartColour("Gray_Hair")?.part == .hair)
+    for name in ["Wavy_Hair", "Smiling", "blond_beard"] { #expect(PartColour(name) == nil) }
+  }
+
+  @Test func oneIsTheNamedColour() throws {
+    let blond = try #require(PartColour("Blond_Hair"))
+    #expect(blond.applied(to: Self.dark, strength: 1) == blond.having)
+    let half = blond.applied(to: Self.dark, strength: 0.5)
+    #expect(((half - (Self.dark + blond.having) / 2) * (half - (Self.dark + blond.having) / 2)).sum() < 1e-8)
+    #expect(blond.applied(to: Self.dark, strength: 0) == Self.dark)
+    // Farther than the named colour goes only a little.
+    #expect(blond.applied(to: Self.dark, strength: 3) == blond.applied(to: Self.dark, strength: 1.5))
+    let black = try #require(PartColour("Black_Hair"))
+    #expect(luma(black.applied(to: Self.light, strength: 1)) < 0.1)
+  }
+
+  @Test func takenAwayIsOnlyWhatIsThere() throws {
+    let blond = try #require(PartColour("Blond_Hair"))
+    #expect(luma(blond.applied(to: Self.light, strength: -1)) < luma(Self.light) - 0.2)
+    let black = blond.applied(to: [0.05, 0.04, 0.03], strength: -1)
+    #expect(luma(black) < 0.06)
+    // Lighter than blond stays light.
+    #expect(luma(blond.applied(to: [0.95, 0.9, 0.8], strength: 1)) > 0.85)
+  }
+
+  // MARK: Patches
+
+  /// Striped dark hair on the left half of a light picture.
+  private func striped(_ shade: UInt8 = 30) -> (picture: Picture, coverage: [Float]) {
+    let size = 64
+    var (pixels, coverage) = ([UInt8](), [Float]())
+    for y in 0..<size {
+      for x in 0..<size {
+        let isHair = x < size / 2
+        let level: UInt8 = isHair ? (y % 8 < 4 ? shade : 60) : 220
+        pixels += [level, level - level / 5, level - level / 4]
+        coverage.append(isHair ? 1 : 0)
+      }
+    }
+    return (Picture(width: size, height: size, channels: 3, pixels: pixels), coverage)
+  }
+
+  @Test func hairIsTintedAndTheRestKeepsItsBits() throws {
+    let (picture, coverage) = striped()
+    let hair = PartRegion(in: picture, coverage: coverage)
+    let blond = try #require(PartColour("Blond_Hair"))
+    let patch = try #require(hair.tinted([(blond, 1)]))
+    var tinted = picture
+    tinted.change(by: patch, place: Similarity.identity)
+    var mean = SIMD3<Float>.zero
+    for y in 0..<64 {
+      // Interpolation reaches two pixels over the edge.
+      for x in 34..<64 { #expect(tinted[x, y] == picture[x, y]) }
+      for x in 0..<30 { mean += SIMD3(tinted[x, y].map(Float.init)) / (255 * 64 * 30) }
+    }
+    for c in 0..<3 { #expect(abs(mean[c] - blond.having[c]) < 0.03) }
+    // Light and shade stay.
+    let (light, shade) = (Array(tinted[10, 5])[1], Array(tinted[10, 2])[1])
+    #expect(light > shade && light - shade >= 20)
+  }
+
+  @Test func blackStaysDark() throws {
+    // What lies behind a head may be taken for hair.
+    let (picture, coverage) = striped(0)
+    let blond = try #require(PartColour("Blond_Hair"))
+    var tinted = picture
+    tinted.change(by: try #require(PartRegion(in: picture, coverage: coverage).tinted([(blond, 1)])), place: Similarity.identity)
+    func light(_ row: Int) -> Float { luma(SIMD3(tinted[10, row].map(Float.init)) / 255) }
+    // Rows 9 and 10 are inside a stripe of 8 … 11; the rows of 12 … 15 are light.
+    for row in 9...10 { #expect((0.3...0.55).contains(light(row) / luma(blond.having)), "\(light(row))") }
+    for row in 13...14 { #expect(light(row) > luma(blond.having)) }
+  }
+
+  @Test func withoutHairNothingChanges() throws {
+    let (picture, coverage) = striped()
+    let few = coverage.enumerated().map { $0 < 10 ? $1 : 0 }
+    let blond = try #require(PartColour("Blond_Hair"))
+    #expect(PartRegion(in: picture, coverage: few).tinted([(blond, 1)]) == nil)
+    let hair = PartRegion(in: picture, coverage: coverage)
+    #expect(hair.tinted([]) == nil && hair.tinted([(blond, 0)]) == nil)
+  }
+
+  // MARK: Skin
+
+  private static let tan = SIMD3<Float>(180, 125, 95) / 255
+
+  /// What colours become where a picture is tan skin, but for its last row.
+  private func paled(_ row: [SIMD3<Float>], strength: Double = 1) throws -> [SIMD3<Float>] {
+    let size = 64
+    var pixels = (0..<size * size).flatMap { _ in (0..<3).map { UInt8(Self.tan[$0] * 255) } }
+    for (x, colour) in row.enumerated() {
+      for c in 0..<3 { pixels[((size - 1) * size + x) * 3 + c] = UInt8((colour[c] * 255).rounded()) }
+    }
+    let picture = Picture(width: size, height: size, channels: 3, pixels: pixels)
+    let region = PartRegion(in: picture, coverage: [Float](repeating: 1, count: size * size))
+    let pale = try #require(PartColour("Pale_Skin"))
+    guard let patch = region.tinted([(pale, strength)]) else { return row }
+    return row.indices.map { x in
+      let at = ((size - 1) * size + x) * 4
+      let own = SIMD3<Float>((0..<3).map { Float(pixels[at / 4 * 3 + $0]) / 255 })
+      return own * (1 + patch.values[at + 3]) + SIMD3(patch.values[at], patch.values[at + 1], patch.values[at + 2])
+    }
+  }
+
+  @Test func skinBecomesPaleAndKeepsItsShade() throws {
+    let pale = try #require(PartColour("Pale_Skin"))
+    let became = try paled([Self.tan, Self.tan * 0.8, Self.tan * 1.2])
+    for c in 0..<3 { #expect(abs(became[0][c] - pale.having[c]) < 0.03) }
+    #expect(luma(became[1]) < luma(became[0]) - 0.03 && luma(became[2]) > luma(became[0]) + 0.02)
+    #expect(became.allSatisfy { $0.max() < 1 })
+  }
+
+  @Test func whatIsMuchDarkerThanSkinStaysDark() throws {
+    let became = try paled([Self.tan * 0.1, Self.tan * 0.3, [0.02, 0.02, 0.02]])
+    #expect(luma(became[0]) < 0.2 && luma(became[2]) < 0.15)
+    // It keeps its order, and grows no darker than it was.
+    #expect(luma(became[0]) < luma(became[1]) && luma(became[0]) >= luma(Self.tan) * 0.1 - 0.01)
+  }
+
+  @Test func littleIsAskedLittleChanges() throws {
+    let row = [Self.tan, Self.tan * 0.5, Self.tan * 1.3, [0.9, 0.9, 0.9], [0.6, 0.2, 0.2]]
+    for (own, became) in zip(row, try paled(row, strength: 0.02)) {
+      for c in 0..<3 { #expect(abs(own[c] - became[c]) < 0.02, "\(own) became \(became)") }
+    }
+    // Tan skin is not pale, so none of that can be taken away.
+    #expect(try paled(row, strength: -1) == row)
+  }
+
+  @Test func nearIsMoreTheNearerItIs() {
+    var region = [Float](repeating: 0, count: 40 * 40)
+    for y in 10..<20 { for x in 10..<20 { region[y * 40 + x] = 1 } }
+    region[0] = 0.3
+    let near = Surroundings.near(region, reach: 6)
+    let right = (15..<40).map { near[15 * 40 + $0] }
+    #expect(right.prefix(5).allSatisfy { $0 == 1 })
+    #expect(zip(right, right.dropFirst()).allSatisfy { $0 >= $1 })
+    #expect(right[5] > 0.9 && right[9] < 0.2 && right[9] > 0 && right[10] == 0)
+    #expect(near[0] == 0.3)
+    // The border of the picture is no way to its other side.
+    #expect((0..<40).allSatisfy { near[$0 * 40] == ($0 == 0 ? 0.3 : 0) && near[$0 * 40 + 39] == 0 })
+    #expect(Surroundings.near([0, 0, 0, 0], reach: 3) == [0, 0, 0, 0])
+  }
+
+  @Test func patchesFollowEachOther() {
+    let first = FloatPicture(width: 1, height: 1, channels: 4, values: [0.1, 0.2, 0.3, -0.5])
+    let second = FloatPicture(width: 1, height: 1, channels: 4, values: [0.05, 0, -0.1, 0.5])
+    let both = first.followed(by: second)
+    for (c, value) in [Float(0.4), 0.6, 0.8].enumerated() {
+      let one = (value * 0.5 + first.values[c]) * 1.5 + second.values[c]
+      #expect(abs(value * (1 + both.values[3]) + both.values[c] - one) < 1e-6)
+    }
+  }
+
+  @Test func partsAreLookedForOnce() throws {
+    let picture = striped().picture
+    let surroundings = Surroundings(picture, FaceAlignment(aligned: picture))
+    var calls = 0
+    for _ in 0..<2 {
+      let regions = surroundings.regions { wide in
+        calls += 1
+        #expect(wide.width == Surroundings.size && wide.height == Surroundings.size)
+        let count = wide.width * wide.height
+        return ([Float](repeating: 1, count: count), [Float](repeating: 0, count: count))
+      }
+      #expect(regions.hair.coverage.pixels.allSatisfy { $0 == 255 })
+      #expect(regions.skin.coverage.pixels.allSatisfy { $0 == 0 })
+    }
+    #expect(calls == 1)
+  }
+}
