@@ -292,10 +292,12 @@ class PageTests(unittest.TestCase):
         browser.settle()
         browser.shot("zoomed")
         self.assertEqual(browser.text("zoom-level"), "196 %")
-        self.assertGreater(browser.difference("fit"), 1)
+        zoomed = browser.difference("fit")
+        self.assertGreater(zoomed, 1)
         browser.click("zoom-fit")
         browser.settle()
-        self.assertLess(browser.difference("fit"), 0.1)
+        # Where the page had time for a larger picture between the clicks, it keeps that, and draws it smaller.
+        self.assertLess(browser.difference("fit"), max(0.1, zoomed / 50))
 
     def test_morph_with_a_random_face(self):
         self.open_sample()
