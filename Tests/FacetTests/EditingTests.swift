@@ -89,6 +89,36 @@ import Torch
     #expect(try editor.changes([FaceEdit(face, blond, options: .article)])[0].tint == nil)
   }
 
+  @Test func aMustacheOfThePortraitIsNoBeard() throws {
+    let (editor, photo, face) = try Self.portrait.get()
+    let unit = face.alignment.transform(size: 100)
+    /// The mean change of a crop's rows, in its middle.
+    func change(_ edits: [AttributeEdit], _ rows: Range<Int>) throws -> Double {
+      let edited = try editor.apply(edits, to: face, in: photo.picture)
+      var sum = 0.0
+      for row in rows {
+        for column in 35..<65 {
+          let point = unit.inverse(Point(x: Double(column) + 0.5, y: Double(row) + 0.5))
+          let (x, y) = (Int(point.x), Int(point.y))
+          sum += zip(edited[x, y], photo.picture[x, y]).reduce(0) { $0 + abs(Double($1.0) - Double($1.1)) } / 3
+        }
+      }
+      return sum / Double(30 * rows.count)
+    }
+    let mustache = [AttributeEdit("Mustache")]
+    #expect(try change(mustache, 55..<75) > 5 && change(mustache, 85..<95) == 0)
+    // What is asked besides it is there as well.
+    let both = mustache + [AttributeEdit("No_Beard", strength: -1)]
+    #expect(try change(both, 85..<95) > 2)
+    // As ever where directions are compared.
+    var options = EditOptions()
+    options.method = .isolated
+    let isolated = try editor.changes([FaceEdit(face, mustache, options: options)])[0].patch
+    let placed = try editor.changes([FaceEdit(face, mustache)])[0].patch
+    func extent(_ patch: FloatPicture) -> Int { stride(from: 3, to: patch.values.count, by: 4).count { patch.values[$0] < -0.05 } }
+    #expect(extent(isolated) > 2 * extent(placed))
+  }
+
   @Test func theSkinOfThePortraitChangesUnderOtherEdits() throws {
     let (editor, photo, face) = try Self.portrait.get()
     let cheek = face.alignment.transform(size: 100).inverse(Point(x: 32, y: 62))

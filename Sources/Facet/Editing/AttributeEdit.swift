@@ -38,8 +38,9 @@ public struct EditOptions: Sendable, Equatable {
 
   public init() {}
 
-  /// Whether colours of hair and skin are given to these themselves, found in the photo, and not decoded.
-  var tintsParts: Bool { composition == .difference && method == .steered }
+  /// Whether edits of a part act on that alone: colours are given to hair and skin, found in the photo, and not decoded; a
+  /// mustache decodes under the nose, and nothing else with it.
+  var keepsToParts: Bool { composition == .difference && method == .steered }
   /// Whether the bundle's refiner draws the edits that it knows.
   var refines: Bool { composition == .difference && method == .steered }
 

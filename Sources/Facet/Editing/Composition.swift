@@ -69,6 +69,17 @@ public enum Composition: String, Sendable, CaseIterable {
     return try Tensor.cat([offset * rest + colours, (slope + 1) * rest - 1], dim: 1)
   }
 
+  /// A change and another one after it, as one.
+  /// - Parameters:
+  ///   - change: as of ``change(of:from:to:)``.
+  ///   - next: the same.
+  static func followed(_ change: Tensor, by next: Tensor) throws -> Tensor {
+    let steepness = try next.narrow(1, 3..<4) + 1
+    return try Tensor.cat([
+      change.narrow(1, 0..<3) * steepness + next.narrow(1, 0..<3), (change.narrow(1, 3..<4) + 1) * steepness - 1,
+    ], dim: 1)
+  }
+
   /// A change that leaves hair alone.
   /// - Parameters:
   ///   - change: as of ``change(of:from:to:)``.

@@ -15,6 +15,8 @@ public struct EncodedFace: Sendable {
   public let reconstruction: Reconstruction
   /// How surely a place is no skin, 1 × 4 × N × N, as ``FaceParser/otherThanSkin(in:)`` gives it; once somebody asks.
   let otherThanSkin = Once<Tensor>()
+  /// Where a mustache is, 1 × 1 × N × N; once somebody asks.
+  let underNose = Once<Tensor>()
 }
 
 /// A face cut out of a photo for an editor.
@@ -310,16 +312,26 @@ public final class FaceEditor {
     for (row, (face, composition)) in work.enumerated() where moved[row].steps > 0 && moved[row].keepsHair && composition == .difference {
       changes[row] = try Composition.sparingHair(changes[row], otherThanSkin(of: face))
     }
+    var latents = moved.map(\.latent)
+    for row in work.indices where work[row].composition == .difference {
+      for (place, step) in moved[row].placed {
+        latents[row] = try latents[row] + step
+        let next = try bundle.model.decode(latents[row])
+        let shown = try Composition.difference.composed(over: crops[row], changes[row])
+        let change = try Composition.difference.change(of: shown, from: decoded[row], to: next)
+        changes[row] = try Composition.followed(changes[row], by: change * region(of: place, in: work[row].face))
+        decoded[row] = next
+      }
+    }
     guard let refiner, moved.contains(where: { !$0.layers.isEmpty }) else { return changes }
     // One layer after the other, each over what is there by then.
-    var latents = moved.map(\.latent)
     for place in 0..<moved.map(\.layers.count).max()! {
       let rows = moved.indices.filter { moved[$0].layers.count > place }
       let layers = rows.map { moved[$0].layers[place] }
       // Where a step was decoded already, the layer is about that step, and no other.
       for (row, layer) in zip(rows, layers) where layer.isDecoded {
         latents[row] = try latents[row] - layer.step * layer.strength
-        decoded[row] = try place == 0 && moved[row].steps == 1
+        decoded[row] = try place == 0 && moved[row].steps == 1 && moved[row].placed.isEmpty
           ? work[row].face.reconstruction : bundle.model.decode(latents[row])
       }
       for (row, layer) in zip(rows, layers) { latents[row] = try latents[row] + layer.step }
@@ -343,6 +355,12 @@ public final class FaceEditor {
     return changes
   }
 
+  private func region(of place: FacePlace, in face: EncodedFace) throws -> Tensor {
+    switch place {
+    case .underNose: try face.underNose { try partFinder.region(of: place, in: Tensor(face.crop)) }
+    }
+  }
+
   private func otherThanSkin(of face: EncodedFace) throws -> Tensor {
     try face.otherThanSkin { try partFinder.otherThanSkin(in: Tensor(face.crop)) }
   }
@@ -359,7 +377,9 @@ public final class FaceEditor {
     try withoutGradients {
       let moved = try moved(face, edits, options)
       return try bundle.model.decode(
-        moved.layers.filter { !$0.isDecoded }.reduce(moved.latent) { try $0 + $1.step * $1.strength })
+        moved.layers.filter { !$0.isDecoded }.reduce(moved.placed.reduce(moved.latent) { try $0 + $1.step }) {
+          try $0 + $1.step * $1.strength
+        })
     }
   }
 
@@ -414,6 +434,8 @@ public final class FaceEditor {
     /// Whether no step was about the colour of skin.
     var keepsTint = true
     var tints: [Tint] = []
+    /// Steps that are decoded each by itself, for they stay within a place.
+    var placed: [(place: FacePlace, step: Tensor)] = []
     var layers: [Layer] = []
   }
 
@@ -430,7 +452,7 @@ public final class FaceEditor {
     _ moved: inout Moved, _ attribute: String, _ strength: Double, on face: EncodedFace, _ options: EditOptions
   ) throws {
     let name = directions.names[try directions.index(of: attribute)]
-    if options.tintsParts, let colour = PartColour(name) {
+    if options.keepsToParts, let colour = PartColour(name) {
       moved.tints.append((colour, strength))
       return
     }
@@ -440,7 +462,12 @@ public final class FaceEditor {
       moved.layers.append((edit, step, abs(strength), isDecoded))
       guard isDecoded else { return }
     }
-    moved.latent = try moved.latent + step(attribute, strength, on: face, options)
+    let step = try step(attribute, strength, on: face, options)
+    if options.keepsToParts, let place = FacePlace(name) {
+      moved.placed.append((place, step))
+      return
+    }
+    moved.latent = try moved.latent + step
     moved.steps += 1
     moved.keepsHair = moved.keepsHair && AttributeParts.leavesHair(name)
     moved.keepsTint = moved.keepsTint && AttributeParts.leavesSkinColour(name)

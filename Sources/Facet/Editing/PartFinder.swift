@@ -25,6 +25,18 @@ final class PartFinder: Sendable {
     try find { try $0.otherThanSkin(in: crop) }
   }
 
+  /// Where a place of a face is, 1 × 1 × S × S in [0, 1], with a soft border.
+  /// - Parameter crop: 1 × 3 × S × S in [0, 1].
+  /// - Throws: ``BundleError`` where the parser is damaged.
+  func region(of place: FacePlace, in crop: Tensor) throws -> Tensor {
+    let size = crop.size(3)
+    let found = try find {
+      let found = try $0.probabilities(of: FacePlace.classes, in: crop)
+      return try FacePlace.classes.indices.map { try found.select(1, $0).array(Float.self) }
+    }
+    return try Composition.smooth(Tensor(place.region(found, size: size), shape: [1, 1, size, size]))
+  }
+
   private func find<Parts>(_ body: (FaceParser) throws -> sending Parts) throws -> sending Parts {
     try parser.withLock { parser in
       let ready = try parser ?? FaceParser()
