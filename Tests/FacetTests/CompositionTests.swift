@@ -100,9 +100,9 @@ import Torch
   /// A new shape in another skin comes in the skin that was there.
   @Test func shapesComeInTheSkinThatWasThere() throws {
     let (before, after, wanted) = (try decoded(0.4), try decoded(0.45, spot: 0.3), try decoded(0.4, spot: 0.3))
-    let kept = try Composition.keepingTint(of: before, in: after)
+    let kept = try Composition.keepingTint(of: before, in: after, leavesJaw: false)
     #expect(try values(kept.image - wanted.image).allSatisfy { abs($0) < 0.01 })
-    #expect(try Composition.keepingTint(of: before, in: before).image.array(Float.self) == before.image.array(Float.self))
+    #expect(try Composition.keepingTint(of: before, in: before, leavesJaw: false).image.array(Float.self) == before.image.array(Float.self))
   }
 
   /// Where a face ends, and its mask is no longer sure, a new shape leaves the photo's own contour.
@@ -112,8 +112,12 @@ import Torch
     func amount(_ after: Reconstruction) throws -> Double {
       try Composition.difference.change(of: Self.sky, from: before, to: after).abs().sum().item()
     }
-    #expect(try amount(border) > 1 && amount(Composition.keepingTint(of: before, in: border)) < 1e-3)
-    #expect(try amount(Composition.keepingTint(of: before, in: face)) > 1)
+    #expect(try amount(border) > 1 && amount(Composition.keepingTint(of: before, in: border, leavesJaw: false)) < 1e-3)
+    #expect(try amount(Composition.keepingTint(of: before, in: face, leavesJaw: false)) > 1)
+    // More of it stays where the jaw is to stay.
+    let nearer = Reconstruction(image: face.image, maskLogits: try .full([1, 1, Self.side, Self.side], 5))
+    let moved = try amount(Composition.keepingTint(of: before, in: nearer, leavesJaw: false))
+    #expect(try moved > 1 && amount(Composition.keepingTint(of: before, in: nearer, leavesJaw: true)) < 0.1 * moved)
   }
 
   @Test func outsideTheMaskNothingChanges() throws {

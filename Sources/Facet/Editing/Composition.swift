@@ -109,11 +109,14 @@ public enum Composition: String, Sendable, CaseIterable {
   /// What decodes after an edit of shapes alone, in the light and tint of what decodes before it, as far as their structure agrees:
   /// a mouth that closes in lighter skin is a patch on the photo's own. Its mask is smaller: at the border lies the contour of the new
   /// face, a dark line where the photo's own is wider.
-  static func keepingTint(of before: Reconstruction, in after: Reconstruction) throws -> Reconstruction {
+  /// - Parameter leavesJaw: the edit has no business there, so that nothing comes of the jaw that decodes.
+  static func keepingTint(
+    of before: Reconstruction, in after: Reconstruction, leavesJaw: Bool
+  ) throws -> Reconstruction {
     let shift = try mean(
       of: after.image - before.image, within: before.mask, weighted: agreement(of: before.image, with: after.image))
     return Reconstruction(
-      image: try (after.image - shift).clamp(min: 0, max: 1), maskLogits: try after.maskLogits - contour)
+      image: try (after.image - shift).clamp(min: 0, max: 1), maskLogits: try after.maskLogits - (leavesJaw ? jaw : contour))
   }
 
   /// The light and the tint that the photo has and its decoded picture has not, N × 3 × S × S, as far as a part of the face
@@ -166,6 +169,8 @@ public enum Composition: String, Sendable, CaseIterable {
   private static let share = 0.9
   /// By how much the log odds of a face count less at a contour: chosen by eye.
   private static let contour = 3.5
+  /// The same at a jaw that is to stay: more, and smiles no longer go.
+  private static let jaw = 6.0
   /// The variance, of the three colours together, up to which a neighbourhood counts as flat.
   private static let flatness = 0.004
 }

@@ -297,7 +297,8 @@ public final class FaceEditor {
     let composition = work[0].composition
     let after = try Reconstruction(work.indices.map { row in
       try moved[row].steps > 0 && moved[row].keepsTint && work[row].composition == .difference
-        ? Composition.keepingTint(of: work[row].face.reconstruction, in: decoded[row]) : decoded[row]
+        ? Composition.keepingTint(
+          of: work[row].face.reconstruction, in: decoded[row], leavesJaw: moved[row].keepsJaw) : decoded[row]
     })
     var changes: [Tensor]
     if work.allSatisfy({ $0.composition == composition }) {
@@ -433,6 +434,8 @@ public final class FaceEditor {
     var keepsHair = true
     /// Whether no step was about the colour of skin.
     var keepsTint = true
+    /// Whether no step was about the jaw.
+    var keepsJaw = true
     var tints: [Tint] = []
     /// Steps that are decoded each by itself, for they stay within a place.
     var placed: [(place: FacePlace, step: Tensor)] = []
@@ -471,6 +474,7 @@ public final class FaceEditor {
     moved.steps += 1
     moved.keepsHair = moved.keepsHair && AttributeParts.leavesHair(name)
     moved.keepsTint = moved.keepsTint && AttributeParts.leavesSkinColour(name)
+    moved.keepsJaw = moved.keepsJaw && AttributeParts.leavesJaw(name, adding: strength >= 0)
   }
 
   /// The edited face at the model's size, in [0, 1].

@@ -50,6 +50,12 @@ enum AttributeParts {
   /// Beards are not, for their shadow is a colour. Such edits are decoded even where a refiner draws over them.
   static func leavesSkinColour(_ name: String) -> Bool { shapes.contains(name) }
 
+  /// Whether a change of shapes leaves the jaw as it is: a smile that comes moves it, one that goes would leave a smaller face within
+  /// the photo's own. Age and double chins move it either way.
+  static func leavesJaw(_ name: String, adding: Bool) -> Bool {
+    !adding && shapes.subtracting(["Double_Chin", "Young"]).contains(name)
+  }
+
   private static let shapes: Set = [
     "Big_Lips", "Big_Nose", "Double_Chin", "High_Cheekbones", "Mouth_Slightly_Open", "Narrow_Eyes", "Pointy_Nose", "Smiling",
     "Young",

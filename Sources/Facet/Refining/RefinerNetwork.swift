@@ -80,7 +80,10 @@ final class RefinerNetwork: Module {
     let keeps = asked.map { AttributeParts.leavesSkinColour(edits[$0].name) }
     guard keeps.contains(true) else { return after }
     return try Reconstruction(keeps.enumerated().map { row, keeps in
-      try keeps ? Composition.keepingTint(of: before[row], in: after[row]) : after[row]
+      let edit = edits[asked[row]]
+      return try keeps
+        ? Composition.keepingTint(
+          of: before[row], in: after[row], leavesJaw: AttributeParts.leavesJaw(edit.name, adding: edit.adds)) : after[row]
     })
   }
 

@@ -211,9 +211,10 @@ public final class RefinerTrainer: SteppingTrainer {
   ) throws -> Tensor {
     try Tensor.cat(edits.enumerated().map { row, edit in
       let image = try images.narrow(0, row..<row + 1)
-      let name = configuration.edits[edit].name
+      let (name, adds) = (configuration.edits[edit].name, configuration.edits[edit].adds)
       guard AttributeParts.leavesSkinColour(name) else { return image }
-      let moved = try Composition.keepingTint(of: before[row], in: after[row])
+      let moved = try Composition.keepingTint(
+        of: before[row], in: after[row], leavesJaw: AttributeParts.leavesJaw(name, adding: adds))
       let change = try Composition.difference.change(of: image, from: before[row], to: moved)
       return try Composition.difference.composed(
         over: image, AttributeParts.leavesHair(name) ? Composition.sparingHair(change, spared.narrow(0, row..<row + 1)) : change)
