@@ -19,13 +19,21 @@ public enum Composition: String, Sendable, CaseIterable {
   ///   - after: what decodes from the moved ones.
   /// - Returns: N × 4 × S × S: the offset of red, green and blue in sRGB units, and the slope, −1 … 0.
   public func change(of crops: Tensor, from before: Reconstruction, to after: Reconstruction) throws -> Tensor {
+    try change(of: crops, from: before, to: after, replacing: nil)
+  }
+
+  /// - Parameter replaced: where nothing of the photo may stay, N × 1 × S × S in [0, 1].
+  func change(
+    of crops: Tensor, from before: Reconstruction, to after: Reconstruction, replacing replaced: Tensor?
+  ) throws -> Tensor {
     switch self {
     case .difference:
       // Outside their masks both pictures are untrained. Where an edit goes has no gradient: what is steered by one
       // should change the picture, not hide from it.
       let weight = try (before.mask * after.mask).detach().smoothStep(from: 0.2, to: 0.8)
-      let focus = try Self.focus((after.image - before.image).detach() * weight)
-      let carried = try Self.carried(from: before, to: after)
+      var focus = try Self.focus((after.image - before.image).detach() * weight)
+      if let replaced { focus = try focus + (1 - focus) * replaced }
+      let carried = try Self.carried(from: before, to: after, replacing: replaced)
       let cast = try Self.cast(of: crops, over: before, replacing: -carried.narrow(1, 3..<4))
       return try Tensor.cat([carried.narrow(1, 0..<3) + cast, carried.narrow(1, 3..<4)], dim: 1) * (weight * focus)
     case .article:
@@ -80,14 +88,6 @@ public enum Composition: String, Sendable, CaseIterable {
     ], dim: 1)
   }
 
-  /// A change that leaves hair alone.
-  /// - Parameters:
-  ///   - change: as of ``change(of:from:to:)``.
-  ///   - other: as of ``FaceParser/otherThanSkin(in:)``.
-  static func sparingHair(_ change: Tensor, _ other: Tensor) throws -> Tensor {
-    try change * (1 - other.narrow(1, 2..<3).smoothStep(from: 0.2, to: 0.6))
-  }
-
   /// Whether the photo's grain stays where an edit takes its pixels away: what decodes has none, and skin without pores
   /// looks polished.
   var keepsGrain: Bool { self != .article }
@@ -100,23 +100,32 @@ public enum Composition: String, Sendable, CaseIterable {
   /// - Parameters:
   ///   - before: what decodes from the photo's codes.
   ///   - after: what decodes from other ones.
+  ///   - replaced: where nothing of the photo may stay, N × 1 × S × S in [0, 1].
   /// - Returns: as of ``change(of:from:to:)``.
-  static func carried(from before: Reconstruction, to after: Reconstruction) throws -> Tensor {
-    let agreement = try agreement(of: before.image, with: after.image.detach())
+  static func carried(
+    from before: Reconstruction, to after: Reconstruction, replacing replaced: Tensor? = nil
+  ) throws -> Tensor {
+    var agreement = try agreement(of: before.image, with: after.image.detach())
+    if let replaced { agreement = try agreement * (1 - replaced) }
     return try Tensor.cat([after.image - agreement * before.image, agreement - 1], dim: 1)
   }
 
-  /// What decodes after an edit of shapes alone, in the light and tint of what decodes before it, as far as their structure agrees:
-  /// a mouth that closes in lighter skin is a patch on the photo's own. Its mask is smaller: at the border lies the contour of the new
-  /// face, a dark line where the photo's own is wider.
-  /// - Parameter leavesJaw: the edit has no business there, so that nothing comes of the jaw that decodes.
+  /// What decodes after edits of shapes alone in the light and tint of what decodes before them, as far as their structure agrees:
+  /// a mouth that closes in lighter skin is a patch on the photo's own.
+  /// - Parameters:
+  ///   - before: what decodes before the edits.
+  ///   - after: what decodes after them.
+  ///   - keeps: for each face, whether its edits are such.
+  ///   - face: how much each pixel says about the skin, N × 1 × S × S in [0, 1]; `nil` for all alike.
   static func keepingTint(
-    of before: Reconstruction, in after: Reconstruction, leavesJaw: Bool
+    of before: Reconstruction, in after: Reconstruction, for keeps: [Bool], weighted face: Tensor? = nil
   ) throws -> Reconstruction {
-    let shift = try mean(
-      of: after.image - before.image, within: before.mask, weighted: agreement(of: before.image, with: after.image))
-    return Reconstruction(
-      image: try (after.image - shift).clamp(min: 0, max: 1), maskLogits: try after.maskLogits - (leavesJaw ? jaw : contour))
+    guard keeps.contains(true) else { return after }
+    var weights = try agreement(of: before.image, with: after.image)
+    if let face { weights = try weights * face }
+    let shift = try mean(of: after.image - before.image, within: before.mask, weighted: weights)
+    let kept = try Tensor(keeps.map { $0 ? Float(1) : 0 }, shape: [keeps.count, 1, 1, 1]).to(shift.device)
+    return Reconstruction(image: try (after.image - shift * kept).clamp(min: 0, max: 1), maskLogits: after.maskLogits)
   }
 
   /// The light and the tint that the photo has and its decoded picture has not, N × 3 × S × S, as far as a part of the face
@@ -167,10 +176,6 @@ public enum Composition: String, Sendable, CaseIterable {
   }
 
   private static let share = 0.9
-  /// By how much the log odds of a face count less at a contour: chosen by eye.
-  private static let contour = 3.5
-  /// The same at a jaw that is to stay: more, and smiles no longer go.
-  private static let jaw = 6.0
   /// The variance, of the three colours together, up to which a neighbourhood counts as flat.
   private static let flatness = 0.004
 }
@@ -191,7 +196,7 @@ extension Tensor {
   }
 
   /// Images under a Gaussian, as if the border went on: a product with a banded matrix for rows, one for columns.
-  fileprivate func blurred(sigma: Double) throws -> Tensor {
+  func blurred(sigma: Double) throws -> Tensor {
     func matrix(_ size: Int) throws -> Tensor {
       try Tensor(bandedGaussian(size, sigma: sigma), shape: [size, size]).to(device)
     }

@@ -15,8 +15,8 @@ public struct EncodedFace: Sendable {
   public let reconstruction: Reconstruction
   /// How surely a place is no skin, 1 × 4 × N × N, as ``FaceParser/otherThanSkin(in:)`` gives it; once somebody asks.
   let otherThanSkin = Once<Tensor>()
-  /// Where a mustache is, 1 × 1 × N × N; once somebody asks.
-  let underNose = Once<Tensor>()
+  /// Where its places are, each 1 × 1 × N × N; once somebody asks.
+  let places = Once<[FacePlace: Tensor]>()
 }
 
 /// A face cut out of a photo for an editor.
@@ -293,40 +293,43 @@ public final class FaceEditor {
   private func untintedChanges(
     of work: [(face: EncodedFace, composition: Composition)], _ crops: [Tensor], _ moved: [Moved]
   ) throws -> [Tensor] {
+    func crop(_ rows: [Int]) throws -> Tensor { try .cat(rows.map { crops[$0] }) }
     var decoded = try decoded(moved, of: work.map(\.face))
-    let composition = work[0].composition
-    let after = try Reconstruction(work.indices.map { row in
-      try moved[row].steps > 0 && moved[row].keepsTint && work[row].composition == .difference
-        ? Composition.keepingTint(
-          of: work[row].face.reconstruction, in: decoded[row], leavesJaw: moved[row].keepsJaw) : decoded[row]
-    })
-    var changes: [Tensor]
-    if work.allSatisfy({ $0.composition == composition }) {
-      let all = try composition.change(
-        of: Tensor.cat(crops), from: Reconstruction(work.map(\.face.reconstruction)), to: after)
-      changes = try work.indices.map { try all.narrow(0, $0..<$0 + 1) }
-    } else {
-      changes = try work.enumerated().map {
-        try $1.composition.change(of: crops[$0], from: $1.face.reconstruction, to: after[$0])
-      }
-    }
-    for (row, (face, composition)) in work.enumerated() where moved[row].steps > 0 && moved[row].keepsHair && composition == .difference {
-      changes[row] = try Composition.sparingHair(changes[row], otherThanSkin(of: face))
+    var changes = [Tensor?](repeating: nil, count: work.count)
+    for composition in Composition.allCases {
+      let rows = work.indices.filter { work[$0].composition == composition }
+      if rows.isEmpty { continue }
+      let (before, after) = try (
+        Reconstruction(rows.map { work[$0].face.reconstruction }), Reconstruction(rows.map { decoded[$0] })
+      )
+      let change =
+        switch composition {
+        case .article: try composition.change(of: crop(rows), from: before, to: after)
+        case .difference:
+          try Composition.difference(
+            of: crop(rows), from: before, to: after, within: rows.map { moved[$0].scope },
+            seen: seenParts(of: rows.map { work[$0].face }, after.image, rows.map { moved[$0] }))
+        }
+      for (place, row) in rows.enumerated() { changes[row] = try change.narrow(0, place..<place + 1) }
     }
     var latents = moved.map(\.latent)
-    for row in work.indices where work[row].composition == .difference {
-      for (place, step) in moved[row].placed {
-        latents[row] = try latents[row] + step
-        let next = try bundle.model.decode(latents[row])
-        let shown = try Composition.difference.composed(over: crops[row], changes[row])
-        let change = try Composition.difference.change(of: shown, from: decoded[row], to: next)
-        changes[row] = try Composition.followed(changes[row], by: change * region(of: place, in: work[row].face))
-        decoded[row] = next
+    // One after the other, each over what is there by then.
+    for place in 0..<(moved.map(\.placed.count).max() ?? 0) {
+      let rows = moved.indices.filter { moved[$0].placed.count > place }
+      for row in rows { latents[row] = try latents[row] + moved[row].placed[place].step }
+      let next = try bundle.model.decode(Tensor.cat(rows.map { latents[$0] }))
+      let below = try Tensor.cat(rows.map { changes[$0]! })
+      let shown = try Composition.difference.composed(over: crop(rows), below)
+      let change = try Composition.difference.change(of: shown, from: Reconstruction(rows.map { decoded[$0] }), to: next)
+      let regions = try Tensor.cat(rows.map { try region(of: moved[$0].placed[place].place, in: work[$0].face) })
+      let changed = try Composition.followed(below, by: change * regions)
+      for (index, row) in rows.enumerated() {
+        changes[row] = try changed.narrow(0, index..<index + 1)
+        decoded[row] = try next[index]
       }
     }
-    guard let refiner, moved.contains(where: { !$0.layers.isEmpty }) else { return changes }
-    // One layer after the other, each over what is there by then.
-    for place in 0..<moved.map(\.layers.count).max()! {
+    for place in 0..<(moved.map(\.layers.count).max() ?? 0) {
+      guard let refiner else { break }
       let rows = moved.indices.filter { moved[$0].layers.count > place }
       let layers = rows.map { moved[$0].layers[place] }
       // Where a step was decoded already, the layer is about that step, and no other.
@@ -337,15 +340,19 @@ public final class FaceEditor {
       }
       for (row, layer) in zip(rows, layers) { latents[row] = try latents[row] + layer.step }
       let next = try bundle.model.decode(Tensor.cat(rows.map { latents[$0] }))
-      let below = try Tensor.cat(rows.map { changes[$0] })
-      let shown = try Composition.difference.composed(over: Tensor.cat(rows.map { crops[$0] }), below)
+      let below = try Tensor.cat(rows.map { changes[$0]! })
+      let shown = try Composition.difference.composed(over: crop(rows), below)
       let spared = try zip(rows, layers).map { row, layer in
         try refiner.edits[layer.edit].spared.contains(true)
           ? otherThanSkin(of: work[row].face) : .zeros([1, 4, shown.size(2), shown.size(3)])
       }
-      let drawn = try refiner.change(
+      var drawn = try refiner.change(
         layers.map(\.edit), of: shown, from: Reconstruction(rows.map { decoded[$0] }), to: next,
         sparing: Tensor.cat(spared))
+      drawn = try drawn * Tensor.cat(zip(rows, layers).map { row, layer in
+        try FacePlace(refiner.edits[layer.edit].name).map { try region(of: $0, in: work[row].face) }
+          ?? .full([1, 1, shown.size(2), shown.size(3)], 1)
+      })
       let strengths = try Tensor(layers.map { Float($0.strength) }, shape: [rows.count, 1, 1, 1])
       let changed = try Composition.laid(drawn, strengths, over: below)
       for (index, row) in rows.enumerated() {
@@ -353,13 +360,27 @@ public final class FaceEditor {
         decoded[row] = try next[index]
       }
     }
-    return changes
+    return changes.map { $0! }
+  }
+
+  /// What scopes of steps ask for, of faces and of what decodes after these steps.
+  private func seenParts(of faces: [EncodedFace], _ after: Tensor, _ moved: [Moved]) throws -> SeenParts {
+    let side = after.size(3)
+    var (other, outside) = ([Tensor](), [Tensor](repeating: try .zeros([1, 1, side, side]), count: faces.count))
+    for (face, moved) in zip(faces, moved) {
+      let isAsked = moved.steps > 0 && (moved.scope.leavesHair || moved.scope.shutsMouth)
+      other.append(try isAsked ? otherThanSkin(of: face) : .zeros([1, 4, side, side]))
+    }
+    let rows = moved.indices.filter { moved[$0].steps > 0 && moved[$0].scope.leavesContour }
+    if !rows.isEmpty {
+      let found = try partFinder.otherThanFace(in: Tensor.cat(rows.map { try after.narrow(0, $0..<$0 + 1) }))
+      for (place, row) in rows.enumerated() { outside[row] = try found.narrow(0, place..<place + 1) }
+    }
+    return try SeenParts(other: .cat(other), outside: .cat(outside))
   }
 
   private func region(of place: FacePlace, in face: EncodedFace) throws -> Tensor {
-    switch place {
-    case .underNose: try face.underNose { try partFinder.region(of: place, in: Tensor(face.crop)) }
-    }
+    try face.places { try partFinder.places(in: Tensor(face.crop)) }[place]!
   }
 
   private func otherThanSkin(of face: EncodedFace) throws -> Tensor {
@@ -430,12 +451,8 @@ public final class FaceEditor {
     var latent: Tensor
     /// Edits that moved it.
     var steps = 0
-    /// Whether no step was about hair: smiles and beards leave it as it is, whatever decodes there.
-    var keepsHair = true
-    /// Whether no step was about the colour of skin.
-    var keepsTint = true
-    /// Whether no step was about the jaw.
-    var keepsJaw = true
+    /// What they are about, together.
+    var scope = EditScope.none
     var tints: [Tint] = []
     /// Steps that are decoded each by itself, for they stay within a place.
     var placed: [(place: FacePlace, step: Tensor)] = []
@@ -459,9 +476,10 @@ public final class FaceEditor {
       moved.tints.append((colour, strength))
       return
     }
+    let scope = EditScope(AttributeState(name: name, adds: strength >= 0))
     if options.refines, let edit = refiner?.index(of: name, adding: strength >= 0) {
       let step = try step(attribute, strength < 0 ? -1 : 1, on: face, options)
-      let isDecoded = AttributeParts.leavesSkinColour(name)
+      let isDecoded = scope.leavesSkinColour
       moved.layers.append((edit, step, abs(strength), isDecoded))
       guard isDecoded else { return }
     }
@@ -472,9 +490,7 @@ public final class FaceEditor {
     }
     moved.latent = try moved.latent + step
     moved.steps += 1
-    moved.keepsHair = moved.keepsHair && AttributeParts.leavesHair(name)
-    moved.keepsTint = moved.keepsTint && AttributeParts.leavesSkinColour(name)
-    moved.keepsJaw = moved.keepsJaw && AttributeParts.leavesJaw(name, adding: strength >= 0)
+    moved.scope = moved.scope.and(scope)
   }
 
   /// The edited face at the model's size, in [0, 1].

@@ -1,30 +1,43 @@
 /// A part of a face that an edit stays within: what the labels bring along with it, such as the beard around a mustache, does
 /// not come.
-enum FacePlace: Sendable {
+enum FacePlace: Sendable, CaseIterable {
   /// Between nose and mouth, and around its corners.
   case underNose
+  /// A band across the eyes, from temple to temple.
+  case atEyes
 
   /// Where a change of a label is, if it is of a part alone.
   init?(_ label: String) {
-    guard label == "Mustache" else { return nil }
-    self = .underNose
+    switch label {
+    case "Mustache": self = .underNose
+    case "Eyeglasses": self = .atEyes
+    default: return nil
+    }
   }
 
-  /// The classes that places are found by: the mouth, and the nose.
-  static let classes: [[FaceClass]] = [[.upperLip, .mouth, .lowerLip], [.nose]]
+  /// The classes that places are found by: the mouth, the nose, and what is at the eyes.
+  static let classes: [[FaceClass]] = [
+    [.upperLip, .mouth, .lowerLip], [.nose], [.leftEye, .rightEye, .leftBrow, .rightBrow, .eyeglasses],
+  ]
 
   /// How far each pixel is inside, row by row, with hard borders.
   /// - Parameters:
   ///   - found: the probabilities of ``classes``, each of size × size.
   ///   - size: of the crop.
   func region(_ found: [[Float]], size: Int) -> [Float] {
-    let (mouth, nose) = (found[0], found[1])
+    switch self {
+    case .underNose: Self.underNose(mouth: found[0], nose: found[1], size)
+    case .atEyes: Self.atEyes(found[2], size)
+    }
+  }
+
+  private static func underNose(mouth: [Float], nose: [Float], _ size: Int) -> [Float] {
     var region = [Float](repeating: 0, count: size * size)
     let tops = (0..<size).map { column in (0..<size).first { mouth[$0 * size + column] > 0.5 } }
     guard let first = tops.firstIndex(where: { $0 != nil }), let last = tops.lastIndex(where: { $0 != nil }) else {
       return region
     }
-    let height = Int((Self.height * Double(size)).rounded())
+    let height = Int((mustache * Double(size)).rounded())
     for column in max(0, first - height / 2)...min(size - 1, last + height / 2) {
       let nearest = min(last, max(first, column))
       // It hangs down beside the corners.
@@ -37,6 +50,20 @@ enum FacePlace: Sendable {
     return region
   }
 
+  private static func atEyes(_ eyes: [Float], _ size: Int) -> [Float] {
+    let rows = (0..<size).map { row in eyes[row * size..<(row + 1) * size].count { $0 > 0.5 } }
+    let count = rows.reduce(0, +)
+    // Where no eyes are seen, all of the face.
+    guard count > 0 else { return [Float](repeating: 1, count: size * size) }
+    let centre = rows.enumerated().reduce(0) { $0 + $1.offset * $1.element } / count
+    let (above, below) = (Int(glasses.above * Double(size)), Int(glasses.below * Double(size)))
+    return (0..<size).flatMap { row in
+      [Float](repeating: (centre - above...centre + below).contains(row) ? 1 : 0, count: size)
+    }
+  }
+
   /// The most that a mustache is high, in parts of the crop.
-  private static let height = 0.08
+  private static let mustache = 0.08
+  /// How far glasses reach from the middle of eyes and brows, in parts of the crop.
+  private static let glasses = (above: 0.14, below: 0.22)
 }

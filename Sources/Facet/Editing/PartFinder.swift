@@ -25,16 +25,24 @@ final class PartFinder: Sendable {
     try find { try $0.otherThanSkin(in: crop) }
   }
 
-  /// Where a place of a face is, 1 × 1 × S × S in [0, 1], with a soft border.
+  /// How surely each pixel of faces is outside of them, N × 1 × S × S in [0, 1], as ``FaceParser/otherThanFace(in:)`` gives it.
+  /// - Throws: ``BundleError`` where the parser is damaged.
+  func otherThanFace(in crops: Tensor) throws -> Tensor {
+    try find { try $0.otherThanFace(in: crops) }
+  }
+
+  /// Where the places of a face are, each 1 × 1 × S × S in [0, 1], with a soft border.
   /// - Parameter crop: 1 × 3 × S × S in [0, 1].
   /// - Throws: ``BundleError`` where the parser is damaged.
-  func region(of place: FacePlace, in crop: Tensor) throws -> Tensor {
+  func places(in crop: Tensor) throws -> [FacePlace: Tensor] {
     let size = crop.size(3)
     let found = try find {
       let found = try $0.probabilities(of: FacePlace.classes, in: crop)
       return try FacePlace.classes.indices.map { try found.select(1, $0).array(Float.self) }
     }
-    return try Composition.smooth(Tensor(place.region(found, size: size), shape: [1, 1, size, size]))
+    return try Dictionary(uniqueKeysWithValues: FacePlace.allCases.map { place in
+      (place, try Composition.smooth(Tensor(place.region(found, size: size), shape: [1, 1, size, size])))
+    })
   }
 
   private func find<Parts>(_ body: (FaceParser) throws -> sending Parts) throws -> sending Parts {

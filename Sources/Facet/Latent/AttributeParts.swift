@@ -4,8 +4,8 @@
 /// An isolated direction leaves them in. With them regressed out of it a smile is a shut mouth that hardly smiles.
 enum AttributeParts {
   private static let hairColours = ["Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair"]
-  private static let facialHair = ["5_o_Clock_Shadow", "Goatee", "Mustache", "No_Beard", "Sideburns"]
-  private static let makeup = ["Heavy_Makeup", "Rosy_Cheeks", "Wearing_Lipstick"]
+  static let facialHair = ["5_o_Clock_Shadow", "Goatee", "Mustache", "No_Beard", "Sideburns"]
+  static let makeup = ["Heavy_Makeup", "Rosy_Cheeks", "Wearing_Lipstick"]
 
   private static let byName: [String: [String]] = {
     var parts = [
@@ -42,25 +42,4 @@ enum AttributeParts {
   }
 
   private static let opinions: Set = ["Attractive"]
-
-  /// Whether a change of this label alone is none of the hair on the head.
-  static func leavesHair(_ name: String) -> Bool { ofTheFace.contains(name) }
-
-  /// Whether a change of this label alone is one of shapes, and none of the colour of skin. Age is: what decodes of it reddens.
-  /// Beards are not, for their shadow is a colour. Such edits are decoded even where a refiner draws over them.
-  static func leavesSkinColour(_ name: String) -> Bool { shapes.contains(name) }
-
-  /// Whether a change of shapes leaves the jaw as it is: a smile that comes moves it, one that goes would leave a smaller face within
-  /// the photo's own. Age and double chins move it either way.
-  static func leavesJaw(_ name: String, adding: Bool) -> Bool {
-    !adding && shapes.subtracting(["Double_Chin", "Young"]).contains(name)
-  }
-
-  private static let shapes: Set = [
-    "Big_Lips", "Big_Nose", "Double_Chin", "High_Cheekbones", "Mouth_Slightly_Open", "Narrow_Eyes", "Pointy_Nose", "Smiling",
-    "Young",
-  ]
-
-  private static let ofTheFace = shapes.union(facialHair + makeup)
-    .union(["Arched_Eyebrows", "Bags_Under_Eyes", "Bushy_Eyebrows", "Pale_Skin"]).subtracting(["Sideburns"])
 }

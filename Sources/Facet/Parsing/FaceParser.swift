@@ -161,6 +161,14 @@ public final class FaceParser {
       of: [[.leftEye, .rightEye, .leftBrow, .rightBrow], [.mouth], [.hair, .hat], [.background, .cloth, .earring, .necklace]], in: images)
   }
 
+  /// How probable it is that each pixel is outside of the face: hair, ears, the neck and all beyond.
+  /// - Parameter images: as of ``probabilities(of:in:)``.
+  /// - Returns: N × 1 × S × S in [0, 1].
+  func otherThanFace(in images: Tensor) throws -> Tensor {
+    try probabilities(
+      of: [[.background, .hair, .hat, .leftEar, .rightEar, .earring, .neck, .necklace, .cloth]], in: images)
+  }
+
   private func probabilities(
     of groups: [[FaceClass]], _ logits: Tensor, _ size: (height: Int, width: Int)
   ) throws -> Tensor {

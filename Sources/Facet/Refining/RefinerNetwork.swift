@@ -55,7 +55,8 @@ final class RefinerNetwork: Module {
   func change(
     _ asked: [Int], of crops: Tensor, from before: Reconstruction, to after: Reconstruction, sparing spared: Tensor?
   ) throws -> Tensor {
-    let after = try inSkin(of: before, after, asked)
+    let after = try Composition.keepingTint(
+      of: before, in: after, for: asked.map { EditScope(edits[$0]).leavesSkinColour })
     let mask = try before.mask * after.mask
     let seen = try Tensor.cat(
       [crops * 2 - 1, before.image * 2 - 1, (after.image - before.image) * 2, mask], dim: 1)
@@ -73,18 +74,6 @@ final class RefinerNetwork: Module {
       opacity = try opacity * (1 - (spared * planes).sum(dims: [1], keepDim: true).smoothStep(from: 0.2, to: 0.6))
     }
     return try Tensor.cat([colour * opacity, -opacity], dim: 1)
-  }
-
-  /// What decodes after, for edits of shapes alone in the skin that decodes before.
-  private func inSkin(of before: Reconstruction, _ after: Reconstruction, _ asked: [Int]) throws -> Reconstruction {
-    let keeps = asked.map { AttributeParts.leavesSkinColour(edits[$0].name) }
-    guard keeps.contains(true) else { return after }
-    return try Reconstruction(keeps.enumerated().map { row, keeps in
-      let edit = edits[asked[row]]
-      return try keeps
-        ? Composition.keepingTint(
-          of: before[row], in: after[row], leavesJaw: AttributeParts.leavesJaw(edit.name, adding: edit.adds)) : after[row]
-    })
   }
 
   /// What the light is the tanh of, and the log odds of the opacity, N × 2 × S × S.

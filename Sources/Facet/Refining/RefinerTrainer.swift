@@ -209,16 +209,14 @@ public final class RefinerTrainer: SteppingTrainer {
   private func shown(
     _ edits: [Int], _ images: Tensor, _ before: Reconstruction, _ after: Reconstruction, _ spared: Tensor
   ) throws -> Tensor {
-    try Tensor.cat(edits.enumerated().map { row, edit in
-      let image = try images.narrow(0, row..<row + 1)
-      let (name, adds) = (configuration.edits[edit].name, configuration.edits[edit].adds)
-      guard AttributeParts.leavesSkinColour(name) else { return image }
-      let moved = try Composition.keepingTint(
-        of: before[row], in: after[row], leavesJaw: AttributeParts.leavesJaw(name, adding: adds))
-      let change = try Composition.difference.change(of: image, from: before[row], to: moved)
-      return try Composition.difference.composed(
-        over: image, AttributeParts.leavesHair(name) ? Composition.sparingHair(change, spared.narrow(0, row..<row + 1)) : change)
-    })
+    let scopes = edits.map { EditScope(configuration.edits[$0]) }
+    // Others are drawn over the photo.
+    let isDecoded = try Tensor(
+      scopes.map { $0.leavesSkinColour ? Float(1) : 0 }, shape: [edits.count, 1, 1, 1]).to(device)
+    let outside = try autocast { try parser.otherThanFace(in: after.image) }
+    let change = try Composition.difference(
+      of: images, from: before, to: after, within: scopes, seen: SeenParts(other: spared, outside: outside))
+    return try Composition.difference.composed(over: images, change * isDecoded)
   }
 
   /// Pictures as the critic sees them: moved and relit, so that it cannot learn the few examples by heart. Interpolation

@@ -1,0 +1,89 @@
+import Torch
+
+/// What steps in latent space are about. Codes are entangled, so a little of everything decodes otherwise; what the steps have no
+/// business with stays as the photo has it.
+struct EditScope: Sendable, Equatable {
+  /// None is about the hair on the head: smiles and beards leave it as it is, whatever decodes there.
+  var leavesHair = true
+  /// None is about the colour of skin: what decodes is taken in the light and tint of what decoded before.
+  var leavesSkinColour = true
+  /// None reaches beyond the face that decodes: a smaller face would leave its contour within the photo's own.
+  var leavesContour = true
+  /// One shuts the mouth, so that nothing of an open one may stay.
+  var shutsMouth = false
+
+  /// Of no step.
+  static let none = EditScope()
+
+  private init() {}
+
+  /// Of a change of one label, by what its words mean.
+  init(_ edit: AttributeState) {
+    let name = edit.name
+    leavesHair = Self.ofTheFace.contains(name)
+    // A beard's shadow is a colour, and so is the make-up that women wear.
+    leavesSkinColour = Self.shapes.contains(name) || (name == "Male" && edit.adds)
+    leavesContour = leavesHair && !AttributeParts.facialHair.contains(name)
+    shutsMouth = !edit.adds && ["Mouth_Slightly_Open", "Smiling"].contains(name)
+  }
+
+  /// Of this one's steps and of another's.
+  func and(_ other: EditScope) -> EditScope {
+    var both = self
+    both.leavesHair = leavesHair && other.leavesHair
+    both.leavesSkinColour = leavesSkinColour && other.leavesSkinColour
+    both.leavesContour = leavesContour && other.leavesContour
+    both.shutsMouth = shutsMouth || other.shutsMouth
+    return both
+  }
+
+  /// Age is one of shapes: what decodes of it reddens. Such edits are decoded even where a refiner draws over them.
+  private static let shapes: Set = [
+    "Big_Lips", "Big_Nose", "Double_Chin", "High_Cheekbones", "Mouth_Slightly_Open", "Narrow_Eyes", "Pointy_Nose", "Smiling",
+    "Young",
+  ]
+
+  private static let ofTheFace = shapes.union(AttributeParts.facialHair + AttributeParts.makeup)
+    .union(["Arched_Eyebrows", "Bags_Under_Eyes", "Bushy_Eyebrows", "Male", "Pale_Skin"]).subtracting(["Sideburns"])
+}
+
+/// What the face parser sees in faces before and after steps, as far as scopes ask for it.
+struct SeenParts {
+  /// Of the photos, as ``FaceParser/otherThanSkin(in:)`` gives it.
+  var other: Tensor
+  /// How surely a place is within the face that decodes after the steps, N × 1 × S × S in [0, 1].
+  var face: Tensor
+
+  /// - Parameters:
+  ///   - other: as of ``other``.
+  ///   - outside: as of ``FaceParser/otherThanFace(in:)``, of what decodes after the steps.
+  init(other: Tensor, outside: Tensor) throws {
+    self.other = other
+    // A contour is dark on both of its sides.
+    face = try 1 - outside.blurred(sigma: 3).smoothStep(from: 0.1, to: 0.5)
+  }
+}
+
+extension Composition {
+  /// What steps do to each pixel, each within its scope; as ``change(of:from:to:)``.
+  /// - Parameters:
+  ///   - crops: N × 3 × S × S in [0, 1].
+  ///   - before: what decodes from their codes.
+  ///   - after: what decodes from the moved ones.
+  ///   - scopes: of each face's steps.
+  ///   - seen: of these faces; parts that no scope asks for may hold anything.
+  static func difference(
+    of crops: Tensor, from before: Reconstruction, to after: Reconstruction, within scopes: [EditScope], seen: SeenParts
+  ) throws -> Tensor {
+    func plane(_ asked: (EditScope) -> Bool) throws -> Tensor {
+      try Tensor(scopes.map { asked($0) ? Float(1) : 0 }, shape: [scopes.count, 1, 1, 1]).to(crops.device)
+    }
+    let (other, face) = (seen.other, try 1 - (1 - seen.face) * plane(\.leavesContour))
+    let after = try keepingTint(of: before, in: after, for: scopes.map(\.leavesSkinColour), weighted: face)
+    let mouth = try other.narrow(1, 1..<2).blurred(sigma: 4).smoothStep(from: 0.05, to: 0.3)
+    let change = try Composition.difference.change(
+      of: crops, from: before, to: after, replacing: mouth * plane(\.shutsMouth))
+    let hair = try other.narrow(1, 2..<3).smoothStep(from: 0.2, to: 0.6)
+    return try change * face * (1 - hair * plane(\.leavesHair))
+  }
+}
