@@ -196,11 +196,13 @@ extension Tensor {
   }
 
   /// Images under a Gaussian, as if the border went on: a product with a banded matrix for rows, one for columns.
-  func blurred(sigma: Double) throws -> Tensor {
+  /// - Parameter across: along rows, too, and not along columns alone.
+  func blurred(sigma: Double, across: Bool = true) throws -> Tensor {
     func matrix(_ size: Int) throws -> Tensor {
       try Tensor(bandedGaussian(size, sigma: sigma), shape: [size, size]).to(device)
     }
-    return try matrix(size(2)).matmul(contiguous().matmul(matrix(size(3)).transpose(0, 1)))
+    let rows = try across ? contiguous().matmul(matrix(size(3)).transpose(0, 1)) : contiguous()
+    return try matrix(size(2)).matmul(rows)
   }
 }
 

@@ -318,13 +318,11 @@ public final class FaceEditor {
       let rows = moved.indices.filter { moved[$0].placed.count > place }
       for row in rows { latents[row] = try latents[row] + moved[row].placed[place].step }
       let next = try bundle.model.decode(Tensor.cat(rows.map { latents[$0] }))
-      let below = try Tensor.cat(rows.map { changes[$0]! })
-      let shown = try Composition.difference.composed(over: crop(rows), below)
-      let change = try Composition.difference.change(of: shown, from: Reconstruction(rows.map { decoded[$0] }), to: next)
-      let regions = try Tensor.cat(rows.map { try region(of: moved[$0].placed[place].place, in: work[$0].face) })
-      let changed = try Composition.followed(below, by: change * regions)
       for (index, row) in rows.enumerated() {
-        changes[row] = try changed.narrow(0, index..<index + 1)
+        let shown = try Composition.difference.composed(over: crops[row], changes[row]!)
+        let change = try change(
+          in: moved[row].placed[place].place, of: work[row].face, shown, from: decoded[row], to: next[index])
+        changes[row] = try Composition.followed(changes[row]!, by: change)
         decoded[row] = try next[index]
       }
     }
@@ -350,7 +348,7 @@ public final class FaceEditor {
         layers.map(\.edit), of: shown, from: Reconstruction(rows.map { decoded[$0] }), to: next,
         sparing: Tensor.cat(spared))
       drawn = try drawn * Tensor.cat(zip(rows, layers).map { row, layer in
-        try FacePlace(refiner.edits[layer.edit].name).map { try region(of: $0, in: work[row].face) }
+        try FacePlace(refiner.edits[layer.edit]).map { try region(of: $0, in: work[row].face) }
           ?? .full([1, 1, shown.size(2), shown.size(3)], 1)
       })
       let strengths = try Tensor(layers.map { Float($0.strength) }, shape: [rows.count, 1, 1, 1])
@@ -377,6 +375,19 @@ public final class FaceEditor {
       for (place, row) in rows.enumerated() { outside[row] = try found.narrow(0, place..<place + 1) }
     }
     return try SeenParts(other: .cat(other), outside: .cat(outside))
+  }
+
+  /// What a step does within a place.
+  private func change(
+    in place: FacePlace, of face: EncodedFace, _ shown: Tensor, from before: Reconstruction, to after: Reconstruction
+  ) throws -> Tensor {
+    let region = try region(of: place, in: face)
+    guard place == .forehead else {
+      return try Composition.difference.change(of: shown, from: before, to: after) * region
+    }
+    let hair = try partFinder.hair(in: Tensor.cat([shown, after.image]))
+    return try Fringe(crop: shown, hair: hair.narrow(0, 0..<1), forehead: region)
+      .change(from: before, to: after, hair: hair.narrow(0, 1..<2))
   }
 
   private func region(of place: FacePlace, in face: EncodedFace) throws -> Tensor {
@@ -484,7 +495,7 @@ public final class FaceEditor {
       guard isDecoded else { return }
     }
     let step = try step(attribute, strength, on: face, options)
-    if options.keepsToParts, let place = FacePlace(name) {
+    if options.keepsToParts, let place = FacePlace(AttributeState(name: name, adds: strength >= 0)) {
       moved.placed.append((place, step))
       return
     }

@@ -5,12 +5,15 @@ enum FacePlace: Sendable, CaseIterable {
   case underNose
   /// A band across the eyes, from temple to temple.
   case atEyes
+  /// Above the eyes.
+  case forehead
 
-  /// Where a change of a label is, if it is of a part alone.
-  init?(_ label: String) {
-    switch label {
+  /// Where a change is, if it is of a part alone.
+  init?(_ edit: AttributeState) {
+    switch edit.name {
     case "Mustache": self = .underNose
     case "Eyeglasses": self = .atEyes
+    case "Bangs" where edit.adds: self = .forehead
     default: return nil
     }
   }
@@ -28,6 +31,7 @@ enum FacePlace: Sendable, CaseIterable {
     switch self {
     case .underNose: Self.underNose(mouth: found[0], nose: found[1], size)
     case .atEyes: Self.atEyes(found[2], size)
+    case .forehead: Self.forehead(found[2], size)
     }
   }
 
@@ -51,15 +55,25 @@ enum FacePlace: Sendable, CaseIterable {
   }
 
   private static func atEyes(_ eyes: [Float], _ size: Int) -> [Float] {
-    let rows = (0..<size).map { row in eyes[row * size..<(row + 1) * size].count { $0 > 0.5 } }
-    let count = rows.reduce(0, +)
     // Where no eyes are seen, all of the face.
-    guard count > 0 else { return [Float](repeating: 1, count: size * size) }
-    let centre = rows.enumerated().reduce(0) { $0 + $1.offset * $1.element } / count
-    let (above, below) = (Int(glasses.above * Double(size)), Int(glasses.below * Double(size)))
-    return (0..<size).flatMap { row in
-      [Float](repeating: (centre - above...centre + below).contains(row) ? 1 : 0, count: size)
-    }
+    guard let middle = middle(of: eyes, size) else { return [Float](repeating: 1, count: size * size) }
+    return rows(middle - Int(glasses.above * Double(size))...middle + Int(glasses.below * Double(size)), size)
+  }
+
+  private static func forehead(_ eyes: [Float], _ size: Int) -> [Float] {
+    guard let middle = middle(of: eyes, size) else { return [Float](repeating: 0, count: size * size) }
+    return rows(-1...middle, size)
+  }
+
+  /// The middle row of what is somewhere, if it is.
+  private static func middle(of plane: [Float], _ size: Int) -> Int? {
+    let rows = (0..<size).map { row in plane[row * size..<(row + 1) * size].count { $0 > 0.5 } }
+    let count = rows.reduce(0, +)
+    return count > 0 ? rows.enumerated().reduce(0) { $0 + $1.offset * $1.element } / count : nil
+  }
+
+  private static func rows(_ rows: ClosedRange<Int>, _ size: Int) -> [Float] {
+    (0..<size).flatMap { [Float](repeating: rows.contains($0) ? 1 : 0, count: size) }
   }
 
   /// The most that a mustache is high, in parts of the crop.

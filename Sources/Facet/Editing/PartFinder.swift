@@ -31,6 +31,12 @@ final class PartFinder: Sendable {
     try find { try $0.otherThanFace(in: crops) }
   }
 
+  /// How surely each pixel of faces is hair, N × 1 × S × S in [0, 1].
+  /// - Throws: ``BundleError`` where the parser is damaged.
+  func hair(in crops: Tensor) throws -> Tensor {
+    try find { try $0.probabilities(of: [[.hair]], in: crops) }
+  }
+
   /// Where the places of a face are, each 1 × 1 × S × S in [0, 1], with a soft border.
   /// - Parameter crop: 1 × 3 × S × S in [0, 1].
   /// - Throws: ``BundleError`` where the parser is damaged.
