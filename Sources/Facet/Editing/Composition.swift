@@ -123,6 +123,9 @@ public enum Composition: String, Sendable, CaseIterable {
     guard keeps.contains(true) else { return after }
     var weights = try agreement(of: before.image, with: after.image)
     if let face { weights = try weights * face }
+    // So large a difference is none of light (Tukey's biweight).
+    let amount = try (after.image - before.image).abs().mean(dims: [1], keepDim: true)
+    weights = try weights * (1 - (amount / largestTint).square()).clamp(min: 0).square()
     let shift = try mean(of: after.image - before.image, within: before.mask, weighted: weights)
     let kept = try Tensor(keeps.map { $0 ? Float(1) : 0 }, shape: [keeps.count, 1, 1, 1]).to(shift.device)
     return Reconstruction(image: try (after.image - shift * kept).clamp(min: 0, max: 1), maskLogits: after.maskLogits)
@@ -176,6 +179,7 @@ public enum Composition: String, Sendable, CaseIterable {
   }
 
   private static let share = 0.9
+  private static let largestTint = 0.3
   /// The variance, of the three colours together, up to which a neighbourhood counts as flat.
   private static let flatness = 0.004
 }

@@ -51,8 +51,8 @@ public struct FaceEdit: Sendable {
 /// What edits do to a face, found at the model's size: it can be laid over the photo, or a copy of it at another size.
 public struct FaceChange: Sendable {
   public let alignment: FaceAlignment
-  /// What hair and skin become, as `patch`, but of all that is around the face, and before it; `nil` where they stay.
-  let tint: FloatPicture?
+  /// What skin and hair become, each as `patch`, but of all that is around the face, and before it.
+  let tints: [FloatPicture]
   /// As ``Composition/change(of:from:to:)`` gives it: N × N × 4.
   public let patch: FloatPicture
   /// The tinted crop without its grain, N × N × 3, where that stays.
@@ -64,13 +64,13 @@ public struct FaceChange: Sendable {
   ///   - place: from the picture that the face was found in to this one.
   public func apply(to picture: inout Picture, at place: Similarity = .identity) {
     let alignment = alignment.moved(by: place)
-    if let tint { alignment.change(&picture, bySurroundings: tint) }
+    for tint in tints { alignment.change(&picture, bySurroundings: tint) }
     alignment.change(&picture, by: patch, smooth: smooth)
   }
 
   /// Changes a crop of the face, of any size.
   public func apply(toCrop crop: inout Picture) {
-    if let tint { alignment.change(crop: &crop, bySurroundings: tint) }
+    for tint in tints { alignment.change(crop: &crop, bySurroundings: tint) }
     alignment.change(crop: &crop, by: patch, smooth: smooth)
   }
 }
@@ -84,9 +84,9 @@ public final class FaceEditor {
 
   public let bundle: ModelBundle
   public let directions: AttributeDirections
-  private let refiner: Refiner?
+  let refiner: Refiner?
   private let detector: FaceDetector
-  private let partFinder = PartFinder()
+  let partFinder = PartFinder()
 
   /// - Parameter detector: made beforehand, it loads while the model does.
   /// - Parameter bundle: the model and its directions.
@@ -215,187 +215,10 @@ public final class FaceEditor {
       let changes = try changes(of: work.map { ($0.face, $0.options.composition) }, canvases, moved)
       return try work.indices.map {
         FaceChange(
-          alignment: work[$0].face.alignment, tint: canvases[$0].tint, patch: try FloatPicture(changes[$0]),
+          alignment: work[$0].face.alignment, tints: canvases[$0].tints, patch: try FloatPicture(changes[$0]),
           smooth: work[$0].options.composition.keepsGrain ? canvases[$0].smooth : nil)
       }
     }
-  }
-
-  /// What decodes after edits; codes that were not moved are not decoded again.
-  private func decoded(_ moved: [Moved], of faces: [EncodedFace]) throws -> [Reconstruction] {
-    var all = faces.map(\.reconstruction)
-    let stepped = moved.indices.filter { moved[$0].steps > 0 }
-    if stepped.isEmpty { return all }
-    let after = try bundle.model.decode(Tensor.cat(stepped.map { moved[$0].latent }, dim: 0))
-    for (row, index) in stepped.enumerated() { all[index] = try after[row] }
-    return all
-  }
-
-  /// A face as its edits find it.
-  private struct Canvas {
-    /// 1 × 3 × S × S in [0, 1].
-    var crop: Tensor
-    var smooth: FloatPicture
-    var tint: FloatPicture?
-    /// Which part of each pixel of the crop is hair that got its colour by itself.
-    var tintedHair: Picture?
-  }
-
-  /// A face with its hair and skin in the colours that are asked for.
-  private func canvas(of face: EncodedFace, _ tints: [Moved.Tint]) throws -> Canvas {
-    var canvas = Canvas(crop: try Tensor(face.crop), smooth: face.smooth)
-    if tints.isEmpty { return canvas }
-    let regions = try regions(of: face)
-    let skin = regions.skin.tinted(tints.filter { $0.colour.part == .skin })
-    let hair = regions.hair.tinted(tints.filter { $0.colour.part == .hair })
-    guard let tint = skin.map({ skin in hair.map(skin.followed) ?? skin }) ?? hair else { return canvas }
-    if hair != nil {
-      let size = face.crop.width
-      let coverage = regions.hair.coverage
-      let place = face.alignment.surroundings(size: coverage.width).inverse.then(face.alignment.transform(size: size))
-      canvas.tintedHair = coverage.warped(by: place, to: (size, size))
-    }
-    var crop = face.crop
-    face.alignment.change(crop: &crop, bySurroundings: tint)
-    canvas.crop = try Tensor(crop)
-    (canvas.smooth, canvas.tint) = (try FloatPicture(Composition.smooth(canvas.crop)), tint)
-    return canvas
-  }
-
-  private func regions(of face: EncodedFace) throws -> Surroundings.Regions {
-    try face.surroundings.regions { picture in
-      let found = try partFinder.hairAndSkin(in: picture)
-      // The parser may take what is dark behind a head for hair, the model's own mask does not; it ends where the crop
-      // does, and goes on there as it is at the border.
-      let mask = try Picture(FloatPicture(face.reconstruction.mask))
-      let place = face.alignment.transform(size: mask.width).inverse
-      let wide = mask.warped(
-        by: place.then(face.alignment.surroundings(size: picture.width)), to: (picture.width, picture.height))
-      let own = wide.pixels.map { (Float($0) / 255).smoothStep(from: 0.75, to: 1) }
-      let hair = zip(found.hair, own).map { $0.smoothStep(from: 0.2, to: 0.5) * $1 }
-      // Skin of the face alone, but with no edge along the jaw.
-      let near = Surroundings.near(own, reach: 11)
-      return (hair, zip(found.skin, near).map { $0 * $1 })
-    }
-  }
-
-  /// What edits do to faces, each 1 × 4 × S × S: of what decodes, with the refiner's layers over it.
-  private func changes(
-    of work: [(face: EncodedFace, composition: Composition)], _ canvases: [Canvas], _ moved: [Moved]
-  ) throws -> [Tensor] {
-    let changes = try untintedChanges(of: work, canvases.map(\.crop), moved)
-    // Hair that gets its colour by itself takes none from what decodes there.
-    return try zip(changes, canvases).map { change, canvas in
-      try canvas.tintedHair.map { try change * (1 - Tensor($0)) } ?? change
-    }
-  }
-
-  private func untintedChanges(
-    of work: [(face: EncodedFace, composition: Composition)], _ crops: [Tensor], _ moved: [Moved]
-  ) throws -> [Tensor] {
-    func crop(_ rows: [Int]) throws -> Tensor { try .cat(rows.map { crops[$0] }) }
-    var decoded = try decoded(moved, of: work.map(\.face))
-    var changes = [Tensor?](repeating: nil, count: work.count)
-    for composition in Composition.allCases {
-      let rows = work.indices.filter { work[$0].composition == composition }
-      if rows.isEmpty { continue }
-      let (before, after) = try (
-        Reconstruction(rows.map { work[$0].face.reconstruction }), Reconstruction(rows.map { decoded[$0] })
-      )
-      let change =
-        switch composition {
-        case .article: try composition.change(of: crop(rows), from: before, to: after)
-        case .difference:
-          try Composition.difference(
-            of: crop(rows), from: before, to: after, within: rows.map { moved[$0].scope },
-            seen: seenParts(of: rows.map { work[$0].face }, after.image, rows.map { moved[$0] }))
-        }
-      for (place, row) in rows.enumerated() { changes[row] = try change.narrow(0, place..<place + 1) }
-    }
-    var latents = moved.map(\.latent)
-    // One after the other, each over what is there by then.
-    for place in 0..<(moved.map(\.placed.count).max() ?? 0) {
-      let rows = moved.indices.filter { moved[$0].placed.count > place }
-      for row in rows { latents[row] = try latents[row] + moved[row].placed[place].step }
-      let next = try bundle.model.decode(Tensor.cat(rows.map { latents[$0] }))
-      for (index, row) in rows.enumerated() {
-        let shown = try Composition.difference.composed(over: crops[row], changes[row]!)
-        let change = try change(
-          in: moved[row].placed[place].place, of: work[row].face, shown, from: decoded[row], to: next[index])
-        changes[row] = try Composition.followed(changes[row]!, by: change)
-        decoded[row] = try next[index]
-      }
-    }
-    for place in 0..<(moved.map(\.layers.count).max() ?? 0) {
-      guard let refiner else { break }
-      let rows = moved.indices.filter { moved[$0].layers.count > place }
-      let layers = rows.map { moved[$0].layers[place] }
-      // Where a step was decoded already, the layer is about that step, and no other.
-      for (row, layer) in zip(rows, layers) where layer.isDecoded {
-        latents[row] = try latents[row] - layer.step * layer.strength
-        decoded[row] = try place == 0 && moved[row].steps == 1 && moved[row].placed.isEmpty
-          ? work[row].face.reconstruction : bundle.model.decode(latents[row])
-      }
-      for (row, layer) in zip(rows, layers) { latents[row] = try latents[row] + layer.step }
-      let next = try bundle.model.decode(Tensor.cat(rows.map { latents[$0] }))
-      let below = try Tensor.cat(rows.map { changes[$0]! })
-      let shown = try Composition.difference.composed(over: crop(rows), below)
-      let spared = try zip(rows, layers).map { row, layer in
-        try refiner.edits[layer.edit].spared.contains(true)
-          ? otherThanSkin(of: work[row].face) : .zeros([1, 4, shown.size(2), shown.size(3)])
-      }
-      var drawn = try refiner.change(
-        layers.map(\.edit), of: shown, from: Reconstruction(rows.map { decoded[$0] }), to: next,
-        sparing: Tensor.cat(spared))
-      drawn = try drawn * Tensor.cat(zip(rows, layers).map { row, layer in
-        try FacePlace(refiner.edits[layer.edit]).map { try region(of: $0, in: work[row].face) }
-          ?? .full([1, 1, shown.size(2), shown.size(3)], 1)
-      })
-      let strengths = try Tensor(layers.map { Float($0.strength) }, shape: [rows.count, 1, 1, 1])
-      let changed = try Composition.laid(drawn, strengths, over: below)
-      for (index, row) in rows.enumerated() {
-        changes[row] = try changed.narrow(0, index..<index + 1)
-        decoded[row] = try next[index]
-      }
-    }
-    return changes.map { $0! }
-  }
-
-  /// What scopes of steps ask for, of faces and of what decodes after these steps.
-  private func seenParts(of faces: [EncodedFace], _ after: Tensor, _ moved: [Moved]) throws -> SeenParts {
-    let side = after.size(3)
-    var (other, outside) = ([Tensor](), [Tensor](repeating: try .zeros([1, 1, side, side]), count: faces.count))
-    for (face, moved) in zip(faces, moved) {
-      let isAsked = moved.steps > 0 && (moved.scope.leavesHair || moved.scope.shutsMouth)
-      other.append(try isAsked ? otherThanSkin(of: face) : .zeros([1, 4, side, side]))
-    }
-    let rows = moved.indices.filter { moved[$0].steps > 0 && moved[$0].scope.leavesContour }
-    if !rows.isEmpty {
-      let found = try partFinder.otherThanFace(in: Tensor.cat(rows.map { try after.narrow(0, $0..<$0 + 1) }))
-      for (place, row) in rows.enumerated() { outside[row] = try found.narrow(0, place..<place + 1) }
-    }
-    return try SeenParts(other: .cat(other), outside: .cat(outside))
-  }
-
-  /// What a step does within a place.
-  private func change(
-    in place: FacePlace, of face: EncodedFace, _ shown: Tensor, from before: Reconstruction, to after: Reconstruction
-  ) throws -> Tensor {
-    let region = try region(of: place, in: face)
-    guard place == .forehead else {
-      return try Composition.difference.change(of: shown, from: before, to: after) * region
-    }
-    let hair = try partFinder.hair(in: Tensor.cat([shown, after.image]))
-    return try Fringe(crop: shown, hair: hair.narrow(0, 0..<1), forehead: region)
-      .change(from: before, to: after, hair: hair.narrow(0, 1..<2))
-  }
-
-  private func region(of place: FacePlace, in face: EncodedFace) throws -> Tensor {
-    try face.places { try partFinder.places(in: Tensor(face.crop)) }[place]!
-  }
-
-  private func otherThanSkin(of face: EncodedFace) throws -> Tensor {
-    try face.otherThanSkin { try partFinder.otherThanSkin(in: Tensor(face.crop)) }
   }
 
   /// What decodes from a face's code after the edits.
@@ -452,22 +275,6 @@ public final class FaceEditor {
         return strength
       }
     }
-  }
-
-  /// What edits come to: another code; other colours of hair and skin, which are given to these themselves; and what the refiner
-  /// draws: its edit, a whole step of it, how far it is taken, and whether the code is moved by it, too.
-  private struct Moved {
-    typealias Tint = (colour: PartColour, strength: Double)
-    typealias Layer = (edit: Int, step: Tensor, strength: Double, isDecoded: Bool)
-    var latent: Tensor
-    /// Edits that moved it.
-    var steps = 0
-    /// What they are about, together.
-    var scope = EditScope.none
-    var tints: [Tint] = []
-    /// Steps that are decoded each by itself, for they stay within a place.
-    var placed: [(place: FacePlace, step: Tensor)] = []
-    var layers: [Layer] = []
   }
 
   private func moved(_ face: EncodedFace, _ edits: [AttributeEdit], _ options: EditOptions) throws -> Moved {

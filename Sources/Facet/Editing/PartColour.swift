@@ -263,19 +263,6 @@ final class Surroundings: Sendable {
   }
 }
 
-extension FloatPicture {
-  /// A patch, as ``FaceChange`` has them, and another one after it, as one.
-  func followed(by other: FloatPicture) -> FloatPicture {
-    var values = values
-    for i in stride(from: 0, to: values.count, by: 4) {
-      let slope = 1 + other.values[i + 3]
-      for c in 0..<3 { values[i + c] = values[i + c] * slope + other.values[i + c] }
-      values[i + 3] = (1 + values[i + 3]) * slope - 1
-    }
-    return FloatPicture(width: width, height: height, channels: channels, values: values)
-  }
-}
-
 extension Picture {
   /// The colour of a pixel by its number, 0…1.
   fileprivate func colour(_ pixel: Int) -> SIMD3<Float> {

@@ -1,0 +1,227 @@
+import Foundation
+import Photo
+import Torch
+
+/// What edits do to faces, one kind after the other: colours of hair and skin; steps in latent space, decoded and composed; steps that
+/// stay within a place; and what the refiner draws.
+extension FaceEditor {
+  /// What edits come to: another code; other colours of hair and skin, which are given to these themselves; and what the refiner
+  /// draws: its edit, a whole step of it, how far it is taken, and whether the code is moved by it, too.
+  struct Moved {
+    typealias Tint = (colour: PartColour, strength: Double)
+    typealias Layer = (edit: Int, step: Tensor, strength: Double, isDecoded: Bool)
+    var latent: Tensor
+    /// Edits that moved it.
+    var steps = 0
+    /// What they are about, together.
+    var scope = EditScope.none
+    var tints: [Tint] = []
+    /// Steps that are decoded each by itself, for they stay within a place.
+    var placed: [(place: FacePlace, step: Tensor)] = []
+    var layers: [Layer] = []
+  }
+
+  /// What decodes after edits; codes that were not moved are not decoded again.
+  private func decoded(_ moved: [Moved], of faces: [EncodedFace]) throws -> [Reconstruction] {
+    var all = faces.map(\.reconstruction)
+    let stepped = moved.indices.filter { moved[$0].steps > 0 }
+    if stepped.isEmpty { return all }
+    let after = try bundle.model.decode(Tensor.cat(stepped.map { moved[$0].latent }, dim: 0))
+    for (row, index) in stepped.enumerated() { all[index] = try after[row] }
+    return all
+  }
+
+  /// A face as its edits find it.
+  struct Canvas {
+    /// 1 × 3 × S × S in [0, 1].
+    var crop: Tensor
+    var smooth: FloatPicture
+    var tints: [FloatPicture] = []
+    /// Which part of each pixel of the crop is hair that got its colour by itself.
+    var tintedHair: Picture?
+  }
+
+  /// A face with its hair and skin in the colours that are asked for.
+  func canvas(of face: EncodedFace, _ tints: [Moved.Tint]) throws -> Canvas {
+    var canvas = Canvas(crop: try Tensor(face.crop), smooth: face.smooth)
+    if tints.isEmpty { return canvas }
+    let regions = try regions(of: face)
+    let skin = regions.skin.tinted(tints.filter { $0.colour.part == .skin })
+    let hair = regions.hair.tinted(tints.filter { $0.colour.part == .hair })
+    canvas.tints = [skin, hair].compactMap(\.self)
+    if canvas.tints.isEmpty { return canvas }
+    if hair != nil {
+      let size = face.crop.width
+      let coverage = regions.hair.coverage
+      let place = face.alignment.surroundings(size: coverage.width).inverse.then(face.alignment.transform(size: size))
+      canvas.tintedHair = coverage.warped(by: place, to: (size, size))
+    }
+    var crop = face.crop
+    for tint in canvas.tints { face.alignment.change(crop: &crop, bySurroundings: tint) }
+    canvas.crop = try Tensor(crop)
+    canvas.smooth = try FloatPicture(Composition.smooth(canvas.crop))
+    return canvas
+  }
+
+  private func regions(of face: EncodedFace) throws -> Surroundings.Regions {
+    try face.surroundings.regions { picture in
+      let found = try partFinder.hairAndSkin(in: picture)
+      // The parser may take what is dark behind a head for hair, the model's own mask does not; it ends where the crop
+      // does, and goes on there as it is at the border.
+      let mask = try Picture(FloatPicture(face.reconstruction.mask))
+      let place = face.alignment.transform(size: mask.width).inverse
+      let wide = mask.warped(
+        by: place.then(face.alignment.surroundings(size: picture.width)), to: (picture.width, picture.height))
+      let own = wide.pixels.map { (Float($0) / 255).smoothStep(from: 0.75, to: 1) }
+      let hair = zip(found.hair, own).map { $0.smoothStep(from: 0.2, to: 0.5) * $1 }
+      // Skin of the face alone, but with no edge along the jaw.
+      let near = Surroundings.near(own, reach: 11)
+      return (hair, zip(found.skin, near).map { $0 * $1 })
+    }
+  }
+
+  /// Faces half-way through their edits.
+  private struct Faces {
+    let work: [(face: EncodedFace, composition: Composition)]
+    /// As edits find them, each 1 × 3 × S × S.
+    let crops: [Tensor]
+    let moved: [Moved]
+    /// The codes so far, and what decodes from them.
+    var latents: [Tensor]
+    var decoded: [Reconstruction]
+    /// What was done so far, each 1 × 4 × S × S as ``Composition/change(of:from:to:)`` gives it.
+    var changes: [Tensor] = []
+
+    func crops(_ rows: [Int]) throws -> Tensor { try .cat(rows.map { crops[$0] }) }
+
+    mutating func set(_ rows: [Int], _ changed: Tensor, _ next: Tensor, _ decoded: Reconstruction) throws {
+      for (index, row) in rows.enumerated() {
+        changes[row] = try changed.narrow(0, index..<index + 1)
+        latents[row] = try next.narrow(0, index..<index + 1)
+        self.decoded[row] = try decoded[index]
+      }
+    }
+  }
+
+  /// What edits do to faces, each 1 × 4 × S × S.
+  func changes(
+    of work: [(face: EncodedFace, composition: Composition)], _ canvases: [Canvas], _ moved: [Moved]
+  ) throws -> [Tensor] {
+    var faces = Faces(
+      work: work, crops: canvases.map(\.crop), moved: moved, latents: moved.map(\.latent),
+      decoded: try decoded(moved, of: work.map(\.face)))
+    try compose(&faces)
+    for turn in 0..<(moved.map(\.placed.count).max() ?? 0) { try place(&faces, turn) }
+    for turn in 0..<(moved.map(\.layers.count).max() ?? 0) { try draw(&faces, turn) }
+    // Hair that gets its colour by itself takes none from what decodes there.
+    return try zip(faces.changes, canvases).map { change, canvas in
+      try canvas.tintedHair.map { try change * (1 - Tensor($0)) } ?? change
+    }
+  }
+
+  /// What the steps do that are decoded together.
+  private func compose(_ faces: inout Faces) throws {
+    var changes = [Tensor?](repeating: nil, count: faces.work.count)
+    for composition in Composition.allCases {
+      let rows = changes.indices.filter { faces.work[$0].composition == composition }
+      if rows.isEmpty { continue }
+      let (before, after) = try (
+        Reconstruction(rows.map { faces.work[$0].face.reconstruction }), Reconstruction(rows.map { faces.decoded[$0] })
+      )
+      let change =
+        switch composition {
+        case .article: try composition.change(of: faces.crops(rows), from: before, to: after)
+        case .difference:
+          try Composition.difference(
+            of: faces.crops(rows), from: before, to: after, within: rows.map { faces.moved[$0].scope },
+            seen: seenParts(of: rows.map { faces.work[$0].face }, after.image, rows.map { faces.moved[$0] }))
+        }
+      for (index, row) in rows.enumerated() { changes[row] = try change.narrow(0, index..<index + 1) }
+    }
+    faces.changes = changes.map { $0! }
+  }
+
+  /// What each face's next step within a place does, over what is there by then.
+  private func place(_ faces: inout Faces, _ turn: Int) throws {
+    let rows = faces.moved.indices.filter { faces.moved[$0].placed.count > turn }
+    let latents = try Tensor.cat(rows.map { try faces.latents[$0] + faces.moved[$0].placed[turn].step })
+    let next = try bundle.model.decode(latents)
+    let changed = try rows.enumerated().map { index, row in
+      let shown = try Composition.difference.composed(over: faces.crops[row], faces.changes[row])
+      let change = try change(
+        in: faces.moved[row].placed[turn].place, of: faces.work[row].face, shown, from: faces.decoded[row], to: next[index])
+      return try Composition.followed(faces.changes[row], by: change)
+    }
+    try faces.set(rows, .cat(changed), latents, next)
+  }
+
+  /// What the refiner draws for each face's next layer, over what is there by then.
+  private func draw(_ faces: inout Faces, _ turn: Int) throws {
+    guard let refiner else { return }
+    let rows = faces.moved.indices.filter { faces.moved[$0].layers.count > turn }
+    let layers = rows.map { faces.moved[$0].layers[turn] }
+    // Where a step was decoded already, the layer is about that step, and no other.
+    for (row, layer) in zip(rows, layers) where layer.isDecoded {
+      faces.latents[row] = try faces.latents[row] - layer.step * layer.strength
+      let moved = faces.moved[row]
+      faces.decoded[row] = try turn == 0 && moved.steps == 1 && moved.placed.isEmpty
+        ? faces.work[row].face.reconstruction : bundle.model.decode(faces.latents[row])
+    }
+    let latents = try Tensor.cat(zip(rows, layers).map { try faces.latents[$0] + $1.step })
+    let next = try bundle.model.decode(latents)
+    let below = try Tensor.cat(rows.map { faces.changes[$0] })
+    let shown = try Composition.difference.composed(over: faces.crops(rows), below)
+    let (side, edits) = (shown.size(3), layers.map { refiner.edits[$0.edit] })
+    let spared = try zip(rows, edits).map { row, edit in
+      try edit.spared.contains(true) ? otherThanSkin(of: faces.work[row].face) : .zeros([1, 4, side, side])
+    }
+    let regions = try zip(rows, edits).map { row, edit in
+      try FacePlace(edit).map { try region(of: $0, in: faces.work[row].face) } ?? .full([1, 1, side, side], 1)
+    }
+    let drawn = try refiner.change(
+      layers.map(\.edit), of: shown, from: Reconstruction(rows.map { faces.decoded[$0] }), to: next, sparing: .cat(spared))
+    let strengths = try Tensor(
+      layers.map { Float($0.isDecoded ? Self.shownOfDecoded * $0.strength : $0.strength) }, shape: [rows.count, 1, 1, 1])
+    try faces.set(rows, Composition.laid(drawn * .cat(regions), strengths, over: below), latents, next)
+  }
+
+  /// What scopes of steps ask for, of faces and of what decodes after these steps.
+  private func seenParts(of faces: [EncodedFace], _ after: Tensor, _ moved: [Moved]) throws -> SeenParts {
+    let side = after.size(3)
+    var (other, outside) = ([Tensor](), [Tensor](repeating: try .zeros([1, 1, side, side]), count: faces.count))
+    for (face, moved) in zip(faces, moved) {
+      let isAsked = moved.steps > 0 && (moved.scope.leavesHair || moved.scope.shutsMouth)
+      other.append(try isAsked ? otherThanSkin(of: face) : .zeros([1, 4, side, side]))
+    }
+    let rows = moved.indices.filter { moved[$0].steps > 0 && moved[$0].scope.leavesContour }
+    if !rows.isEmpty {
+      let found = try partFinder.otherThanFace(in: Tensor.cat(rows.map { try after.narrow(0, $0..<$0 + 1) }))
+      for (place, row) in rows.enumerated() { outside[row] = try found.narrow(0, place..<place + 1) }
+    }
+    return try SeenParts(other: .cat(other), outside: .cat(outside))
+  }
+
+  /// What a step does within a place.
+  private func change(
+    in place: FacePlace, of face: EncodedFace, _ shown: Tensor, from before: Reconstruction, to after: Reconstruction
+  ) throws -> Tensor {
+    let region = try region(of: place, in: face)
+    guard place == .forehead else {
+      return try Composition.difference.change(of: shown, from: before, to: after) * region
+    }
+    let hair = try partFinder.hair(in: Tensor.cat([shown, after.image]))
+    return try Fringe(crop: shown, hair: hair.narrow(0, 0..<1), forehead: region)
+      .change(from: before, to: after, hair: hair.narrow(0, 1..<2))
+  }
+
+  private func region(of place: FacePlace, in face: EncodedFace) throws -> Tensor {
+    try face.places { try partFinder.places(in: Tensor(face.crop)) }[place]!
+  }
+
+  private func otherThanSkin(of face: EncodedFace) throws -> Tensor {
+    try face.otherThanSkin { try partFinder.otherThanSkin(in: Tensor(face.crop)) }
+  }
+
+  /// How much is shown of a layer over what decodes by itself: lines that a face already has in part.
+  private static let shownOfDecoded = 0.7
+}
