@@ -100,24 +100,61 @@ import Torch
   /// A new shape in another skin comes in the skin that was there.
   @Test func shapesComeInTheSkinThatWasThere() throws {
     let (before, after, wanted) = (try decoded(0.4), try decoded(0.45, spot: 0.3), try decoded(0.4, spot: 0.3))
-    let kept = try Composition.keepingTint(of: before, in: after, leavesJaw: false)
+    let kept = try Composition.keepingTint(of: before, in: after, for: [true])
     #expect(try values(kept.image - wanted.image).allSatisfy { abs($0) < 0.01 })
-    #expect(try Composition.keepingTint(of: before, in: before, leavesJaw: false).image.array(Float.self) == before.image.array(Float.self))
+    #expect(try Composition.keepingTint(of: before, in: before, for: [true]).image.array(Float.self) == before.image.array(Float.self))
+    // Each face for itself.
+    let both = try Composition.keepingTint(of: Reconstruction([before, before]), in: Reconstruction([after, after]), for: [false, true])
+    #expect(try values(both.image.narrow(0, 0..<1)) == values(after.image) && values(both.image.narrow(0, 1..<2)) == values(kept.image))
+    // What is no skin says nothing about it.
+    let none = try Composition.keepingTint(
+      of: before, in: after, for: [true], weighted: .zeros([1, 1, Self.side, Self.side]))
+    #expect(try values(none.image) == values(after.image))
   }
 
-  /// Where a face ends, and its mask is no longer sure, a new shape leaves the photo's own contour.
-  @Test func aNewShapeLeavesTheContourAsItWas() throws {
-    let (before, face) = (try decoded(0.4), try decoded(0.4, square: 0.3))
-    let border = Reconstruction(image: face.image, maskLogits: try .full([1, 1, Self.side, Self.side], 2))
-    func amount(_ after: Reconstruction) throws -> Double {
-      try Composition.difference.change(of: Self.sky, from: before, to: after).abs().sum().item()
+  /// So great a change is another thing in that place, and no light on the one that was there.
+  @Test func largeDifferencesAreNoTint() throws {
+    let (before, after) = (try decoded(0.2), try decoded(0.7))
+    #expect(try values(Composition.keepingTint(of: before, in: after, for: [true]).image) == values(after.image))
+  }
+
+  @Test func scopesHoldChangesToTheirBusiness() throws {
+    let n = Self.side
+    let (before, after) = (try decoded(0.4), try decoded(0.4, square: 0.3))
+    func plane(_ columns: Range<Int>) throws -> Tensor {
+      try Tensor((0..<n * n).map { columns.contains($0 % n) ? Float(1) : 0 }, shape: [1, 1, n, n])
     }
-    #expect(try amount(border) > 1 && amount(Composition.keepingTint(of: before, in: border, leavesJaw: false)) < 1e-3)
-    #expect(try amount(Composition.keepingTint(of: before, in: face, leavesJaw: false)) > 1)
-    // More of it stays where the jaw is to stay.
-    let nearer = Reconstruction(image: face.image, maskLogits: try .full([1, 1, Self.side, Self.side], 5))
-    let moved = try amount(Composition.keepingTint(of: before, in: nearer, leavesJaw: false))
-    #expect(try moved > 1 && amount(Composition.keepingTint(of: before, in: nearer, leavesJaw: true)) < 0.1 * moved)
+    /// The change of a row through the square, columns 8 to 15, where hair, an open mouth, or what is outside of the face lies:
+    /// offset and slope.
+    func change(_ edit: String, hair: Range<Int> = 0..<0, mouth: Range<Int> = 0..<0, outside: Range<Int> = 0..<0) throws -> [[Float]] {
+      let other = try Tensor.cat([.zeros([1, 1, n, n]), plane(mouth), plane(hair), .zeros([1, 1, n, n])], dim: 1)
+      let scope = EditScope(try #require(AttributeState(edit)))
+      let change = try Composition.difference(
+        of: Self.sky, from: before, to: after, within: [scope], seen: SeenParts(other: other, outside: plane(outside)))
+      return try [0, 3].map { try change.select(0, 0).select(0, $0).array(Float.self)[12 * n..<13 * n].map { $0 } }
+    }
+    func amount(_ change: [[Float]]) -> Float { change[0].reduce(0) { $0 + abs($1) } }
+    let whole = try amount(change("Smiling=-1"))
+    #expect(whole > 0.5)
+    // Smiles and a change of gender leave hair, glasses may cross it.
+    #expect(try amount(change("Smiling=-1", hair: 0..<n)) == 0 && amount(change("Male=1", hair: 0..<n)) == 0)
+    #expect(try amount(change("Straight_Hair=1", hair: 0..<n)) > 0.3 * whole)
+    // Beards reach the neck, smiles keep to the face, and a little off its contour.
+    #expect(try amount(change("Smiling=-1", outside: 0..<n)) == 0 && amount(change("Goatee=1", outside: 0..<n)) > 0.3 * whole)
+    #expect(try change("Smiling=-1", outside: 13..<n)[0][12] == 0)
+    // Of an open mouth nothing stays when it shuts.
+    #expect(try change("Smiling=-1", mouth: 0..<n)[1].allSatisfy { $0 < -0.99 })
+    #expect(try change("Smiling=1", mouth: 0..<n) == change("Smiling=1"))
+  }
+
+  @Test func scopesAddUp() throws {
+    func scope(_ text: String) throws -> EditScope { EditScope(try #require(AttributeState(text))) }
+    let both = try scope("Smiling=-1").and(scope("Wavy_Hair=1"))
+    #expect(!both.leavesHair && !both.leavesSkinColour && !both.leavesContour && both.shutsMouth)
+    #expect(try EditScope.none.and(scope("Young=-1")) == scope("Young=-1") && scope("Young=-1").leavesSkinColour)
+    // A woman's make-up comes with her, a man's skin does not with him.
+    #expect(try scope("Male=1").leavesSkinColour && !scope("Male=-1").leavesSkinColour)
+    #expect(try !scope("Smiling=1").shutsMouth && scope("No_Beard=-1").leavesHair && !scope("No_Beard=-1").leavesContour)
   }
 
   @Test func outsideTheMaskNothingChanges() throws {

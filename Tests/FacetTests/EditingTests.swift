@@ -48,7 +48,7 @@ import Torch
 
     let blond = [AttributeEdit("Blond_Hair")]
     let change = try editor.changes([FaceEdit(face, blond)])[0]
-    let patch = try #require(change.tint)
+    let patch = try #require(change.tints.first)
     var edited = photo.picture
     change.apply(to: &edited)
     let place = face.alignment.surroundings(size: patch.width)
@@ -85,8 +85,8 @@ import Torch
     // The ways to compare with decode the colour, as ever.
     var options = EditOptions()
     options.method = .isolated
-    #expect(try editor.changes([FaceEdit(face, blond, options: options)])[0].tint == nil)
-    #expect(try editor.changes([FaceEdit(face, blond, options: .article)])[0].tint == nil)
+    #expect(try editor.changes([FaceEdit(face, blond, options: options)])[0].tints.isEmpty)
+    #expect(try editor.changes([FaceEdit(face, blond, options: .article)])[0].tints.isEmpty)
   }
 
   @Test func aMustacheOfThePortraitIsNoBeard() throws {
@@ -139,10 +139,8 @@ import Torch
     // Skin and hair together are both changed.
     let both = try editor.changes([FaceEdit(face, [AttributeEdit("Blond_Hair"), AttributeEdit("Pale_Skin")])])[0]
     let alone = try ["Blond_Hair", "Pale_Skin"].map { try editor.changes([FaceEdit(face, [AttributeEdit($0)])])[0] }
-    let tints = try ([both] + alone).map { try #require($0.tint).values }
-    for i in stride(from: 0, to: tints[0].count, by: 997) where tints[1][i] == 0 || tints[2][i] == 0 {
-      #expect(abs(tints[0][i] - tints[1][i] - tints[2][i]) < 1e-4)
-    }
+    // Skin before hair, each as it is alone.
+    #expect(both.tints.map(\.values) == alone.reversed().flatMap(\.tints).map(\.values))
   }
 
   @Test func theRefinerDrawsWhatItKnows() throws {
@@ -224,7 +222,7 @@ import Torch
     #expect(distance(dark, decoded) > 20)
   }
 
-  /// A smile is none of the fringe above it; a change of gender is.
+  /// A smile is none of the fringe above it; straight hair is.
   @Test func smilesLeaveTheHairAsItIs() throws {
     let (editor, _, face) = try Self.portrait.get()
     let parser = try FaceParser()
@@ -236,8 +234,56 @@ import Torch
       return try ((Tensor(crop) - Tensor(face.crop)).abs() * hair).sum().item()
     }
     #expect(try changed("Smiling", -1) == 0)
-    #expect(try changed("Male", 1) > 1)
+    #expect(try changed("Male", 1) == 0)
+    #expect(try changed("Straight_Hair", 1) > 1)
     #expect(try changed("Smiling", -1, .article) > 1)
+  }
+
+  /// Nothing of a smaller face's contour is laid over the photo's own.
+  @Test func aSmileThatGoesStaysWithinTheFaceThatDecodes() throws {
+    let (editor, _, face) = try Self.portrait.get()
+    let edits = [AttributeEdit("Smiling", strength: -1)]
+    let outside = try withoutGradients {
+      try FaceParser().otherThanFace(in: editor.decode(face, edits).image) > 0.9
+    }.to(.float32)
+    #expect(try outside.mean().item() > 0.1)
+    var crop = face.crop
+    try editor.changes([FaceEdit(face, edits)])[0].apply(toCrop: &crop)
+    let changed = try ((Tensor(crop) - Tensor(face.crop)).abs() * outside).array(Float.self)
+    #expect(crop != face.crop && changed.allSatisfy { $0 < 1.01 / 255 })
+  }
+
+  /// A fringe covers the forehead in the colour of the hair, and nothing else.
+  @Test func bangsAreOfThePhotosOwnHair() throws {
+    let (editor, _, face) = try Self.portrait.get()
+    let size = face.crop.width
+    func edited(_ edits: [AttributeEdit]) throws -> Picture {
+      var crop = face.crop
+      try editor.changes([FaceEdit(face, edits)])[0].apply(toCrop: &crop)
+      return crop
+    }
+    func mean(_ picture: Picture, where isIn: (Int) -> Bool) -> [Double] {
+      let places = (0..<size * size).filter(isIn)
+      return (0..<3).map { c in places.reduce(0.0) { $0 + Double(picture.pixels[$1 * 3 + c]) } / Double(max(1, places.count)) }
+    }
+    let hair = try withoutGradients {
+      try FaceParser().probabilities(of: [[.hair]], in: Tensor(face.crop)).array(Float.self)
+    }
+    let bangs = try edited([AttributeEdit("Bangs")])
+    let isCovered = (0..<size * size).map { place in
+      (0..<3).reduce(0) { $0 + abs(Int(bangs.pixels[place * 3 + $1]) - Int(face.crop.pixels[place * 3 + $1])) } > 120
+    }
+    #expect(isCovered.count(where: \.self) > size * size / 100)
+    // Below the eyes nothing changes.
+    #expect(bangs.pixels.suffix(size * size * 3 / 2) == face.crop.pixels.suffix(size * size * 3 / 2))
+    func distance(_ a: [Double], _ b: [Double]) -> Double { zip(a, b).map { abs($0 - $1) }.max()! }
+    let own = mean(face.crop) { hair[$0] > 0.9 }
+    #expect(distance(mean(bangs) { isCovered[$0] }, own) < 0.7 * distance(mean(face.crop) { isCovered[$0] }, own))
+    // In another colour, where hair gets that.
+    let blond = try edited([AttributeEdit("Bangs"), AttributeEdit("Blond_Hair")])
+    #expect(mean(blond) { isCovered[$0] }.reduce(0, +) > mean(bangs) { isCovered[$0] }.reduce(30, +))
+    // What goes is decoded as ever.
+    #expect(try edited([AttributeEdit("Bangs", strength: -1)]) != face.crop)
   }
 
   @Test func noStrengthIsNoChangeInTheDifference() throws {

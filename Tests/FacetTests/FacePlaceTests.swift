@@ -6,17 +6,37 @@ import Torch
 @Suite("Places of a face") struct FacePlaceTests {
   private static let size = 100
 
-  /// A mouth of 30 × 10 with its corners at columns 35 and 64, and a nose that ends above it.
-  private static func planes(mouth: Bool = true) -> [[Float]] {
-    var planes = [[Float]](repeating: [Float](repeating: 0, count: size * size), count: 2)
+  /// A mouth of 30 × 10 with its corners at columns 35 and 64, a nose that ends above it, and eyes in row 40.
+  private static func planes(mouth: Bool = true, eyes: Bool = true) -> [[Float]] {
+    var planes = [[Float]](repeating: [Float](repeating: 0, count: size * size), count: 3)
     for y in 70..<80 where mouth { for x in 35..<65 { planes[0][y * size + x] = 1 } }
     for y in 40..<65 { for x in 42..<58 { planes[1][y * size + x] = 1 } }
+    for y in 38..<43 where eyes { for x in [30, 31, 32, 68, 69, 70] { planes[2][y * size + x] = 1 } }
     return planes
   }
 
-  @Test func aMustacheAloneHasAPlace() {
-    #expect(FacePlace("Mustache") == .underNose)
-    for name in ["Goatee", "No_Beard", "Smiling", "mustache"] { #expect(FacePlace(name) == nil) }
+  @Test func someChangesHaveAPlace() {
+    func place(_ text: String) -> FacePlace? { AttributeState(text).flatMap(FacePlace.init) }
+    #expect(place("Mustache=1") == .underNose && place("Mustache=-1") == .underNose)
+    #expect(place("Eyeglasses=1") == .atEyes && place("Eyeglasses=-1") == .atEyes)
+    // Hair that goes leaves skin, which has no other place than hair.
+    #expect(place("Bangs=1") == .forehead && place("Bangs=-1") == nil)
+    for name in ["Goatee", "No_Beard", "Smiling", "mustache"] { #expect(place("\(name)=1") == nil) }
+  }
+
+  @Test func glassesAreAcrossTheEyesAndBangsAbove() {
+    func rows(_ place: FacePlace, eyes: Bool = true) -> [Int] {
+      let region = place.region(Self.planes(eyes: eyes), size: Self.size)
+      return (0..<Self.size).filter { row in
+        let values = Set(region[row * Self.size..<(row + 1) * Self.size])
+        #expect(values.count == 1)
+        return values == [1]
+      }
+    }
+    #expect(rows(.atEyes) == Array(26...62))
+    #expect(rows(.forehead) == Array(0...40))
+    // Behind sunglasses there may be none.
+    #expect(rows(.atEyes, eyes: false) == Array(0..<Self.size) && rows(.forehead, eyes: false).isEmpty)
   }
 
   @Test func itIsBetweenNoseAndMouth() {

@@ -158,16 +158,6 @@ import Torch
     #expect(Surroundings.near([0, 0, 0, 0], reach: 3) == [0, 0, 0, 0])
   }
 
-  @Test func patchesFollowEachOther() {
-    let first = FloatPicture(width: 1, height: 1, channels: 4, values: [0.1, 0.2, 0.3, -0.5])
-    let second = FloatPicture(width: 1, height: 1, channels: 4, values: [0.05, 0, -0.1, 0.5])
-    let both = first.followed(by: second)
-    for (c, value) in [Float(0.4), 0.6, 0.8].enumerated() {
-      let one = (value * 0.5 + first.values[c]) * 1.5 + second.values[c]
-      #expect(abs(value * (1 + both.values[3]) + both.values[c] - one) < 1e-6)
-    }
-  }
-
   @Test func partsAreLookedForOnce() throws {
     let picture = striped().picture
     let surroundings = Surroundings(picture, FaceAlignment(aligned: picture))

@@ -223,5 +223,5 @@ extension FaceEditor {
   }
 
   /// How much is shown of a layer over what decodes by itself: lines that a face already has in part.
-  private static let shownOfDecoded = 0.7
+  private static let shownOfDecoded = 0.8
 }

@@ -2,17 +2,24 @@ import Photo
 import Synchronization
 import Torch
 
-/// The parser that comes with Facet, read when it is first needed; one thread uses it at a time.
+/// The parser that comes with Facet, read from disk when it is first needed.
 final class PartFinder: Sendable {
-  private let parser = Mutex<FaceParser?>(nil)
+  /// Parsing reads the network and changes nothing in it.
+  private struct Reader: @unchecked Sendable {
+    let parser: FaceParser
+  }
+
+  private let reader = Once<Reader>()
+
+  private var parser: FaceParser {
+    get throws { try reader { Reader(parser: try FaceParser()) }.parser }
+  }
 
   /// How much of each pixel of a picture around a face is hair, and how much skin, 0…1; lips are skin in part.
   /// - Throws: ``BundleError`` where the parser is damaged.
   func hairAndSkin(in picture: Picture) throws -> (hair: [Float], skin: [Float]) {
-    let found = try find {
-      try $0.probabilities(
-        of: [[.hair], [.skin, .nose, .leftEar, .rightEar, .neck], [.upperLip, .lowerLip]], in: picture)
-    }
+    let found = try parser.probabilities(
+      of: [[.hair], [.skin, .nose, .leftEar, .rightEar, .neck], [.upperLip, .lowerLip]], in: picture)
     return (found[0], zip(found[1], found[2]).map { $0 + Self.lips * $1 })
   }
 
@@ -22,19 +29,19 @@ final class PartFinder: Sendable {
   /// How surely each pixel of a face is no skin, 1 × 4 × S × S in [0, 1], as ``FaceParser/otherThanSkin(in:)`` gives it.
   /// - Throws: ``BundleError`` where the parser is damaged.
   func otherThanSkin(in crop: Tensor) throws -> Tensor {
-    try find { try $0.otherThanSkin(in: crop) }
+    try parser.otherThanSkin(in: crop)
   }
 
   /// How surely each pixel of faces is outside of them, N × 1 × S × S in [0, 1], as ``FaceParser/otherThanFace(in:)`` gives it.
   /// - Throws: ``BundleError`` where the parser is damaged.
   func otherThanFace(in crops: Tensor) throws -> Tensor {
-    try find { try $0.otherThanFace(in: crops) }
+    try parser.otherThanFace(in: crops)
   }
 
   /// How surely each pixel of faces is hair, N × 1 × S × S in [0, 1].
   /// - Throws: ``BundleError`` where the parser is damaged.
   func hair(in crops: Tensor) throws -> Tensor {
-    try find { try $0.probabilities(of: [[.hair]], in: crops) }
+    try parser.probabilities(of: [[.hair]], in: crops)
   }
 
   /// Where the places of a face are, each 1 × 1 × S × S in [0, 1], with a soft border.
@@ -42,21 +49,11 @@ final class PartFinder: Sendable {
   /// - Throws: ``BundleError`` where the parser is damaged.
   func places(in crop: Tensor) throws -> [FacePlace: Tensor] {
     let size = crop.size(3)
-    let found = try find {
-      let found = try $0.probabilities(of: FacePlace.classes, in: crop)
-      return try FacePlace.classes.indices.map { try found.select(1, $0).array(Float.self) }
-    }
+    let parsed = try parser.probabilities(of: FacePlace.classes, in: crop)
+    let found = try FacePlace.classes.indices.map { try parsed.select(1, $0).array(Float.self) }
     return try Dictionary(uniqueKeysWithValues: FacePlace.allCases.map { place in
       (place, try Composition.smooth(Tensor(place.region(found, size: size), shape: [1, 1, size, size])))
     })
-  }
-
-  private func find<Parts>(_ body: (FaceParser) throws -> sending Parts) throws -> sending Parts {
-    try parser.withLock { parser in
-      let ready = try parser ?? FaceParser()
-      parser = ready
-      return try body(ready)
-    }
   }
 }
 

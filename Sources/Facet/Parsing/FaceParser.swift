@@ -133,7 +133,6 @@ public final class FaceParser {
   ///   - photo: of one face, upright and near the middle.
   /// - Returns: for each group the probabilities, row by row.
   func probabilities(of groups: [[FaceClass]], in photo: Picture) throws -> [[Float]] {
-    network.setTraining(false)
     let view = configuration.view(of: photo).picture
     let logits = try logits(Tensor(view).to(device))
     let found = try probabilities(of: groups, logits, (photo.height, photo.width)).to(.cpu)
@@ -144,10 +143,11 @@ public final class FaceParser {
   /// - Parameters:
   ///   - groups: classes, for each channel of the result.
   ///   - images: N × 3 × S × S in [0, 1], of one face each, upright and near the middle.
+  ///   - isRough: looked at from farther off, in less than half the time.
   /// - Returns: N × groups × S × S in [0, 1].
-  func probabilities(of groups: [[FaceClass]], in images: Tensor) throws -> Tensor {
-    network.setTraining(false)
-    let side = configuration.imageSize
+  func probabilities(of groups: [[FaceClass]], in images: Tensor, isRough: Bool = false) throws -> Tensor {
+    let multiple = configuration.multiple
+    let side = isRough ? max(1, configuration.imageSize * 2 / 3 / multiple) * multiple : configuration.imageSize
     let logits = try logits(images.resized(to: (side, side))).to(.float32)
     return try probabilities(of: groups, logits, (images.size(2), images.size(3)))
   }
@@ -161,12 +161,14 @@ public final class FaceParser {
       of: [[.leftEye, .rightEye, .leftBrow, .rightBrow], [.mouth], [.hair, .hat], [.background, .cloth, .earring, .necklace]], in: images)
   }
 
-  /// How probable it is that each pixel is outside of the face: hair, ears, the neck and all beyond.
+  /// How probable it is that each pixel is outside of the face: hair, ears, the neck and all beyond. Each preview asks, and a
+  /// rough border is enough.
   /// - Parameter images: as of ``probabilities(of:in:)``.
   /// - Returns: N × 1 × S × S in [0, 1].
   func otherThanFace(in images: Tensor) throws -> Tensor {
     try probabilities(
-      of: [[.background, .hair, .hat, .leftEar, .rightEar, .earring, .neck, .necklace, .cloth]], in: images)
+      of: [[.background, .hair, .hat, .leftEar, .rightEar, .earring, .neck, .necklace, .cloth]], in: images,
+      isRough: true)
   }
 
   private func probabilities(
