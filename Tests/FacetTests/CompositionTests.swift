@@ -141,7 +141,7 @@ import Torch
     #expect(try amount(change("Straight_Hair=1", hair: 0..<n)) > 0.3 * whole)
     // Beards reach the neck, smiles keep to the face, and a little off its contour.
     #expect(try amount(change("Smiling=-1", outside: 0..<n)) == 0 && amount(change("Goatee=1", outside: 0..<n)) > 0.3 * whole)
-    #expect(try change("Smiling=-1", outside: 13..<n)[0][12] == 0)
+    #expect(try abs(change("Smiling=-1", outside: 13..<n)[0][12]) < 0.2 * abs(change("Smiling=-1")[0][12]))
     // Of an open mouth nothing stays when it shuts.
     #expect(try change("Smiling=-1", mouth: 0..<n)[1].allSatisfy { $0 < -0.99 })
     #expect(try change("Smiling=1", mouth: 0..<n) == change("Smiling=1"))
