@@ -179,7 +179,7 @@ public enum Composition: String, Sendable, CaseIterable {
   }
 
   private static let share = 0.9
-  private static let largestTint = 0.3
+  private static let largestTint = 0.2
   /// The variance, of the three colours together, up to which a neighbourhood counts as flat.
   private static let flatness = 0.004
 }

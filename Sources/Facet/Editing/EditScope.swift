@@ -53,14 +53,16 @@ struct SeenParts {
   var other: Tensor
   /// How surely a place is within the face that decodes after the steps, N × 1 × S × S in [0, 1].
   var face: Tensor
+  /// How surely it is off that face's contour as well, the same.
+  var inner: Tensor
 
   /// - Parameters:
   ///   - other: as of ``other``.
   ///   - outside: as of ``FaceParser/otherThanFace(in:)``, of what decodes after the steps.
   init(other: Tensor, outside: Tensor) throws {
     self.other = other
-    // A contour is dark on both of its sides.
     face = try 1 - outside.blurred(sigma: 3).smoothStep(from: 0.1, to: 0.5)
+    inner = try 1 - outside.blurred(sigma: 4).smoothStep(from: 0.05, to: 0.3)
   }
 }
 
@@ -81,9 +83,13 @@ extension Composition {
     let (other, face) = (seen.other, try 1 - (1 - seen.face) * plane(\.leavesContour))
     let after = try keepingTint(of: before, in: after, for: scopes.map(\.leavesSkinColour), weighted: face)
     let mouth = try other.narrow(1, 1..<2).blurred(sigma: 4).smoothStep(from: 0.05, to: 0.3)
-    let change = try Composition.difference.change(
+    let change = try face * Composition.difference.change(
       of: crops, from: before, to: after, replacing: mouth * plane(\.shutsMouth))
     let hair = try other.narrow(1, 2..<3).smoothStep(from: 0.2, to: 0.6)
-    return try change * face * (1 - hair * plane(\.leavesHair))
+    // A contour is dark, on its inner side, too.
+    let lighter = try (crops * change.narrow(1, 3..<4) + change.narrow(1, 0..<3)).mean(dims: [1], keepDim: true)
+    let darkened = try (-lighter / 0.2).clamp(min: 0, max: 1)
+    let off = try 1 - darkened * (1 - seen.inner) * plane(\.leavesContour)
+    return try change * off * (1 - hair * plane(\.leavesHair))
   }
 }
