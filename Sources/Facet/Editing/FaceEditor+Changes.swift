@@ -121,9 +121,13 @@ extension FaceEditor {
 
   /// What the steps do that are decoded together.
   private func compose(_ faces: inout Faces) throws {
-    var changes = [Tensor?](repeating: nil, count: faces.work.count)
+    let size = bundle.configuration.imageSize
+    faces.changes = [Tensor](repeating: try .zeros([1, 4, size, size]), count: faces.work.count)
     for composition in Composition.allCases {
-      let rows = changes.indices.filter { faces.work[$0].composition == composition }
+      // The article's replaces the face even where nothing is asked.
+      let rows = faces.work.indices.filter {
+        faces.work[$0].composition == composition && (composition == .article || faces.moved[$0].steps > 0)
+      }
       if rows.isEmpty { continue }
       let (before, after) = try (
         Reconstruction(rows.map { faces.work[$0].face.reconstruction }), Reconstruction(rows.map { faces.decoded[$0] })
@@ -136,9 +140,8 @@ extension FaceEditor {
             of: faces.crops(rows), from: before, to: after, within: rows.map { faces.moved[$0].scope },
             seen: seenParts(of: rows.map { faces.work[$0].face }, after.image, rows.map { faces.moved[$0] }))
         }
-      for (index, row) in rows.enumerated() { changes[row] = try change.narrow(0, index..<index + 1) }
+      for (index, row) in rows.enumerated() { faces.changes[row] = try change.narrow(0, index..<index + 1) }
     }
-    faces.changes = changes.map { $0! }
   }
 
   /// What each face's next step within a place does, over what is there by then.
@@ -190,10 +193,10 @@ extension FaceEditor {
     let side = after.size(3)
     var (other, outside) = ([Tensor](), [Tensor](repeating: try .zeros([1, 1, side, side]), count: faces.count))
     for (face, moved) in zip(faces, moved) {
-      let isAsked = moved.steps > 0 && (moved.scope.leavesHair || moved.scope.shutsMouth)
+      let isAsked = moved.scope.leavesHair || moved.scope.shutsMouth
       other.append(try isAsked ? otherThanSkin(of: face) : .zeros([1, 4, side, side]))
     }
-    let rows = moved.indices.filter { moved[$0].steps > 0 && moved[$0].scope.leavesContour }
+    let rows = moved.indices.filter { moved[$0].scope.leavesContour }
     if !rows.isEmpty {
       let found = try partFinder.otherThanFace(in: Tensor.cat(rows.map { try after.narrow(0, $0..<$0 + 1) }))
       for (place, row) in rows.enumerated() { outside[row] = try found.narrow(0, place..<place + 1) }
@@ -209,9 +212,9 @@ extension FaceEditor {
     guard place == .forehead else {
       return try Composition.difference.change(of: shown, from: before, to: after) * region
     }
-    let hair = try partFinder.hair(in: Tensor.cat([shown, after.image]))
-    return try Fringe(crop: shown, hair: hair.narrow(0, 0..<1), forehead: region)
-      .change(from: before, to: after, hair: hair.narrow(0, 1..<2))
+    let hair = try face.hair { try partFinder.hair(in: Tensor(face.crop)) }
+    return try Fringe(crop: shown, hair: hair, forehead: region)
+      .change(from: before, to: after, hair: partFinder.hair(in: after.image))
   }
 
   private func region(of place: FacePlace, in face: EncodedFace) throws -> Tensor {

@@ -15,6 +15,8 @@ public struct EncodedFace: Sendable {
   public let reconstruction: Reconstruction
   /// How surely a place is no skin, 1 × 4 × N × N, as ``FaceParser/otherThanSkin(in:)`` gives it; once somebody asks.
   let otherThanSkin = Once<Tensor>()
+  /// How surely a place is hair, 1 × 1 × N × N; once somebody asks.
+  let hair = Once<Tensor>()
   /// Where its places are, each 1 × 1 × N × N; once somebody asks.
   let places = Once<[FacePlace: Tensor]>()
 }

@@ -211,6 +211,7 @@ public final class RefinerTrainer: SteppingTrainer {
   ) throws -> Tensor {
     let scopes = edits.map { EditScope(configuration.edits[$0]) }
     // Others are drawn over the photo.
+    guard scopes.contains(where: \.leavesSkinColour) else { return images }
     let isDecoded = try Tensor(
       scopes.map { $0.leavesSkinColour ? Float(1) : 0 }, shape: [edits.count, 1, 1, 1]).to(device)
     let outside = try autocast { try parser.otherThanFace(in: after.image) }
