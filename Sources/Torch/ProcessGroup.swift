@@ -66,9 +66,30 @@ public final class ProcessGroup: @unchecked Sendable {
       throw ProcessGroupError("process \(launch.rank) of \(launch.count) did not meet the others: \(reason)")
     }
     pointer = result
+    waitUntilAllAreConnected(for: meetingTimeout)
   }
 
   deinit { ct_group_free(pointer) }
+
+  /// Waits until the others have connected, too: one that left before would take their connections along.
+  private func waitUntilAllAreConnected(for seconds: Double) {
+    let key = "connected"
+    let end = ContinuousClock.now + .seconds(seconds)
+    // A store that no longer answers went with a process that had seen all of them; what comes next says so, if not.
+    guard var connected = try? counter(key, add: 1) else { return }
+    while connected < count, ContinuousClock.now < end {
+      Thread.sleep(forTimeInterval: 0.005)
+      guard let now = try? counter(key) else { return }
+      connected = now
+    }
+  }
+
+  /// A number that the processes share, after something was added to it.
+  private func counter(_ key: String, add amount: Int64 = 0) throws(TorchError) -> Int64 {
+    var result: Int64 = 0
+    try TorchError.check(ct_group_count(pointer, key, amount, &result))
+    return result
+  }
 
   // MARK: Collective operations
 
@@ -133,11 +154,6 @@ public final class ProcessGroup: @unchecked Sendable {
     _ name: String, body: (_ alive: @escaping () -> Void) throws -> Result
   ) throws -> Result {
     let machine = "\(name) on \(ProcessInfo.processInfo.hostName)"
-    func counter(_ key: String, add amount: Int64 = 0) throws(TorchError) -> Int64 {
-      var result: Int64 = 0
-      try TorchError.check(ct_group_count(pointer, key, amount, &result))
-      return result
-    }
     /// Waits for a counter as long as there are signs of life.
     func wait(for key: String, toReach goal: Int64) throws {
       var last = (signs: Int64(-1), time: ContinuousClock.now)
@@ -151,7 +167,7 @@ public final class ProcessGroup: @unchecked Sendable {
       }
     }
     if localRank > 0 { try wait(for: "\(machine) done", toReach: 1) }
-    let result = try body { _ = try? counter("\(name) alive", add: 1) }
+    let result = try body { _ = try? self.counter("\(name) alive", add: 1) }
     if localRank == 0 { _ = try counter("\(machine) done", add: 1) }
     _ = try counter("\(name) alive", add: 1)
     _ = try counter("\(name) finished", add: 1)

@@ -41,6 +41,13 @@ extension Engine {
       #expect(results == [5, 5, 5])
     }
 
+    /// A process may leave at once, and the others still meet it.
+    @Test func oneThatLeavesAtOnceHasBeenMet() throws {
+      for _ in 0..<40 {
+        #expect(try withProcesses(4) { $0.rank } == [0, 1, 2, 3])
+      }
+    }
+
     @Test func sendsAndReceives() throws {
       let received = try withProcesses(2) { group -> [Float] in
         let values: [Float] = [1, 2, 3, 4]
