@@ -106,6 +106,7 @@ struct InfoCommand: ParsableCommand {
       return
     }
     try list(AttributeDirections(of: bundle))
+    if try GlassesModel.of(bundle) != nil { print("  drawn: glasses") }
     if let refiner = try Refiner.of(bundle) {
       print("  refined: \(refiner.edits.map { "\($0.adds ? "add" : "remove") \($0.name)" }.joined(separator: ", "))")
     }

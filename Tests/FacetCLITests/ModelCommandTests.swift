@@ -154,6 +154,29 @@ struct ModelCommandTests {
     #expect(try program.run(sharpen + ["--realism", "-1"]).status == 64)
   }
 
+  @Test func glassesAreTakenOverOrLearned() throws {
+    let faces = try DrawnFaces()
+    let program = try Program()
+    defer { program.remove() }
+    #expect(try program.run(program.training(faces, "run", images: 8)).status == 0)
+    let model = ["--model", program.path("run")]
+    let file = URL(fileURLWithPath: program.path("run")).appendingPathComponent("glasses.safetensors")
+    #expect(try program.run(["glasses"] + model).status == 0)
+    let shipped = ModelBundle.defaultURL.appendingPathComponent("glasses.safetensors")
+    #expect(try Data(contentsOf: file) == Data(contentsOf: shipped))
+    #expect(try program.run(["info"]).output.contains("drawn: glasses\n"))
+
+    // No face is found in what is drawn there, and what was learned before stays.
+    let few = try program.run(["glasses", "--data", faces.folder.path] + model)
+    #expect(few.status == 1 && few.errors.contains("only 0 of 8 photos with Eyeglasses show lenses"), "\(few.errors)")
+    #expect(try Data(contentsOf: file) == Data(contentsOf: shipped))
+    let list = faces.folder.appendingPathComponent("list.txt")
+    try "Smiling=1 000001.jpg\n".write(to: list, atomically: true, encoding: .utf8)
+    let other = try program.run(["glasses", "--data", faces.folder.path, "--examples", list.path] + model)
+    #expect(other.status == 1 && other.errors.contains("list.txt names no example of Eyeglasses=1"), "\(other.errors)")
+    #expect(try program.run(["glasses", "--examples", list.path] + model).status == 64)
+  }
+
   @Test func aRefinerIsTrainedAndResumed() throws {
     let faces = try DrawnFaces()
     let program = try Program()

@@ -249,9 +249,16 @@ import Testing
     let folder = URL(fileURLWithPath: Self.data ?? "").appendingPathComponent("celeba-original/img_align_celeba")
     let names = try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted().prefix(200)
     var moved: [Double] = []
+    var (squares, misses): ([[Double]], [Double]) = ([], [])
     for name in names {
       let frame = try Picture(contentsOf: folder.appendingPathComponent(name))
       guard let face = try Self.detector.largestFace(in: frame) else { continue }
+      squares.append([face.upperLeft.x, face.upperLeft.y, face.lowerRight.x, face.lowerRight.y])
+      let aligned = FaceAlignment(aligned: frame)
+      let landmarks = try aligned.landmarks(in: aligned.crop(frame, size: 128), by: Self.detector)
+      misses.append(zip(landmarks, face.landmarks).reduce(0) { sum, pair in
+        sum + hypot(4 + 170 * pair.0.x - pair.1.x, 39 + 170 * pair.0.y - pair.1.y) / 68
+      })
       let alignment = try #require(FaceAlignment(face))
       // The frames are aligned: the crop's corners should come from about where they are.
       let back = alignment.transform(size: 170).inverse
@@ -261,6 +268,13 @@ import Testing
       }
       moved.append(corners.reduce(0, +) / 4)
     }
+    // So a frame's landmarks are found without a search.
+    let medians = (0..<4).map { side in squares.map { $0[side] }.sorted()[squares.count / 2] }
+    let square = FaceAlignment.square
+    let known = [square.upperLeft.x, square.upperLeft.y, square.lowerRight.x, square.lowerRight.y]
+    #expect(zip(medians, known).allSatisfy { abs($0 - $1) <= 2 }, "\(medians)")
+    misses.sort()
+    #expect(misses[misses.count / 2] < 2 && misses[misses.count * 9 / 10] < 4, "\(misses[misses.count / 2])")
     moved.sort()
     #expect(names.count == 200 && Double(moved.count) >= 0.97 * 200)
     #expect(moved.reduce(0, +) / Double(moved.count) < 6)

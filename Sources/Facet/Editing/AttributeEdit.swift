@@ -41,8 +41,8 @@ public struct EditOptions: Sendable, Equatable {
   /// Whether edits of a part act on that alone: colours are given to hair and skin, found in the photo, and not decoded; a
   /// mustache decodes under the nose, and nothing else with it.
   var keepsToParts: Bool { composition == .difference && method == .steered }
-  /// Whether the bundle's refiner draws the edits that it knows.
-  var refines: Bool { composition == .difference && method == .steered }
+  /// Whether what the bundle can draw is drawn: glasses, and the edits that its refiner knows.
+  var draws: Bool { composition == .difference && method == .steered }
 
   /// The article's own way: mean differences, and the whole decoded face in place of the photo's.
   public static var article: EditOptions {

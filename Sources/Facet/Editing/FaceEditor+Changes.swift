@@ -5,7 +5,7 @@ import Torch
 /// What edits do to faces, one kind after the other: colours of hair and skin; steps in latent space, decoded and composed; steps that
 /// stay within a place; and what the refiner draws.
 extension FaceEditor {
-  /// What edits come to: another code; other colours of hair and skin, which are given to these themselves; and what the refiner
+  /// What edits come to: another code; other colours of hair and skin, which are given to these themselves; what the refiner
   /// draws: its edit, a whole step of it, how far it is taken, and whether the code is moved by it, too.
   struct Moved {
     typealias Tint = (colour: PartColour, strength: Double)
@@ -19,6 +19,8 @@ extension FaceEditor {
     /// Steps that are decoded each by itself, for they stay within a place.
     var placed: [(place: FacePlace, step: Tensor)] = []
     var layers: [Layer] = []
+    /// How opaque glasses are that are drawn over all of it.
+    var glasses = 0.0
   }
 
   /// What decodes after edits; codes that were not moved are not decoded again.

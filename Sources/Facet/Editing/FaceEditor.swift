@@ -19,6 +19,10 @@ public struct EncodedFace: Sendable {
   let hair = Once<Tensor>()
   /// Where its places are, each 1 × 1 × N × N; once somebody asks.
   let places = Once<[FacePlace: Tensor]>()
+  /// Landmarks in the crop, 1 wide; once somebody asks.
+  let landmarks = Once<[Point]>()
+  /// Whether it wears glasses as it is; once somebody asks.
+  let wearsGlasses = Once<Bool>()
 }
 
 /// A face cut out of a photo for an editor.
@@ -59,6 +63,8 @@ public struct FaceChange: Sendable {
   public let patch: FloatPicture
   /// The tinted crop without its grain, N × N × 3, where that stays.
   let smooth: FloatPicture?
+  /// As `patch`, but of its own size, over all of it and without grain.
+  let glasses: FloatPicture?
 
   /// Changes the picture that the face was found in, or a copy of it.
   /// - Parameters:
@@ -68,12 +74,14 @@ public struct FaceChange: Sendable {
     let alignment = alignment.moved(by: place)
     for tint in tints { alignment.change(&picture, bySurroundings: tint) }
     alignment.change(&picture, by: patch, smooth: smooth)
+    if let glasses { alignment.change(&picture, by: glasses) }
   }
 
   /// Changes a crop of the face, of any size.
   public func apply(toCrop crop: inout Picture) {
     for tint in tints { alignment.change(crop: &crop, bySurroundings: tint) }
     alignment.change(crop: &crop, by: patch, smooth: smooth)
+    if let glasses { alignment.change(crop: &crop, by: glasses) }
   }
 }
 
@@ -87,7 +95,8 @@ public final class FaceEditor {
   public let bundle: ModelBundle
   public let directions: AttributeDirections
   let refiner: Refiner?
-  private let detector: FaceDetector
+  let glasses: GlassesModel?
+  let detector: FaceDetector
   let partFinder = PartFinder()
 
   /// - Parameter detector: made beforehand, it loads while the model does.
@@ -98,6 +107,7 @@ public final class FaceEditor {
     self.detector = detector
     directions = try AttributeDirections(of: bundle)
     refiner = try Refiner.of(bundle)
+    glasses = try GlassesModel.of(bundle)
     bundle.model.setTraining(false)
   }
 
@@ -216,9 +226,12 @@ public final class FaceEditor {
       let canvases = try work.indices.map { try canvas(of: work[$0].face, moved[$0].tints) }
       let changes = try changes(of: work.map { ($0.face, $0.options.composition) }, canvases, moved)
       return try work.indices.map {
-        FaceChange(
-          alignment: work[$0].face.alignment, tints: canvases[$0].tints, patch: try FloatPicture(changes[$0]),
-          smooth: work[$0].options.composition.keepsGrain ? canvases[$0].smooth : nil)
+        let face = work[$0].face
+        let glasses = try glasses(on: face, moved[$0].glasses, in: canvases[$0].crop, scale: fineness(of: face))
+        return FaceChange(
+          alignment: face.alignment, tints: canvases[$0].tints, patch: try FloatPicture(changes[$0]),
+          smooth: work[$0].options.composition.keepsGrain ? canvases[$0].smooth : nil,
+          glasses: try glasses.map { try FloatPicture($0) })
       }
     }
   }
@@ -296,8 +309,12 @@ public final class FaceEditor {
       moved.tints.append((colour, strength))
       return
     }
+    if options.draws, glasses != nil, name == GlassesModel.attribute, strength > 0 {
+      moved.glasses += strength
+      return
+    }
     let scope = EditScope(AttributeState(name: name, adds: strength >= 0))
-    if options.refines, let edit = refiner?.index(of: name, adding: strength >= 0) {
+    if options.draws, let edit = refiner?.index(of: name, adding: strength >= 0) {
       let step = try step(attribute, strength < 0 ? -1 : 1, on: face, options)
       let isDecoded = scope.leavesSkinColour
       moved.layers.append((edit, step, abs(strength), isDecoded))
@@ -317,7 +334,9 @@ public final class FaceEditor {
   private func crop(of face: EncodedFace, _ moved: Moved, _ options: EditOptions) throws -> Tensor {
     let canvas = try canvas(of: face, moved.tints)
     let change = try changes(of: [(face, options.composition)], [canvas], [moved])[0]
-    return try options.composition.composed(over: canvas.crop, change)
+    let edited = try options.composition.composed(over: canvas.crop, change)
+    guard let glasses = try glasses(on: face, moved.glasses, in: canvas.crop, scale: 1) else { return edited }
+    return try edited * (glasses.narrow(1, 3..<4) + 1) + glasses.narrow(1, 0..<3)
   }
 
   private func step(

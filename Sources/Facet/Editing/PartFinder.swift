@@ -44,6 +44,17 @@ final class PartFinder: Sendable {
     try parser.probabilities(of: [[.hair]], in: crops)
   }
 
+  /// Whether a face wears glasses.
+  /// - Parameter crop: 1 × 3 × S × S in [0, 1].
+  /// - Throws: ``BundleError`` where the parser is damaged.
+  func wearsGlasses(in crop: Tensor) throws -> Bool {
+    let found = try parser.probabilities(of: [[.eyeglasses]], in: crop)
+    return try (found > 0.5).to(.float32).mean().item() > Self.leastGlasses
+  }
+
+  /// The least part of a crop that is glasses where some are worn; lenses are four times as large.
+  private static let leastGlasses = 0.02
+
   /// Where the places of a face are, each 1 × 1 × S × S in [0, 1], with a soft border.
   /// - Parameter crop: 1 × 3 × S × S in [0, 1].
   /// - Throws: ``BundleError`` where the parser is damaged.

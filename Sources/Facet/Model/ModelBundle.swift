@@ -3,7 +3,7 @@ import Foundation
 import Torch
 
 /// A model on disk: a folder with `config.json`, `model.safetensors`, once they have been found `attributes.safetensors`,
-/// once it has been trained `refiner.safetensors`, and a `card.md` for people.
+/// once it has been trained `refiner.safetensors`, `glasses.safetensors` where glasses are drawn, and a `card.md` for people.
 public struct ModelBundle {
   public let url: URL
   /// The model with its weights, for use: batch norm on running statistics, no gradients.
@@ -94,14 +94,14 @@ public struct ModelBundle {
     if (try? Self.fingerprint(of: folder.appendingPathComponent(Self.weightsFile))) != fingerprint {
       try Self.remove(at: folder)
     }
-    for file in [Self.configurationFile, Self.weightsFile, AttributeDirections.file, Self.cardFile] {
+    for file in [Self.configurationFile, Self.weightsFile, AttributeDirections.file] + Self.freeFiles {
       let source = url.appendingPathComponent(file)
       guard FileManager.default.fileExists(atPath: source.path) else { continue }
       try AtomicFile.write(Data(contentsOf: source), to: folder.appendingPathComponent(file))
     }
   }
 
-  /// Writes this model with another decoder into a folder, with what belongs to its codes: directions, refiner, card.
+  /// Writes this model with another decoder into a folder, with what belongs to its codes: directions, refiner; glasses, card.
   /// - Parameters:
   ///   - weights: the tensors by name, those of the encoder as they are here.
   ///   - origin: a line for people on where the weights are from.
@@ -116,16 +116,20 @@ public struct ModelBundle {
       metadata["model"] = other
       try Tensor.save(tensors, metadata: metadata, to: folder.appendingPathComponent(file))
     }
-    let card = url.appendingPathComponent(Self.cardFile)
-    if FileManager.default.fileExists(atPath: card.path) {
-      try AtomicFile.write(Data(contentsOf: card), to: folder.appendingPathComponent(Self.cardFile))
+    for file in Self.freeFiles {
+      let source = url.appendingPathComponent(file)
+      guard FileManager.default.fileExists(atPath: source.path) else { continue }
+      try AtomicFile.write(Data(contentsOf: source), to: folder.appendingPathComponent(file))
     }
   }
 
   /// What belongs to the weights that it was made for.
   private static let boundFiles = [AttributeDirections.file, Refiner.file]
 
-  /// Removes a bundle's files, the weights first, except for its card.
+  /// What does not depend on the weights.
+  private static let freeFiles = [GlassesModel.file, cardFile]
+
+  /// Removes a bundle's files, the weights first, except for those that do not depend on them.
   static func remove(at url: URL) throws {
     for file in ([weightsFile] + boundFiles + [configurationFile]).map(url.appendingPathComponent)
     where FileManager.default.fileExists(atPath: file.path) {

@@ -19,27 +19,36 @@ public struct FaceAlignment: Equatable, Sendable {
   /// Chosen for the frames to come out nearest to themselves: the crop's corners then move by 4 pixels
   /// of 170 in the mean; by the eyes alone they move by 8.
   private static let weights = [1, 1, 0.25, 0.5, 0.5]
+  /// Where the detector's square lies in CelebA's frame: medians over 293 frames.
+  static let square = (upperLeft: Point(x: 45, y: 93), lowerRight: Point(x: 132, y: 180))
 
   /// From the photo to the crop, 1 wide and `height` high.
-  private let toUnit: Similarity
+  private var toUnit: Similarity
   /// The crop's height in the photo over its width.
   private let height: Double
   /// How far from its border, in parts of its side, the crop's weight falls to 0.
   private let feather: Double
+  /// The face's 68 landmarks in the crop, 1 wide, where a detector saw them.
+  let landmarks: [Point]?
+  private let view: ModelConfiguration.View
 
   /// From a face's landmarks; nil when they fall into one place.
   /// - Parameters:
   ///   - face: as the detector found it.
   ///   - view: what of the aligned face is cut out.
   public init?(_ face: DetectedFace, view: ModelConfiguration.View = .window) {
-    let points = [face.leftEye, face.rightEye, face.landmarks[27], face.landmarks[48], face.landmarks[54]]
-    guard let toFrame = Similarity(from: points, to: Self.reference, weights: Self.weights) else { return nil }
-    switch view {
-    case .window: self.init(toFrame: toFrame, feather: 0.08)
-    case .frame:
-      let scale = Similarity(scale: 1 / Self.frame.width)
-      self.init(toUnit: toFrame.then(scale), height: Self.frame.height / Self.frame.width, feather: 0.08)
-    }
+    guard let toFrame = Self.toFrame(face.landmarks) else { return nil }
+    let height = view == .window ? 1 : Self.frame.height / Self.frame.width
+    self.init(
+      toUnit: Self.toUnit(toFrame, view), view, height: height, feather: 0.08, landmarks: face.landmarks)
+  }
+
+  /// From where the 68 landmarks of a face are to CelebA's frame; nil when they fall into one place.
+  static func toFrame(_ landmarks: [Point]) -> Similarity? {
+    let points = [
+      landmarks[DetectedFace.leftEye].mean, landmarks[DetectedFace.rightEye].mean, landmarks[27], landmarks[48], landmarks[54],
+    ]
+    return Similarity(from: points, to: reference, weights: weights)
   }
 
   /// For a picture that is already in the training frame: a whole frame, 178×218 or the same at another
@@ -50,30 +59,37 @@ public struct FaceAlignment: Equatable, Sendable {
   public init(aligned picture: Picture, view: ModelConfiguration.View = .window) {
     let (width, height) = (Double(picture.width), Double(picture.height))
     if view == .frame {
-      self.init(toUnit: Similarity(scale: 1 / width), height: height / width, feather: 0)
+      self.init(toUnit: Similarity(scale: 1 / width), view, height: height / width, feather: 0)
       return
     }
     let isFrame = abs(width / height - Self.frame.width / Self.frame.height) < 0.02
     if isFrame {
-      self.init(toFrame: Similarity(scale: Self.frame.width / width), feather: 0.08)
+      let toUnit = Self.toUnit(Similarity(scale: Self.frame.width / width), view)
+      self.init(toUnit: toUnit, view, height: 1, feather: 0.08)
     } else {
       // A crop's middle square; it has no surroundings to be blended into.
       let side = min(width, height)
-      self.init(
-        toUnit: Similarity(scale: 1 / side, tx: (side - width) / 2 / side, ty: (side - height) / 2 / side), height: 1,
-        feather: 0)
+      let toUnit = Similarity(scale: 1 / side, tx: (side - width) / 2 / side, ty: (side - height) / 2 / side)
+      self.init(toUnit: toUnit, view, height: 1, feather: 0)
     }
   }
 
-  private init(toFrame: Similarity, feather: Double) {
-    let side = Self.window.side
-    self.init(
-      toUnit: toFrame.then(Similarity(scale: 1 / side, tx: -Self.window.x / side, ty: -Self.window.y / side)),
-      height: 1, feather: feather)
+  /// - Parameter landmarks: in the photo.
+  private init(
+    toUnit: Similarity, _ view: ModelConfiguration.View, height: Double, feather: Double, landmarks: [Point]? = nil
+  ) {
+    (self.toUnit, self.view, self.height, self.feather) = (toUnit, view, height, feather)
+    self.landmarks = landmarks?.map { toUnit($0) }
   }
 
-  private init(toUnit: Similarity, height: Double, feather: Double) {
-    (self.toUnit, self.height, self.feather) = (toUnit, height, feather)
+  /// From the photo to a crop, 1 wide.
+  /// - Parameter toFrame: from the photo to CelebA's frame.
+  private static func toUnit(_ toFrame: Similarity, _ view: ModelConfiguration.View) -> Similarity {
+    switch view {
+    case .window:
+      toFrame.then(Similarity(scale: 1 / window.side, tx: -window.x / window.side, ty: -window.y / window.side))
+    case .frame: toFrame.then(Similarity(scale: 1 / frame.width))
+    }
   }
 
   /// From the photo to a crop of `size` × `size` pixels.
@@ -84,7 +100,28 @@ public struct FaceAlignment: Equatable, Sendable {
   /// Where the same face lies in a copy of the photo that was moved or scaled.
   /// - Parameter place: from the photo to the copy.
   public func moved(by place: Similarity) -> FaceAlignment {
-    FaceAlignment(toUnit: place.inverse.then(toUnit), height: height, feather: feather)
+    var copy = self
+    copy.toUnit = place.inverse.then(toUnit)
+    return copy
+  }
+
+  /// The face's 68 landmarks in the crop, 1 wide: a detector's, or for a picture that was aligned already those that it finds where
+  /// faces are in one.
+  /// - Parameter crop: the face cut out.
+  func landmarks(in crop: Picture, by detector: FaceDetector) throws(PortraitError) -> [Point] {
+    if let landmarks { return landmarks }
+    let width = Double(crop.width)
+    let upright = height == 1 ? crop : crop.resized(to: (crop.width, max(1, Int((width * height).rounded()))))
+    let back = Self.toUnit(.identity, view).then(Similarity(scale: width))
+    let square = (back(Self.square.upperLeft), back(Self.square.lowerRight))
+    return try detector.landmarks(in: upright, within: square).map { Point(x: $0.x / width, y: $0.y / width) }
+  }
+
+  /// From a crop of `size` × `size` pixels to the frame that glasses are known in, by its own landmarks.
+  func frame(of landmarks: [Point], size: Int) -> Affine? {
+    guard let place = Self.toFrame(landmarks) else { return nil }
+    let unit = Affine(.identity).scaled(x: 1 / Double(size), y: height / Double(size))
+    return unit.then(Affine(place))
   }
 
   /// The side of the crop in the photo's pixels; its width where it is not square there.

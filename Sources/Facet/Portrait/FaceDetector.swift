@@ -17,15 +17,18 @@ public struct DetectedFace: Equatable, Sendable {
 
   public var width: Double { lowerRight.x - upperLeft.x }
 
-  /// The mean of some landmarks.
-  func mean(_ range: ClosedRange<Int>) -> Point {
-    let points = landmarks[range]
-    let n = Double(points.count)
-    return Point(x: points.reduce(0) { $0 + $1.x } / n, y: points.reduce(0) { $0 + $1.y } / n)
-  }
+  public var leftEye: Point { landmarks[Self.leftEye].mean }
+  public var rightEye: Point { landmarks[Self.rightEye].mean }
 
-  public var leftEye: Point { mean(36...41) }
-  public var rightEye: Point { mean(42...47) }
+  /// The landmarks around an eye.
+  static let (leftEye, rightEye) = (36...41, 42...47)
+}
+
+extension ArraySlice<Point> {
+  var mean: Point {
+    let n = Double(count)
+    return Point(x: reduce(0) { $0 + $1.x } / n, y: reduce(0) { $0 + $1.y } / n)
+  }
 }
 
 /// Finds faces and their landmarks: dlib's frontal HOG detector, and regression trees for 68 points.
@@ -88,6 +91,19 @@ public final class FaceDetector: Sendable {
   ///     more than 0.15.
   public func largestFace(in picture: Picture, minimumScore: Double = 0.15) throws(PortraitError) -> DetectedFace? {
     try find(in: picture, minimumScore, all: false).first
+  }
+
+  /// The 68 landmarks of an upright face that is known to be somewhere, as ``DetectedFace/landmarks``.
+  /// - Parameters:
+  ///   - picture: the photo.
+  ///   - square: where the detector would see the face.
+  func landmarks(
+    in picture: Picture, within square: (upperLeft: Point, lowerRight: Point)
+  ) throws(PortraitError) -> [Point] {
+    let face = CDFace(
+      left: Int64(square.upperLeft.x.rounded()), top: Int64(square.upperLeft.y.rounded()),
+      right: Int64(square.lowerRight.x.rounded()) - 1, bottom: Int64(square.lowerRight.y.rounded()) - 1, score: 0)
+    return try landmarks.value().find(in: picture.rgb(), face)
   }
 
   private func find(
