@@ -357,8 +357,20 @@ extension Tensor {
   ) throws(TorchError) -> Tensor {
     guard dimensions == 4 else { throw TorchError("images are N × C × H × W, not \(shape)") }
     let output = [self.size(0), self.size(1), size?.height ?? self.size(2), size?.width ?? self.size(3)]
-    let grid = try Op.affineGrid(.tensor(transform), .ints(output), false)
-    return try Op.gridSample(.tensor(self), .tensor(grid), .int(interpolation.rawValue), .int(beyond.rawValue), false)
+    return try sampled(
+      at: Op.affineGrid(.tensor(transform), .ints(output), false), by: interpolation, beyond: beyond)
+  }
+
+  /// Each image of N × C × H × W at places of its own.
+  /// - Parameters:
+  ///   - places: N × h × w × 2, x and y from −1 to 1 from border to border.
+  ///   - interpolation: between pixels.
+  ///   - beyond: what is taken outside the image.
+  /// - Returns: N × C × h × w.
+  public func sampled(
+    at places: Tensor, by interpolation: Interpolation = .bicubic, beyond: Beyond = .border
+  ) throws(TorchError) -> Tensor {
+    try Op.gridSample(.tensor(self), .tensor(places), .int(interpolation.rawValue), .int(beyond.rawValue), false)
   }
 
   /// N × C·r² × H × W to N × C × H·r × W·r.

@@ -19,6 +19,8 @@ extension FaceEditor {
     /// Steps that are decoded each by itself, for they stay within a place.
     var placed: [(place: FacePlace, step: Tensor)] = []
     var layers: [Layer] = []
+    /// What is done to the skin after all of these, and how far.
+    var shaded: [(prototype: SkinPrototype, strength: Double)] = []
     /// How opaque glasses are that are drawn over all of it.
     var glasses = 0.0
   }
@@ -115,6 +117,7 @@ extension FaceEditor {
     try compose(&faces)
     for turn in 0..<(moved.map(\.placed.count).max() ?? 0) { try place(&faces, turn) }
     for turn in 0..<(moved.map(\.layers.count).max() ?? 0) { try draw(&faces, turn) }
+    try shade(&faces)
     // Hair that gets its colour by itself takes none from what decodes there.
     return try zip(faces.changes, canvases).map { change, canvas in
       try canvas.tintedHair.map { try change * (1 - Tensor($0)) } ?? change
@@ -188,6 +191,29 @@ extension FaceEditor {
     let strengths = try Tensor(
       layers.map { Float($0.isDecoded ? Self.shownOfDecoded * $0.strength : $0.strength) }, shape: [rows.count, 1, 1, 1])
     try faces.set(rows, Composition.laid(drawn * .cat(regions), strengths, over: below), latents, next)
+  }
+
+  /// What prototypes do to each face's skin, as it is by then.
+  private func shade(_ faces: inout Faces) throws {
+    for row in faces.moved.indices {
+      for (prototype, strength) in faces.moved[row].shaded where strength > 0 {
+        let face = faces.work[row].face
+        let landmarks = try landmarks(of: face)
+        guard let toFrame = FaceAlignment.toFrame(landmarks),
+          let place = face.alignment.frame(of: landmarks, size: faces.crops[row].size(3))
+        else { continue }
+        let shown = try Composition.difference.composed(over: faces.crops[row], faces.changes[row])
+        let spared = try otherThanSkin(of: face).sum(dims: [1], keepDim: true).blurred(sigma: 1).smoothStep(from: 0.1, to: 0.6)
+        let change = try prototype.change(
+          of: shown, landmarks: landmarks.map { toFrame($0) }, at: place, strength: strength, sparing: spared)
+        faces.changes[row] = try Composition.followed(faces.changes[row], by: change)
+      }
+    }
+  }
+
+  /// The 68 landmarks of a face in its crop, 1 wide.
+  func landmarks(of face: EncodedFace) throws -> [Point] {
+    try face.landmarks { try face.alignment.landmarks(in: face.crop, by: detector) }
   }
 
   /// What scopes of steps ask for, of faces and of what decodes after these steps.

@@ -13,7 +13,7 @@ extension FaceEditor {
   /// - Returns: 1 × 4 × (scale · S) × (scale · S); `nil` where there is nothing to draw.
   func glasses(on face: EncodedFace, _ strength: Double, in crop: Tensor, scale: Int) throws -> Tensor? {
     guard let glasses, strength > 0, try !wearsGlasses(face) else { return nil }
-    let landmarks = try face.landmarks { try face.alignment.landmarks(in: face.crop, by: detector) }
+    let landmarks = try landmarks(of: face)
     let (coarse, fine) = (crop.size(3), crop.size(3) * scale)
     guard let toFrame = FaceAlignment.toFrame(landmarks) else { return nil }
     let worn = glasses.glasses(on: landmarks.map { toFrame($0) })

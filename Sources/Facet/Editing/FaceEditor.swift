@@ -96,6 +96,7 @@ public final class FaceEditor {
   public let directions: AttributeDirections
   let refiner: Refiner?
   let glasses: GlassesModel?
+  let prototypes: SkinPrototypes
   let detector: FaceDetector
   let partFinder = PartFinder()
 
@@ -108,6 +109,7 @@ public final class FaceEditor {
     directions = try AttributeDirections(of: bundle)
     refiner = try Refiner.of(bundle)
     glasses = try GlassesModel.of(bundle)
+    prototypes = try SkinPrototypes.of(bundle)
     bundle.model.setTraining(false)
   }
 
@@ -313,7 +315,9 @@ public final class FaceEditor {
       moved.glasses += strength
       return
     }
-    let scope = EditScope(AttributeState(name: name, adds: strength >= 0))
+    let state = AttributeState(name: name, adds: strength >= 0)
+    let scope = EditScope(state)
+    if options.draws, let prototype = prototypes[state] { moved.shaded.append((prototype, abs(strength))) }
     if options.draws, let edit = refiner?.index(of: name, adding: strength >= 0) {
       let step = try step(attribute, strength < 0 ? -1 : 1, on: face, options)
       let isDecoded = scope.leavesSkinColour

@@ -3,7 +3,8 @@ import Foundation
 import Torch
 
 /// A model on disk: a folder with `config.json`, `model.safetensors`, once they have been found `attributes.safetensors`,
-/// once it has been trained `refiner.safetensors`, `glasses.safetensors` where glasses are drawn, and a `card.md` for people.
+/// once it has been trained `refiner.safetensors`, `glasses.safetensors` where glasses are drawn,
+/// `prototypes.safetensors` where lines are deepened, and a `card.md` for people.
 public struct ModelBundle {
   public let url: URL
   /// The model with its weights, for use: batch norm on running statistics, no gradients.
@@ -127,7 +128,7 @@ public struct ModelBundle {
   private static let boundFiles = [AttributeDirections.file, Refiner.file]
 
   /// What does not depend on the weights.
-  private static let freeFiles = [GlassesModel.file, cardFile]
+  private static let freeFiles = [GlassesModel.file, SkinPrototypes.file, cardFile]
 
   /// Removes a bundle's files, the weights first, except for those that do not depend on them.
   static func remove(at url: URL) throws {

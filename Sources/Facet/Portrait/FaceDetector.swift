@@ -22,6 +22,14 @@ public struct DetectedFace: Equatable, Sendable {
 
   /// The landmarks around an eye.
   static let (leftEye, rightEye) = (36...41, 42...47)
+
+  /// Which landmark each is in a mirrored face.
+  static let mirrored: [Int] = {
+    let jaw = Array((0...16).reversed()), brows = Array((17...26).reversed())
+    let nose = [27, 28, 29, 30] + (31...35).reversed(), eyes = [45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40]
+    let mouth = Array((48...54).reversed()) + (55...59).reversed() + (60...64).reversed() + (65...67).reversed()
+    return jaw + brows + nose + eyes + mouth
+  }()
 }
 
 extension ArraySlice<Point> {
