@@ -177,6 +177,27 @@ struct ModelCommandTests {
     #expect(try program.run(["glasses", "--examples", list.path] + model).status == 64)
   }
 
+  @Test func prototypesAreTakenOver() throws {
+    let faces = try DrawnFaces()
+    let program = try Program()
+    defer { program.remove() }
+    #expect(try program.run(program.training(faces, "run", images: 8)).status == 0)
+    let model = ["--model", program.path("run")]
+    #expect(try program.run(["prototype", "Young=-1"] + model).status == 0)
+    let file = URL(fileURLWithPath: program.path("run")).appendingPathComponent("prototypes.safetensors")
+    let shipped = ModelBundle.defaultURL.appendingPathComponent("prototypes.safetensors")
+    #expect(try Data(contentsOf: file) == Data(contentsOf: shipped))
+    #expect(try program.run(["info"]).output.contains("prototypes: Young=-1\n"))
+    let unknown = try program.run(["prototype", "Bald=1"] + model)
+    #expect(unknown.status == 1 && unknown.errors.contains("no prototype of Bald=1; it has Young=-1"), "\(unknown.errors)")
+    let few = try program.run(["prototype", "Smiling=1", "--data", faces.folder.path, "--balance", "none"] + model)
+    #expect(few.status == 1 && few.errors.contains("the positives are 0 photos with a face"), "\(few.errors)")
+    let strange = try program.run(["prototype", "Smiling=2"] + model)
+    #expect(strange.status == 1 && strange.errors.contains("'Smiling=2' is not NAME=1 or NAME=-1"), "\(strange.errors)")
+    #expect(try program.run(["prototype", "Smiling=1", "--positives", "Smiling"] + model).status == 64)
+    #expect(try Data(contentsOf: file) == Data(contentsOf: shipped))
+  }
+
   @Test func aRefinerIsTrainedAndResumed() throws {
     let faces = try DrawnFaces()
     let program = try Program()

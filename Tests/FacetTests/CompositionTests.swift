@@ -149,6 +149,12 @@ import Torch
 
   @Test func scopesAddUp() throws {
     func scope(_ text: String) throws -> EditScope { EditScope(try #require(AttributeState(text))) }
+    func together(_ texts: String...) throws -> EditScope { EditScope(try texts.map { try #require(AttributeState($0)) }) }
+    #expect(try together("Smiling=1") == scope("Smiling=1"))
+    #expect(try together("Smiling=-1", "Male=-1") == scope("Smiling=-1").and(scope("Male=-1")))
+    #expect(try !together("Smiling=1", "Straight_Hair=1").leavesHair && !together("Smiling=1", "Blond_Hair=1").leavesHair)
+    let beard = try together("No_Beard=-1", "Blond_Hair=1")
+    #expect(beard.leavesHair && beard.leavesSkinColour && !beard.leavesContour)
     let both = try scope("Smiling=-1").and(scope("Wavy_Hair=1"))
     #expect(!both.leavesHair && !both.leavesSkinColour && !both.leavesContour && both.shutsMouth)
     #expect(try EditScope.none.and(scope("Young=-1")) == scope("Young=-1") && scope("Young=-1").leavesSkinColour)

@@ -143,6 +143,31 @@ import Torch
     #expect(both.tints.map(\.values) == alone.reversed().flatMap(\.tints).map(\.values))
   }
 
+  /// The article's own set is in the default bundle.
+  @Test func combinedDirectionsAreAboutTheirLabels() throws {
+    let (editor, _, face) = try Self.portrait.get()
+    func states(_ name: String, adds: Bool) throws -> String {
+      try editor.directions.states(of: name, adds: adds).map(\.description).joined(separator: " ")
+    }
+    #expect(try states("Smiling", adds: false) == "Smiling=-1")
+    #expect(try states("female_smiling", adds: false) == "Smiling=-1")
+    #expect(try states("black_beard", adds: true) == "No_Beard=-1 Black_Hair=1")
+    #expect(try states("black_beard", adds: false) == "No_Beard=1 Black_Hair=-1")
+    #expect(throws: AttributeError.self) { try editor.directions.states(of: "nothing", adds: true) }
+    // What is of one label is done as that label's is.
+    func change(_ name: String, _ strength: Double = 1) throws -> FaceChange {
+      try editor.changes([FaceEdit(face, [AttributeEdit(name, strength: strength)])])[0]
+    }
+    #expect(try change("female_eyeglasses").glasses == change("Eyeglasses").glasses)
+    #expect(try change("female_eyeglasses", -1).glasses == nil)
+    #expect(try change("female_blond").tints == change("Blond_Hair").tints)
+    // What is of several is decoded; a beard leaves the hair alone.
+    let beard = try change("black_beard")
+    #expect(beard.tints.isEmpty && beard.glasses == nil)
+    let hair = try editor.partFinder.hair(in: Tensor(face.crop)).array(Float.self)
+    #expect(hair.indices.allSatisfy { hair[$0] < 0.9 || beard.patch.values[4 * $0..<4 * $0 + 4].allSatisfy { abs($0) < 0.02 } })
+  }
+
   @Test func theRefinerDrawsWhatItKnows() throws {
     let (plain, photo, _) = try Self.portrait.get()
     // One that lays half of what decodes over the face.

@@ -217,6 +217,10 @@ import Torch
     // The model sees them; a probability can be asked for.
     let index = try editor.directions.index(of: "Eyeglasses")
     #expect(try editor.probabilities(in: face, after: [AttributeEdit("Eyeglasses")])[index] > 0.5)
+    func strength(_ probability: Double) throws -> Double {
+      try editor.strengths(of: [AttributeEdit("Eyeglasses", to: probability)], on: face)[0]
+    }
+    #expect(try strength(0.9) == 1 && strength(0.3) == 0)
     // Other ways to edit decode them.
     #expect(try editor.changes([FaceEdit(face, [AttributeEdit("Eyeglasses")], options: .article)])[0].glasses == nil)
     // A picture that is aligned already has its landmarks looked for.

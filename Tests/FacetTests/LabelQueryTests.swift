@@ -115,6 +115,17 @@ import Testing
     }
   }
 
+  @Test func labelsThatAreAskedForTogether() throws {
+    func labels(_ text: String) throws -> String? {
+      try LabelQuery(text, attributes: names).labels?.map { "\(names[$0.attribute])=\($0.value)" }.joined(separator: " ")
+    }
+    #expect(try labels("smiling") == "Smiling=1")
+    #expect(try labels("No_Beard=-1 & Male") == "No_Beard=-1 Male=1")
+    for text in ["Smiling | Male", "!Smiling", "Male & (Smiling | No_Beard)", "Male & !Smiling"] {
+      #expect(try labels(text) == nil, "\(text)")
+    }
+  }
+
   @Test func theArticlesOwnSetReads() throws {
     let names = ["No_Beard", "Black_Hair", "Blond_Hair", "Gray_Hair", "Male", "Eyeglasses", "Heavy_Makeup",
       "Narrow_Eyes", "Smiling", "Young"]

@@ -27,6 +27,15 @@ struct EditScope: Sendable, Equatable {
     shutsMouth = !edit.adds && ["Mouth_Slightly_Open", "Smiling"].contains(name)
   }
 
+  /// Of a change of several labels at once. The colour of hair beside a beard is the beard's, and none of the skin's: who has blond
+  /// hair is fair.
+  init(_ edits: [AttributeState]) {
+    let isBeard = edits.contains { AttributeParts.facialHair.contains($0.name) }
+    self = edits.filter { !isBeard || PartColour($0.name)?.part != .hair }
+      .reduce(.none) { $0.and(EditScope($1)) }
+    if isBeard, edits.count > 1 { leavesSkinColour = true }
+  }
+
   /// Of this one's steps and of another's.
   func and(_ other: EditScope) -> EditScope {
     var both = self

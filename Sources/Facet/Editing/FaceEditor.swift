@@ -306,26 +306,27 @@ public final class FaceEditor {
   private func move(
     _ moved: inout Moved, _ attribute: String, _ strength: Double, on face: EncodedFace, _ options: EditOptions
   ) throws {
-    let name = directions.names[try directions.index(of: attribute)]
-    if options.keepsToParts, let colour = PartColour(name) {
-      moved.tints.append((colour, strength))
+    let states = try directions.states(of: attribute, adds: strength >= 0)
+    let scope = EditScope(states)
+    // What is of one label alone may be more than a step.
+    let state = states.count == 1 ? states[0] : nil
+    if options.keepsToParts, let state, let colour = PartColour(state.name) {
+      moved.tints.append((colour, state.adds ? abs(strength) : -abs(strength)))
       return
     }
-    if options.draws, glasses != nil, name == GlassesModel.attribute, strength > 0 {
+    if strength >= 0, try draws(glassesBy: attribute, options) {
       moved.glasses += strength
       return
     }
-    let state = AttributeState(name: name, adds: strength >= 0)
-    let scope = EditScope(state)
-    if options.draws, let prototype = prototypes[state] { moved.shaded.append((prototype, abs(strength))) }
-    if options.draws, let edit = refiner?.index(of: name, adding: strength >= 0) {
+    if options.draws, let prototype = state.flatMap({ prototypes[$0] }) { moved.shaded.append((prototype, abs(strength))) }
+    if options.draws, let state, let edit = refiner?.index(of: state.name, adding: state.adds) {
       let step = try step(attribute, strength < 0 ? -1 : 1, on: face, options)
       let isDecoded = scope.leavesSkinColour
       moved.layers.append((edit, step, abs(strength), isDecoded))
       guard isDecoded else { return }
     }
     let step = try step(attribute, strength, on: face, options)
-    if options.keepsToParts, let place = FacePlace(AttributeState(name: name, adds: strength >= 0)) {
+    if options.keepsToParts, let place = state.flatMap(FacePlace.init) {
       moved.placed.append((place, step))
       return
     }
@@ -369,6 +370,8 @@ public final class FaceEditor {
       return try directions.probes.logits(of: bundle.model.encode(edited).mean).select(1, index).item()
     }
     let wanted = min(0.999, max(0.001, probability))
+    // Glasses are there or not.
+    if probability > 0.5, try draws(glassesBy: edit.attribute, options) { return 1 }
     let target = log(wanted / (1 - wanted))
     // The secant method from the strength that would do if codes were kept by decoding and encoding.
     var (last, value) = (0.0, try seen(0))
@@ -386,7 +389,11 @@ public final class FaceEditor {
       next = min(farthest, max(-farthest, last + (target - value) / slope))
       next = min(AttributeEdit.range.upperBound, max(AttributeEdit.range.lowerBound, next))
     }
-    return best.strength
+    return try best.strength > 0 && draws(glassesBy: edit.attribute, options) ? 0 : best.strength
+  }
+
+  private func draws(glassesBy attribute: String, _ options: EditOptions) throws -> Bool {
+    try options.draws && glasses != nil && directions.states(of: attribute, adds: true) == [GlassesModel.edit]
   }
 
   private static let searches = 5

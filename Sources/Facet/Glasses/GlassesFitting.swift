@@ -27,7 +27,7 @@ public struct GlassesFitting: Sendable {
     _ dataset: CelebA, examples: Set<String>? = nil, detector: FaceDetector = FaceDetector(),
     onPhoto: (_ done: Int, _ count: Int) -> Bool = { _, _ in true }
   ) throws {
-    let column = try dataset.attributeIndex(of: GlassesModel.attribute)
+    let column = try dataset.attributeIndex(of: GlassesModel.edit.name)
     let chosen = dataset.indices(of: .train).filter { sample in
       let labels = dataset.labels(of: sample)
       return labels[labels.startIndex + column] > 0 && examples?.contains(dataset.samples[sample].fileName) ?? true

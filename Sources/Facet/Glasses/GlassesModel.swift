@@ -9,8 +9,8 @@ import Torch
 /// `glasses.safetensors` draws them: a linear regression says from a face's landmarks where lenses would be, turned faces included,
 /// and their outline is the mean one.
 public struct GlassesModel: Sendable, Equatable {
-  /// The attribute that is drawn where it is added.
-  static let attribute = "Eyeglasses"
+  /// What is drawn.
+  static let edit = AttributeState(name: "Eyeglasses", adds: true)
   /// Landmarks that say where glasses sit, of the 68 of ``DetectedFace``: the jaw at the ears, brows, nose, eyes and the corners of the
   /// mouth.
   static let landmarks = Array(0...3) + Array(13...48) + [54]

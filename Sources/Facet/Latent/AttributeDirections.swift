@@ -69,6 +69,18 @@ public struct AttributeDirections: Sendable {
   /// The names of the data set's labels, without the combined directions.
   public var labelNames: [String] { Array(names.dropLast(definitions.count)) }
 
+  /// What a step along an attribute is about: its own label, or those that the positives of a combined one have in common, such as
+  /// glasses of women with glasses.
+  /// - Throws: ``AttributeError`` where there is no such attribute.
+  func states(of attribute: String, adds: Bool) throws -> [AttributeState] {
+    let index = try index(of: attribute)
+    let known = labelNames
+    guard index >= known.count,
+      let labels = try LabelQuery(definitions[index - known.count].positives, attributes: known).labels
+    else { return [AttributeState(name: names[index], adds: adds)] }
+    return labels.map { AttributeState(name: known[$0.attribute], adds: ($0.value > 0) == adds) }
+  }
+
   /// One direction for each of ``names``: attributes × latent size, float32; of the steered method the isolated ones,
   /// which ``steeredStep(_:adding:)`` takes the place of.
   public func vectors(_ method: DirectionMethod) -> Tensor { vectorsByMethod[method == .steered ? .isolated : method]! }

@@ -16,6 +16,17 @@ public struct LabelQuery: Sendable, Equatable, CustomStringConvertible {
   public let attributes: [Int]
   private let root: Node
 
+  /// The labels that it asks for, with their values, −1 or 1, where it asks for all of some; `nil` for any other condition.
+  var labels: [(attribute: Int, value: Int8)]? {
+    let nodes = if case .all(let nodes) = root { nodes } else { [root] }
+    var labels: [(Int, Int8)] = []
+    for node in nodes {
+      guard case .label(let attribute, let value) = node else { return nil }
+      labels.append((attribute, value))
+    }
+    return labels
+  }
+
   fileprivate indirect enum Node: Sendable, Equatable {
     case label(Int, Int8)
     case not(Node)
