@@ -229,6 +229,8 @@ import Torch
     let folder = FileManager.default.temporaryDirectory.appendingPathComponent("facet-\(UUID().uuidString)")
     defer { try? FileManager.default.removeItem(at: folder) }
     try plain.bundle.copy(to: folder)
+    // By itself, as before there were prototypes.
+    try FileManager.default.removeItem(at: folder.appendingPathComponent(SkinPrototypes.file))
     func edited(opacity odds: Float) throws -> (drawn: Picture, decoded: Picture) {
       var weights = try Refiner(edits: [known], seed: 1).state()
       weights["networks.0.output.weight"] = try #require(weights["networks.0.output.weight"]) * 0

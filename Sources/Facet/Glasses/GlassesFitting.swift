@@ -144,7 +144,7 @@ public struct GlassesFitting: Sendable {
 
   private static func misses(_ worn: Worn, _ weights: [[Double]], _ mean: [Double]) -> [Double] {
     let numbers = zip(worn.numbers, mean).map { $0 - $1 } + [1]
-    return zip(weights, worn.lenses).map { row, true_ in zip(row, numbers).reduce(-true_) { $0 + $1.0 * $1.1 } }
+    return zip(weights, worn.lenses).map { row, actual in zip(row, numbers).reduce(-actual) { $0 + $1.0 * $1.1 } }
   }
 
   private static func matrix(_ rows: [[Double]]) throws -> Tensor {

@@ -52,6 +52,7 @@ extension GlassesModel {
   private static let format = "facet-glasses-1"
 
   /// Writes the file into a bundle's folder.
+  /// - Throws: `FileError`.
   public func write(to bundle: ModelBundle) throws { try write(to: bundle.url) }
 
   func write(to folder: URL) throws {

@@ -117,7 +117,8 @@ public struct FaceAlignment: Equatable, Sendable {
     return try detector.landmarks(in: upright, within: square).map { Point(x: $0.x / width, y: $0.y / width) }
   }
 
-  /// From a crop of `size` × `size` pixels to the frame that glasses are known in, by its own landmarks.
+  /// From a crop of `size` × `size` pixels to CelebA's frame, as its landmarks have it: of a picture that was aligned already they
+  /// may lie elsewhere than where faces mostly do.
   func frame(of landmarks: [Point], size: Int) -> Affine? {
     guard let place = Self.toFrame(landmarks) else { return nil }
     let unit = Affine(.identity).scaled(x: 1 / Double(size), y: height / Double(size))
