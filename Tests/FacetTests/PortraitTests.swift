@@ -240,6 +240,22 @@ import Testing
     #expect(zip(added[x, y], before[x, y]).allSatisfy { abs(Int($0) - Int($1)) <= 2 })
   }
 
+  @Test func cropsLeadToTheFrameInEitherView() throws {
+    let face = try #require(try Self.detector.largestFace(in: Self.small.get()))
+    let toFrame = try #require(FaceAlignment.toFrame(face.landmarks))
+    for view in [ModelConfiguration.View.window, .frame] {
+      let alignment = try #require(FaceAlignment(face, view: view))
+      let landmarks = try #require(alignment.landmarks)
+      let place = try #require(alignment.frame(of: landmarks, size: 128))
+      for point in [face.landmarks[0], face.landmarks[30], Point(x: 20, y: 150)] {
+        let (found, expected) = (place(alignment.transform(size: 128)(point)), toFrame(point))
+        #expect(hypot(found.x - expected.x, found.y - expected.y) < 1e-6, "\(view)")
+      }
+      // They stay with the face in a copy of the photo.
+      #expect(alignment.moved(by: Similarity(scale: 3, tx: 7)).landmarks == landmarks)
+    }
+  }
+
   // MARK: Real photos
 
   static let data = ProcessInfo.processInfo.environment["FACET_DATA"]

@@ -324,7 +324,7 @@ class PageTests(unittest.TestCase):
         source = self.save(photo, "portrait.png")
         # With the place of the eyes.
         for name, width, height, eyes in [
-            ("Sample portrait", 512, 512, (185, 90, 265, 120)), ("portrait", 240, 180, (118, 38, 143, 48)),
+            ("Sample portrait", 512, 512, (185, 90, 265, 120)), ("portrait", 240, 180, (113, 79, 174, 101)),
         ]:
             if name == "portrait":
                 browser.choose(source)
