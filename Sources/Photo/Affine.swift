@@ -25,7 +25,7 @@ public struct Affine: Equatable, Sendable {
   public var rotation: Double { atan2(yx - xy, xx + yy) }
 
   /// The largest factor on lengths along an axis.
-  var largestScale: Double { max(hypot(xx, yx), hypot(xy, yy)) }
+  public var largestScale: Double { max(hypot(xx, yx), hypot(xy, yy)) }
 
   public func callAsFunction(_ point: Point) -> Point {
     Point(x: xx * point.x + xy * point.y + tx, y: yx * point.x + yy * point.y + ty)

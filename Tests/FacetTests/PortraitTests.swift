@@ -246,7 +246,7 @@ import Testing
     for view in [ModelConfiguration.View.window, .frame] {
       let alignment = try #require(FaceAlignment(face, view: view))
       let landmarks = try #require(alignment.landmarks)
-      let place = try #require(alignment.frame(of: landmarks, size: 128))
+      let place = try #require(alignment.frame(of: landmarks, size: 128)).place
       for point in [face.landmarks[0], face.landmarks[30], Point(x: 20, y: 150)] {
         let (found, expected) = (place(alignment.transform(size: 128)(point)), toFrame(point))
         #expect(hypot(found.x - expected.x, found.y - expected.y) < 1e-6, "\(view)")

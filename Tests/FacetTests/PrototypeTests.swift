@@ -60,8 +60,8 @@ import Torch
     let crop = try Tensor.cat([0.8, 0.5, 0.3].map { try Tensor.full([1, 1, 64, 64], $0) }, dim: 1)
     let none = try Tensor.zeros([1, 1, 64, 64])
     func edited(_ prototype: SkinPrototype, _ strength: Double, sparing spared: Tensor) throws -> Tensor {
-      let change = try prototype.change(
-        of: crop, landmarks: Self.landmarks, at: Self.place(64), strength: strength, sparing: spared)
+      let maps = try prototype.maps(on: Self.landmarks, at: Self.place(64), side: 64)
+      let change = try SkinPrototype.change(of: crop, by: maps, strength: strength, sparing: spared)
       return try crop * (change.narrow(1, 3..<4) + 1) + change.narrow(1, 0..<3)
     }
     let dark = try Self.prototype(skin: 1, shade: -0.1)
@@ -81,9 +81,10 @@ import Torch
       // Stripes of two pixels.
       let row = (0..<Self.size).map { Float(0.5 + ($0 / 4 % 2 == 0 ? step : -step)) }
       let crop = try Tensor(row, shape: [1, 1, 1, Self.size]).expand([1, 3, Self.size, Self.size]).contiguous()
-      let change = try Self.prototype(skin: skin, shade: 0, ratio: 0.5).change(
-        of: crop, landmarks: Self.landmarks, at: Self.place(Self.size), strength: 1,
-        sparing: .zeros([1, 1, Self.size, Self.size]))
+      let maps = try Self.prototype(skin: skin, shade: 0, ratio: 0.5)
+        .maps(on: Self.landmarks, at: Self.place(Self.size), side: Self.size)
+      let change = try SkinPrototype.change(
+        of: crop, by: maps, strength: 1, sparing: .zeros([1, 1, Self.size, Self.size]))
       let edited = try (crop * (change.narrow(1, 3..<4) + 1) + change.narrow(1, 0..<3))
         .select(0, 0).select(0, 0).select(0, 64).array(Float.self)
       let middle = edited[48..<80]
@@ -143,7 +144,7 @@ import Torch
     #expect {
       try PrototypeFitting(Self.edit, groups, in: dataset, detector: PortraitTests.detector)
     } throws: { "\($0)".contains("the positives are 0 and 0 photos with a face") }
-    #expect(throws: QueryError.self) {
+    #expect(throws: CombinedDirectionError.self) {
       try PrototypeFitting(
         Self.edit, .init(positives: "Smilig", negatives: "Smiling"), in: dataset, detector: PortraitTests.detector)
     }

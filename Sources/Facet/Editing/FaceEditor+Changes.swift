@@ -20,7 +20,7 @@ extension FaceEditor {
     var placed: [(place: FacePlace, step: Tensor)] = []
     var layers: [Layer] = []
     /// What is done to the skin after all of these, and how far.
-    var shaded: [(prototype: SkinPrototype, strength: Double)] = []
+    var shaded: [(edit: AttributeState, strength: Double)] = []
     /// How opaque glasses are that are drawn over all of it.
     var glasses = 0.0
   }
@@ -196,19 +196,23 @@ extension FaceEditor {
   /// What prototypes do to each face's skin, as it is by then.
   private func shade(_ faces: inout Faces) throws {
     for row in faces.moved.indices {
-      for (prototype, strength) in faces.moved[row].shaded where strength > 0 {
+      for (edit, strength) in faces.moved[row].shaded where strength > 0 {
         let face = faces.work[row].face
-        let landmarks = try landmarks(of: face)
-        guard let toFrame = FaceAlignment.toFrame(landmarks),
-          let place = face.alignment.frame(of: landmarks, size: faces.crops[row].size(3))
-        else { continue }
+        guard let maps = try face.prototypes({ try maps(on: face) })[edit] else { continue }
         let shown = try Composition.difference.composed(over: faces.crops[row], faces.changes[row])
         let spared = try otherThanSkin(of: face).sum(dims: [1], keepDim: true).blurred(sigma: 1).smoothStep(from: 0.1, to: 0.6)
-        let change = try prototype.change(
-          of: shown, landmarks: landmarks.map { toFrame($0) }, at: place, strength: strength, sparing: spared)
+        let change = try SkinPrototype.change(of: shown, by: maps, strength: strength, sparing: spared)
         faces.changes[row] = try Composition.followed(faces.changes[row], by: change)
       }
     }
+  }
+
+  private func maps(on face: EncodedFace) throws -> [AttributeState: Tensor] {
+    let size = bundle.configuration.imageSize
+    guard let frame = try face.alignment.frame(of: landmarks(of: face), size: size) else { return [:] }
+    return try Dictionary(uniqueKeysWithValues: prototypes.prototypes.map {
+      ($0.edit, try $0.maps(on: frame.landmarks, at: frame.place, side: size))
+    })
   }
 
   /// The 68 landmarks of a face in its crop, 1 wide.

@@ -1,58 +1,64 @@
 import Photo
 import Torch
 
+/// How much of each pixel glasses cover on a face, hair aside, each 1 × 1 × size × size in [0, 1].
+struct WornGlasses: Sendable {
+  /// By rims, bridge and temples; by glass; by the shadow of the former.
+  let frame, glass, shade: Tensor
+}
+
 /// Glasses that a bundle draws (``GlassesModel``).
 extension FaceEditor {
-  /// Glasses over a face, as ``Composition/change(of:from:to:)`` gives a change: frames darken what is below them, under their own
+  /// Glasses over a face, as ``Composition/change(of:from:to:)`` gives a change: frames darken what is below them, over their own
   /// shadow, glass is a little lighter, and hair hangs over all of it.
   /// - Parameters:
   ///   - face: the face; one that wears some already gets no others.
   ///   - strength: their opacity, 1 at most.
   ///   - crop: the face in the light that it has by then, 1 × 3 × S × S in [0, 1].
-  ///   - scale: how many times as finely they are drawn.
-  /// - Returns: 1 × 4 × (scale · S) × (scale · S); `nil` where there is nothing to draw.
-  func glasses(on face: EncodedFace, _ strength: Double, in crop: Tensor, scale: Int) throws -> Tensor? {
-    guard let glasses, strength > 0, try !wearsGlasses(face) else { return nil }
-    let landmarks = try landmarks(of: face)
-    let (coarse, fine) = (crop.size(3), crop.size(3) * scale)
-    guard let toFrame = FaceAlignment.toFrame(landmarks) else { return nil }
-    let worn = glasses.glasses(on: landmarks.map { toFrame($0) })
-    func drawn(_ size: Int, moved: Point = Point(x: 0, y: 0), _ sigma: (_ pixel: Double) -> Double) -> Glasses.Coverage {
-      let place = face.alignment.frame(of: landmarks, size: size) ?? Affine(.identity)
-      let shift = Affine(Similarity(scale: 1, tx: -moved.x, ty: -moved.y))
-      return worn.drawn((size, size), at: place.then(shift), sigma: sigma(place.scale))
-    }
-    func plane(_ values: [Float], _ size: Int) throws -> Tensor { try Tensor(values, shape: [1, 1, size, size]) }
-    func enlarged(_ planes: Tensor) throws -> Tensor { scale == 1 ? planes : try planes.upsampleBilinear2d(scale: scale) }
-
-    let hair = try face.hair { try partFinder.hair(in: Tensor(face.crop)) }
-    let shown = try (1 - hair.smoothStep(from: 0.3, to: 0.7)) * min(1, strength)
-    // As soft as edges in photos are.
-    let sharp = drawn(fine) { max(Self.softness * toFrame.scale / face.alignment.side, 0.5 * $0) }
-    let shade = drawn(coarse, moved: Self.shadow.moved) { _ in Self.shadow.sigma }
-    let visible = try enlarged(shown)
-    let frame = try plane(sharp.frame, fine) * visible * Self.frame.opacity
-    let glass = try plane(sharp.glass, fine) * visible
-    let darker = try enlarged(plane(shade.frame, coarse) * shown) * Self.shadow.opacity
-    let light = try enlarged(crop.blurred(sigma: 5))
+  /// - Returns: 1 × 4 × (k · S) × (k · S), k as fine as the photo needs it; `nil` where there is nothing to draw.
+  func glasses(on face: EncodedFace, _ strength: Double, in crop: Tensor) throws -> Tensor? {
+    guard strength > 0, let worn = try face.glasses({ try worn(on: face) }) else { return nil }
+    let opacity = min(1, strength)
+    let (frame, glass) = (try worn.frame * (opacity * Self.frame.opacity), try worn.glass * opacity)
+    let light = try Self.enlarged(crop.blurred(sigma: 5), to: frame.size(3))
     let colour = try light * Self.frame.reflection + Tensor(Self.frame.own, shape: [1, 3, 1, 1])
     let below = try 1 - frame
     return try Tensor.cat([
       below * glass * Self.glass.reflection + frame * colour,
-      below * (1 - darker) * (1 - glass * Self.glass.opacity) - 1,
+      below * (1 - worn.shade * (opacity * Self.shadow.opacity)) * (1 - glass * Self.glass.opacity) - 1,
     ], dim: 1)
   }
 
-  /// How many times as finely as at the model's size a face's photo shows it, within reason.
-  func fineness(of face: EncodedFace) -> Int {
-    let scale = (face.alignment.side / Double(bundle.configuration.imageSize)).rounded(.up)
-    return Int(min(Self.finest, max(1, scale)))
+  private func worn(on face: EncodedFace) throws -> WornGlasses? {
+    let crop = try Tensor(face.crop)
+    let coarse = bundle.configuration.imageSize
+    let scale = min(Self.finest, max(1, (face.alignment.side / Double(coarse)).rounded(.up)))
+    let fine = coarse * Int(scale)
+    guard let glasses, try !partFinder.wearsGlasses(in: crop),
+      let frame = try face.alignment.frame(of: landmarks(of: face), size: fine)
+    else { return nil }
+    let worn = glasses.glasses(on: frame.landmarks)
+    // As soft as edges in photos are.
+    let pixel = frame.place.largestScale
+    let sigma = max(Self.softness * pixel * Double(fine) / face.alignment.side, 0.5 * pixel)
+    let sharp = worn.drawn((fine, fine), at: frame.place, sigma: sigma)
+    let moved = Affine(.identity).scaled(x: scale, y: scale).then(frame.place)
+      .then(Affine(Similarity(scale: 1, tx: -Self.shadow.moved.x, ty: -Self.shadow.moved.y)))
+    let shade = worn.drawn((coarse, coarse), at: moved, sigma: Self.shadow.sigma)
+    let shown = try 1 - face.hair { try partFinder.hair(in: crop) }.smoothStep(from: 0.3, to: 0.7)
+    func plane(_ values: [Float], _ size: Int) throws -> Tensor { try Tensor(values, shape: [1, 1, size, size]) }
+    let visible = try Self.enlarged(shown, to: fine)
+    return WornGlasses(
+      frame: try plane(sharp.frame, fine) * visible, glass: try plane(sharp.glass, fine) * visible,
+      shade: try Self.enlarged(plane(shade.frame, coarse) * shown, to: fine))
   }
 
-  private func wearsGlasses(_ face: EncodedFace) throws -> Bool {
-    try face.wearsGlasses { try partFinder.wearsGlasses(in: Tensor(face.crop)) }
+  private static func enlarged(_ planes: Tensor, to size: Int) throws -> Tensor {
+    let scale = size / planes.size(3)
+    return scale == 1 ? planes : try planes.upsampleBilinear2d(scale: scale)
   }
 
+  /// How many times as finely as at the model's size they are drawn at most.
   private static let finest = 4.0
   /// Standard deviation of an edge, in pixels of the photo.
   private static let softness = 0.85

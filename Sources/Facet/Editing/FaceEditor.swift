@@ -21,8 +21,10 @@ public struct EncodedFace: Sendable {
   let places = Once<[FacePlace: Tensor]>()
   /// Landmarks in the crop, 1 wide; once somebody asks.
   let landmarks = Once<[Point]>()
-  /// Whether it wears glasses as it is; once somebody asks.
-  let wearsGlasses = Once<Bool>()
+  /// Glasses for it, unless it wears some; once somebody asks.
+  let glasses = Once<WornGlasses?>()
+  /// What prototypes do at its features, each 1 × 4 × N × N; once somebody asks.
+  let prototypes = Once<[AttributeState: Tensor]>()
 }
 
 /// A face cut out of a photo for an editor.
@@ -229,7 +231,7 @@ public final class FaceEditor {
       let changes = try changes(of: work.map { ($0.face, $0.options.composition) }, canvases, moved)
       return try work.indices.map {
         let face = work[$0].face
-        let glasses = try glasses(on: face, moved[$0].glasses, in: canvases[$0].crop, scale: fineness(of: face))
+        let glasses = try glasses(on: face, moved[$0].glasses, in: canvases[$0].crop)
         return FaceChange(
           alignment: face.alignment, tints: canvases[$0].tints, patch: try FloatPicture(changes[$0]),
           smooth: work[$0].options.composition.keepsGrain ? canvases[$0].smooth : nil,
@@ -318,7 +320,7 @@ public final class FaceEditor {
       moved.glasses += strength
       return
     }
-    if options.draws, let prototype = state.flatMap({ prototypes[$0] }) { moved.shaded.append((prototype, abs(strength))) }
+    if options.draws, let state, prototypes[state] != nil { moved.shaded.append((state, abs(strength))) }
     if options.draws, let state, let edit = refiner?.index(of: state.name, adding: state.adds) {
       let step = try step(attribute, strength < 0 ? -1 : 1, on: face, options)
       let isDecoded = scope.leavesSkinColour
@@ -340,8 +342,9 @@ public final class FaceEditor {
     let canvas = try canvas(of: face, moved.tints)
     let change = try changes(of: [(face, options.composition)], [canvas], [moved])[0]
     let edited = try options.composition.composed(over: canvas.crop, change)
-    guard let glasses = try glasses(on: face, moved.glasses, in: canvas.crop, scale: 1) else { return edited }
-    return try edited * (glasses.narrow(1, 3..<4) + 1) + glasses.narrow(1, 0..<3)
+    guard let glasses = try glasses(on: face, moved.glasses, in: canvas.crop) else { return edited }
+    let coarse = try glasses.avgPool2d(glasses.size(3) / canvas.crop.size(3))
+    return try edited * (coarse.narrow(1, 3..<4) + 1) + coarse.narrow(1, 0..<3)
   }
 
   private func step(

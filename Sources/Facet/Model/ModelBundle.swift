@@ -95,7 +95,11 @@ public struct ModelBundle {
     if (try? Self.fingerprint(of: folder.appendingPathComponent(Self.weightsFile))) != fingerprint {
       try Self.remove(at: folder)
     }
-    for file in [Self.configurationFile, Self.weightsFile, AttributeDirections.file] + Self.freeFiles {
+    try copy([Self.configurationFile, Self.weightsFile, AttributeDirections.file] + Self.freeFiles, to: folder)
+  }
+
+  private func copy(_ files: [String], to folder: URL) throws {
+    for file in files {
       let source = url.appendingPathComponent(file)
       guard FileManager.default.fileExists(atPath: source.path) else { continue }
       try AtomicFile.write(Data(contentsOf: source), to: folder.appendingPathComponent(file))
@@ -117,11 +121,7 @@ public struct ModelBundle {
       metadata["model"] = other
       try Tensor.save(tensors, metadata: metadata, to: folder.appendingPathComponent(file))
     }
-    for file in Self.freeFiles {
-      let source = url.appendingPathComponent(file)
-      guard FileManager.default.fileExists(atPath: source.path) else { continue }
-      try AtomicFile.write(Data(contentsOf: source), to: folder.appendingPathComponent(file))
-    }
+    try copy(Self.freeFiles, to: folder)
   }
 
   /// What belongs to the weights that it was made for.

@@ -117,12 +117,12 @@ public struct FaceAlignment: Equatable, Sendable {
     return try detector.landmarks(in: upright, within: square).map { Point(x: $0.x / width, y: $0.y / width) }
   }
 
-  /// From a crop of `size` × `size` pixels to CelebA's frame, as its landmarks have it: of a picture that was aligned already they
-  /// may lie elsewhere than where faces mostly do.
-  func frame(of landmarks: [Point], size: Int) -> Affine? {
-    guard let place = Self.toFrame(landmarks) else { return nil }
+  /// The way from a crop of `size` × `size` pixels to CelebA's frame as its landmarks have it, and where they are there: of a
+  /// picture that was aligned already they may lie elsewhere than where faces mostly do. Nil when they fall into one place.
+  func frame(of landmarks: [Point], size: Int) -> (place: Affine, landmarks: [Point])? {
+    guard let toFrame = Self.toFrame(landmarks) else { return nil }
     let unit = Affine(.identity).scaled(x: 1 / Double(size), y: height / Double(size))
-    return unit.then(Affine(place))
+    return (unit.then(Affine(toFrame)), landmarks.map { toFrame($0) })
   }
 
   /// The side of the crop in the photo's pixels; its width where it is not square there.

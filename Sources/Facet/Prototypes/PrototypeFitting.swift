@@ -31,19 +31,21 @@ public struct PrototypeFitting {
   ///   - detector: finds landmarks.
   ///   - onPhoto: called after each photo with how many were looked at, of how many; stops where it gives false.
   /// - Returns: `nil` where it was stopped.
-  /// - Throws: ``QueryError``, ``DatasetError``, ``PortraitError``, and ``TrainingError`` where a group has too few photos.
+  /// - Throws: ``CombinedDirectionError``, ``DatasetError``, ``PortraitError``, and ``TrainingError`` where a group has too few photos.
   public init?(
     _ edit: AttributeState, _ groups: Groups, in dataset: CelebA, detector: FaceDetector = FaceDetector(),
     onPhoto: (_ done: Int, _ count: Int) -> Bool = { _, _ in true }
   ) throws {
-    let queries = try [groups.positives, groups.negatives].map { try LabelQuery($0, attributes: dataset.attributeNames) }
+    let chosen = try CombinedDirection("prototype", positives: groups.positives, negatives: groups.negatives)
+      .groups(dataset.labels, attributes: dataset.attributeNames)
     let balanced = try groups.balanced.map { try dataset.attributeIndex(of: $0) }
     var samples: [[Int]] = Array(repeating: [], count: 4)
-    for sample in dataset.indices(of: .train) {
-      let labels = dataset.labels(of: sample)
-      guard let group = queries.firstIndex(where: { $0.matches(labels) }) else { continue }
-      let side = balanced.map { labels[labels.startIndex + $0] > 0 ? 1 : 0 } ?? 0
-      if samples[2 * side + group].count < Self.most { samples[2 * side + group].append(sample) }
+    for (group, rows) in [chosen.positives, chosen.negatives].enumerated() {
+      for sample in rows where dataset.samples[sample].partition == .train {
+        let labels = dataset.labels(of: sample)
+        let side = balanced.map { labels[labels.startIndex + $0] > 0 ? 1 : 0 } ?? 0
+        if samples[2 * side + group].count < Self.most { samples[2 * side + group].append(sample) }
+      }
     }
     let count = 2 * samples.joined().count
     var done = 0

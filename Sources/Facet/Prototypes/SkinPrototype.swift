@@ -20,31 +20,37 @@ public struct SkinPrototype {
 
   static let size = 128
 
-  /// What it does to a face, as ``Composition/change(of:from:to:)`` gives a change.
+  /// The maps where a face has its features.
   /// - Parameters:
-  ///   - crop: 1 × 3 × S × S in [0, 1].
   ///   - landmarks: the face's 68, in CelebA's frame.
-  ///   - place: from the crop's pixels there.
-  ///   - strength: how far it goes.
-  ///   - spared: where it has no business, 1 × 1 × S × S in [0, 1].
-  func change(
-    of crop: Tensor, landmarks: [Point], at place: Affine, strength: Double, sparing spared: Tensor
-  ) throws -> Tensor {
-    let side = crop.size(3)
+  ///   - place: from the pixels of its crop there.
+  ///   - side: S of the crop.
+  /// - Returns: 1 × 4 × S × S.
+  func maps(on landmarks: [Point], at place: Affine, side: Int) throws -> Tensor {
     let warp = try LandmarkWarp(at: Self.centres(side, place), around: landmarks)
     let places = try warp.moved(by: Tensor(self.landmarks) - Tensor(landmarks))
-    let found = try maps.sampled(at: Self.grid(places, side), by: .bilinear, beyond: .zeros)
-    func map(_ index: Int) throws -> Tensor { try found.narrow(1, index..<index + 1) }
-    let bands = try Self.bands(of: Self.logLuma(crop))
+    return try maps.sampled(at: Self.grid(places, side), by: .bilinear, beyond: .zeros)
+  }
+
+  /// What a prototype does to a face, as ``Composition/change(of:from:to:)`` gives a change.
+  /// - Parameters:
+  ///   - crop: 1 × 3 × S × S in [0, 1].
+  ///   - maps: the prototype's on this face.
+  ///   - strength: how far it goes.
+  ///   - spared: where it has no business, 1 × 1 × S × S in [0, 1].
+  static func change(of crop: Tensor, by maps: Tensor, strength: Double, sparing spared: Tensor) throws -> Tensor {
+    let side = crop.size(3)
+    func map(_ index: Int) throws -> Tensor { try maps.narrow(1, index..<index + 1) }
+    let bands = try bands(of: logLuma(crop))
     /// Of edges there are none more, as of grain (Tukey's biweight).
     func detail(_ band: Tensor) throws -> Tensor {
-      try band * (1 - (band / Self.largestDetail).square()).clamp(min: 0).square()
+      try band * (1 - (band / largestDetail).square()).clamp(min: 0).square()
     }
-    let deepened = try (map(2) + Self.fine.more) * detail(bands.fine) * Self.fine.gain
-      + (map(3) + Self.coarse.more) * detail(bands.coarse) * Self.coarse.gain
-    let added = try (map(1) * Self.shading + map(0) * deepened) * (1 - spared) * strength
+    let deepened = try (map(2) + fine.more) * detail(bands.fine) * fine.gain
+      + (map(3) + coarse.more) * detail(bands.coarse) * coarse.gain
+    let added = try (map(1) * shading + map(0) * deepened) * (1 - spared) * strength
     let factor = try added.exp() - 1
-    return try Tensor.cat([(factor * Self.black).expand([1, 3, side, side]), factor], dim: 1)
+    return try Tensor.cat([(factor * black).expand([1, 3, side, side]), factor], dim: 1)
   }
 
   /// The log of a crop's luma, N × 1 × S × S.
