@@ -8,7 +8,7 @@ struct GlassesCommand: ParsableCommand {
     abstract: "Let a model draw glasses: learn how they sit on faces, or take over what another model has learned.",
     discussion: """
       A code keeps no frames, so what decodes for Eyeglasses is a smudge. With glasses.safetensors in the bundle they are \
-      drawn, at the photo's own resolution. It does not depend on the model's weights. With --data it is learned from the \
+      drawn, as finely as the photo shows the face. It does not depend on the model's weights. With --data it is learned from the \
       photos that have the label, whose label maps show the lenses; --examples names those that are good ones, as \
       'Scripts/clear-glasses' lists them. Without, the default model's is copied.
 
