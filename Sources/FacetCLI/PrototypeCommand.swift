@@ -15,7 +15,7 @@ struct PrototypeCommand: ParsableCommand {
       Examples:
         facet prototype Young=-1 --model runs/a
         facet prototype Young=-1 --model runs/a --data celeba --positives 'Young=-1 & Gray_Hair=1 & Eyeglasses=-1' \\
-          --negatives 'Young=1 & Eyeglasses=-1'
+          --negatives 'Young=1 & Eyeglasses=-1' --alike Smiling
       """)
 
   @Argument(help: "The edit: NAME=1 adds an attribute, NAME=-1 takes it away.")
@@ -30,6 +30,8 @@ struct PrototypeCommand: ParsableCommand {
   var negatives: String?
   @Option(help: "A label on whose two sides photos are compared apart; 'none' for none.")
   var balance = "Male"
+  @Option(help: "Labels that --negatives are to have as often as --positives, separated by commas.")
+  var alike: String?
 
   func validate() throws {
     if data == nil, positives != nil || negatives != nil { throw ValidationError("queries choose photos of --data; give both") }
@@ -54,7 +56,8 @@ struct PrototypeCommand: ParsableCommand {
     let opposite = AttributeState(name: state.name, adds: !state.adds)
     let groups = PrototypeFitting.Groups(
       positives: positives ?? state.description, negatives: negatives ?? opposite.description,
-      balanced: balance == "none" ? nil : balance)
+      balanced: balance == "none" ? nil : balance,
+      matched: alike.map { $0.split(separator: ",").map(String.init) } ?? [])
     Interruption.watch()
     var report: ProgressReport?
     let fitting = try PrototypeFitting(state, groups, in: dataset) { done, count in

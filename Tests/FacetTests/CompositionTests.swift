@@ -126,11 +126,16 @@ import Torch
     }
     /// The change of a row through the square, columns 8 to 15, where hair, an open mouth, or what is outside of the face lies:
     /// offset and slope.
-    func change(_ edit: String, hair: Range<Int> = 0..<0, mouth: Range<Int> = 0..<0, outside: Range<Int> = 0..<0) throws -> [[Float]] {
+    func change(
+      _ edit: String, hair: Range<Int> = 0..<0, mouth: Range<Int> = 0..<0, outside: Range<Int> = 0..<0,
+      eyes: Range<Int> = 0..<0, brows: Range<Int> = 0..<0
+    ) throws -> [[Float]] {
       let other = try Tensor.cat([.zeros([1, 1, n, n]), plane(mouth), plane(hair), .zeros([1, 1, n, n])], dim: 1)
       let scope = EditScope(try #require(AttributeState(edit)))
+      let features = try Tensor.cat([plane(eyes), plane(brows)], dim: 1)
       let change = try Composition.difference(
-        of: Self.sky, from: before, to: after, within: [scope], seen: SeenParts(other: other, outside: plane(outside)))
+        of: Self.sky, from: before, to: after, within: [scope],
+        seen: SeenParts(other: other, outside: plane(outside), eyes: features))
       return try [0, 3].map { try change.select(0, 0).select(0, $0).array(Float.self)[12 * n..<13 * n].map { $0 } }
     }
     func amount(_ change: [[Float]]) -> Float { change[0].reduce(0) { $0 + abs($1) } }
@@ -142,6 +147,11 @@ import Torch
     // Beards reach the neck, smiles keep to the face, and a little off its contour.
     #expect(try amount(change("Smiling=-1", outside: 0..<n)) == 0 && amount(change("Goatee=1", outside: 0..<n)) > 0.3 * whole)
     #expect(try abs(change("Smiling=-1", outside: 13..<n)[0][12]) < 0.2 * abs(change("Smiling=-1")[0][12]))
+    // Age leaves eyes alone and takes brows along in part; a smile narrows eyes.
+    let aged = try amount(change("Young=-1"))
+    #expect(try aged > 0.3 && amount(change("Young=-1", eyes: 0..<n)) == 0)
+    #expect(try abs(amount(change("Young=-1", brows: 0..<n)) / aged - 0.6) < 0.01)
+    #expect(try amount(change("Smiling=1", eyes: 0..<n, brows: 0..<n)) == amount(change("Smiling=1")))
     // Of an open mouth nothing stays when it shuts.
     #expect(try change("Smiling=-1", mouth: 0..<n)[1].allSatisfy { $0 < -0.99 })
     #expect(try change("Smiling=1", mouth: 0..<n) == change("Smiling=1"))
@@ -158,6 +168,7 @@ import Torch
     let both = try scope("Smiling=-1").and(scope("Wavy_Hair=1"))
     #expect(!both.leavesHair && !both.leavesSkinColour && !both.leavesContour && both.shutsMouth)
     #expect(try EditScope.none.and(scope("Young=-1")) == scope("Young=-1") && scope("Young=-1").leavesSkinColour)
+    #expect(try scope("Young=-1").and(scope("Smiling=1")).sparesEyes && !scope("Young=1").sparesEyes)
     // A woman's make-up comes with her, a man's skin does not with him.
     #expect(try scope("Male=1").leavesSkinColour && !scope("Male=-1").leavesSkinColour)
     #expect(try !scope("Smiling=1").shutsMouth && scope("No_Beard=-1").leavesHair && !scope("No_Beard=-1").leavesContour)

@@ -183,6 +183,24 @@ import Torch
     #expect(try GlassesModel.of(copy) == nil)
   }
 
+  @Test func barsAreLitFromAbove() throws {
+    let n = 64
+    /// The light on the rows and on the columns of a bar from 20 to 32 across the picture.
+    func gleam(lying: Bool, thickness: Double) throws -> [Float] {
+      let bar = (0..<n * n).map { (20..<32).contains(lying ? $0 / n : $0 % n) ? Float(1) : 0 }
+      let light = try FaceEditor.gleam(on: Tensor(bar, shape: [1, 1, n, n]), thickness: thickness).select(0, 0).select(0, 0)
+      return try (lying ? light.select(1, 30) : light.select(0, 30)).array(Float.self)
+    }
+    let lying = try gleam(lying: true, thickness: 12)
+    let brightest = try #require(lying.indices.max { lying[$0] < lying[$1] })
+    #expect((21..<26).contains(brightest) && lying[brightest] > 0.2 && lying.allSatisfy { $0 >= 0 && $0 <= 1 })
+    // A line within the bar.
+    #expect(lying[18] < 0.02 && lying[30...].allSatisfy { $0 < 0.02 })
+    #expect(try gleam(lying: false, thickness: 12).allSatisfy { $0 < 0.01 })
+    // What is thin has no sides.
+    #expect(try gleam(lying: true, thickness: 1).allSatisfy { $0 == 0 })
+  }
+
   // MARK: On the portrait
 
   @Test func glassesOfThePortraitAreDrawnOnce() throws {

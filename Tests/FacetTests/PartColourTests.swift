@@ -40,6 +40,14 @@ import Torch
     #expect(luma(blond.applied(to: [0.95, 0.9, 0.8], strength: 1)) > 0.85)
   }
 
+  @Test func grayingMakesNothingManyTimesAsLight() throws {
+    let (gray, graying) = (try #require(PartColour("Gray_Hair")), PartColour.graying)
+    let black = SIMD3<Float>(0.05, 0.045, 0.04)
+    #expect(luma(gray.applied(to: black, strength: 0.4)) > 0.2 && luma(graying.colour.applied(to: black, strength: 0.4)) < 0.14)
+    let brown = SIMD3<Float>(0.4, 0.3, 0.2)
+    #expect(graying.colour.applied(to: brown, strength: 0.4) == gray.applied(to: brown, strength: 0.4))
+  }
+
   // MARK: Patches
 
   /// Striped dark hair on the left half of a light picture.

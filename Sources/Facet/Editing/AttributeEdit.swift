@@ -44,6 +44,9 @@ public struct EditOptions: Sendable, Equatable {
   /// Whether what the bundle can draw is drawn: glasses, and the edits that its refiner knows.
   var draws: Bool { composition == .difference && method == .steered }
 
+  /// Whether a label is left still; letter case does not matter.
+  func keeps(_ label: String) -> Bool { kept.contains { $0.lowercased() == label.lowercased() } }
+
   /// The article's own way: mean differences, and the whole decoded face in place of the photo's.
   public static var article: EditOptions {
     var options = EditOptions()

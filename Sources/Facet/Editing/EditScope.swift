@@ -11,6 +11,8 @@ struct EditScope: Sendable, Equatable {
   var leavesContour = true
   /// One shuts the mouth, so that nothing of an open one may stay.
   var shutsMouth = false
+  /// One leaves eyes as they are, and brows in part: what decodes of age has neither make-up nor any colour there.
+  var sparesEyes = false
 
   /// Of no step.
   static let none = EditScope()
@@ -24,6 +26,7 @@ struct EditScope: Sendable, Equatable {
     // A beard's shadow is a colour, and so is the make-up that women wear.
     leavesSkinColour = Self.shapes.contains(name) || (name == "Male" && edit.adds)
     leavesContour = leavesHair && !AttributeParts.facialHair.contains(name)
+    sparesEyes = edit == .age
     shutsMouth = !edit.adds && ["Mouth_Slightly_Open", "Smiling"].contains(name)
   }
 
@@ -43,6 +46,7 @@ struct EditScope: Sendable, Equatable {
     both.leavesSkinColour = leavesSkinColour && other.leavesSkinColour
     both.leavesContour = leavesContour && other.leavesContour
     both.shutsMouth = shutsMouth || other.shutsMouth
+    both.sparesEyes = sparesEyes || other.sparesEyes
     return both
   }
 
@@ -64,15 +68,23 @@ struct SeenParts {
   var face: Tensor
   /// How surely it is off that face's contour as well, the same.
   var inner: Tensor
+  /// How far the photo's own eyes and brows stay where they are spared, the same.
+  var eyes: Tensor
 
   /// - Parameters:
   ///   - other: as of ``other``.
   ///   - outside: as of ``FaceParser/otherThanFace(in:)``, of what decodes after the steps.
-  init(other: Tensor, outside: Tensor) throws {
+  ///   - eyes: of the photos, as ``FaceParser/eyesAndBrows(in:)`` gives it.
+  init(other: Tensor, outside: Tensor, eyes: Tensor) throws {
     self.other = other
     face = try 1 - outside.blurred(sigma: 3).smoothStep(from: 0.1, to: 0.5)
     inner = try 1 - outside.blurred(sigma: 4).smoothStep(from: 0.05, to: 0.3)
+    let features = try eyes.blurred(sigma: 2).smoothStep(from: 0.1, to: 0.5)
+    self.eyes = try 1 - (1 - features.narrow(1, 0..<1)) * (1 - features.narrow(1, 1..<2) * Self.sparedBrows)
   }
+
+  /// Brows of old people are lighter, too.
+  private static let sparedBrows = 0.4
 }
 
 extension Composition {
@@ -98,7 +110,8 @@ extension Composition {
     // A contour is dark, on its inner side, too.
     let lighter = try (crops * change.narrow(1, 3..<4) + change.narrow(1, 0..<3)).mean(dims: [1], keepDim: true)
     let darkened = try (-lighter / 0.2).clamp(min: 0, max: 1)
-    let off = try 1 - darkened * (1 - seen.inner) * plane(\.leavesContour)
-    return try change * off * (1 - hair * plane(\.leavesHair))
+    let contour = try 1 - darkened * (1 - seen.inner) * plane(\.leavesContour)
+    let eyes = try 1 - seen.eyes * plane(\.sparesEyes)
+    return try change * contour * eyes * (1 - hair * plane(\.leavesHair))
   }
 }

@@ -223,17 +223,18 @@ extension FaceEditor {
   /// What scopes of steps ask for, of faces and of what decodes after these steps.
   private func seenParts(of faces: [EncodedFace], _ after: Tensor, _ moved: [Moved]) throws -> SeenParts {
     let side = after.size(3)
-    var (other, outside) = ([Tensor](), [Tensor](repeating: try .zeros([1, 1, side, side]), count: faces.count))
-    for (face, moved) in zip(faces, moved) {
-      let isAsked = moved.scope.leavesHair || moved.scope.shutsMouth
-      other.append(try isAsked ? otherThanSkin(of: face) : .zeros([1, 4, side, side]))
+    var (other, eyes) = ([Tensor](), [Tensor]())
+    var outside = [Tensor](repeating: try .zeros([1, 1, side, side]), count: faces.count)
+    for (face, scope) in zip(faces, moved.map(\.scope)) {
+      other.append(try scope.leavesHair || scope.shutsMouth ? otherThanSkin(of: face) : .zeros([1, 4, side, side]))
+      eyes.append(try scope.sparesEyes ? eyesAndBrows(of: face) : .zeros([1, 2, side, side]))
     }
     let rows = moved.indices.filter { moved[$0].scope.leavesContour }
     if !rows.isEmpty {
       let found = try partFinder.otherThanFace(in: Tensor.cat(rows.map { try after.narrow(0, $0..<$0 + 1) }))
       for (place, row) in rows.enumerated() { outside[row] = try found.narrow(0, place..<place + 1) }
     }
-    return try SeenParts(other: .cat(other), outside: .cat(outside))
+    return try SeenParts(other: .cat(other), outside: .cat(outside), eyes: .cat(eyes))
   }
 
   /// What a step does within a place.
@@ -255,6 +256,10 @@ extension FaceEditor {
 
   private func otherThanSkin(of face: EncodedFace) throws -> Tensor {
     try face.otherThanSkin { try partFinder.otherThanSkin(in: Tensor(face.crop)) }
+  }
+
+  private func eyesAndBrows(of face: EncodedFace) throws -> Tensor {
+    try face.eyesAndBrows { try partFinder.eyesAndBrows(in: Tensor(face.crop)) }
   }
 
   /// How much is shown of a layer over what decodes by itself: lines that a face already has in part.

@@ -3,8 +3,8 @@ import Torch
 
 /// How much of each pixel glasses cover on a face, hair aside, each 1 × 1 × size × size in [0, 1].
 struct WornGlasses: Sendable {
-  /// By rims, bridge and temples; by glass; by the shadow of the former.
-  let frame, glass, shade: Tensor
+  /// By rims, bridge and temples; by glass; by the shadow of the former; by the light on their upper side.
+  let frame, glass, shade, gleam: Tensor
 }
 
 /// Glasses that a bundle draws (``GlassesModel``).
@@ -21,7 +21,8 @@ extension FaceEditor {
     let opacity = min(1, strength)
     let (frame, glass) = (try worn.frame * (opacity * Self.frame.opacity), try worn.glass * opacity)
     let light = try Self.enlarged(crop.blurred(sigma: 5), to: frame.size(3))
-    let colour = try light * Self.frame.reflection + Tensor(Self.frame.own, shape: [1, 3, 1, 1])
+    let reflection = try worn.gleam * Self.gleam.reflection + Self.frame.reflection
+    let colour = try light * reflection + Tensor(Self.frame.own, shape: [1, 3, 1, 1])
     let below = try 1 - frame
     return try Tensor.cat([
       below * glass * Self.glass.reflection + frame * colour,
@@ -48,9 +49,21 @@ extension FaceEditor {
     let shown = try 1 - face.hair { try partFinder.hair(in: crop) }.smoothStep(from: 0.3, to: 0.7)
     func plane(_ values: [Float], _ size: Int) throws -> Tensor { try Tensor(values, shape: [1, 1, size, size]) }
     let visible = try Self.enlarged(shown, to: fine)
+    let covered = try plane(sharp.frame, fine)
     return WornGlasses(
-      frame: try plane(sharp.frame, fine) * visible, glass: try plane(sharp.glass, fine) * visible,
-      shade: try Self.enlarged(plane(shade.frame, coarse) * shown, to: fine))
+      frame: try covered * visible, glass: try plane(sharp.glass, fine) * visible,
+      shade: try Self.enlarged(plane(shade.frame, coarse) * shown, to: fine),
+      gleam: try Self.gleam(on: covered, thickness: Glasses.thickness / pixel))
+  }
+
+  /// How much of the light from above round bars throw back, 1 × 1 × size × size in [0, 1]; a line within them, where they are
+  /// of several pixels.
+  static func gleam(on frame: Tensor, thickness: Double) throws -> Tensor {
+    let (size, step) = (frame.size(2), Int((thickness * gleam.step).rounded()))
+    if step < 1 { return try .zeros([1, 1, size, size]) }
+    let height = try frame.blurred(sigma: thickness * gleam.softness)
+    let above = try Tensor.cat([Tensor.zeros([1, 1, step, size]), height.narrow(2, 0..<size - step)], dim: 2)
+    return try (height - above).relu() * height.smoothStep(from: 0.5, to: 0.9)
   }
 
   private static func enlarged(_ planes: Tensor, to size: Int) throws -> Tensor {
@@ -64,6 +77,8 @@ extension FaceEditor {
   private static let softness = 0.85
   /// Intensities are of 1; dark frames take on a part of the light around them. Among skin, gray would look blue.
   private static let frame = (own: [0.065, 0.05, 0.04] as [Float], reflection: 0.1, opacity: 0.97)
+  /// How light it is, of the light around; how far and how softly the frame's height is compared with itself, in parts of its thickness.
+  private static let gleam = (reflection: 1.1, step: 0.35, softness: 0.22)
   private static let glass = (reflection: 0.03, opacity: 0.05)
   /// How dark it is, how soft, and where it falls, in pixels of CelebA's frame.
   private static let shadow = (opacity: 0.28, sigma: 1.9, moved: Point(x: 0.5, y: 2.6))

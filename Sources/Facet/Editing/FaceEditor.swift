@@ -15,6 +15,8 @@ public struct EncodedFace: Sendable {
   public let reconstruction: Reconstruction
   /// How surely a place is no skin, 1 × 4 × N × N, as ``FaceParser/otherThanSkin(in:)`` gives it; once somebody asks.
   let otherThanSkin = Once<Tensor>()
+  /// How surely a place is of an eye, and of a brow, 1 × 2 × N × N; once somebody asks.
+  let eyesAndBrows = Once<Tensor>()
   /// How surely a place is hair, 1 × 1 × N × N; once somebody asks.
   let hair = Once<Tensor>()
   /// Where its places are, each 1 × 1 × N × N; once somebody asks.
@@ -321,6 +323,9 @@ public final class FaceEditor {
       return
     }
     if options.draws, let state, prototypes[state] != nil { moved.shaded.append((state, abs(strength))) }
+    if options.keepsToParts, state == .age, !options.keeps(PartColour.graying.label) {
+      moved.tints.append((PartColour.graying.colour, PartColour.graying.part * abs(strength)))
+    }
     if options.draws, let state, let edit = refiner?.index(of: state.name, adding: state.adds) {
       let step = try step(attribute, strength < 0 ? -1 : 1, on: face, options)
       let isDecoded = scope.leavesSkinColour

@@ -13,6 +13,8 @@ struct PartColour: Sendable {
   /// Red, green and blue, 0…1 in sRGB.
   let having: SIMD3<Float>
   let lacking: SIMD3<Float>
+  /// How many times as light it makes anything at most: what is all black has no strands that could show.
+  var mostTimes = Float.infinity
 
   /// Means over the hair and the skin of CelebA's training photos, as `Benchmarks/run tints` measures them, of 255.
   private static let measured: [String: (part: ColouredPart, having: SIMD3<Float>, lacking: SIMD3<Float>)] = [
@@ -37,6 +39,15 @@ struct PartColour: Sendable {
     }
   }
 
+  /// What age does to hair on the side: how much of which label's colour.
+  static let graying = (label: "Gray_Hair", colour: gray, part: 0.4)
+
+  private static let gray: PartColour = {
+    var gray = PartColour("Gray_Hair")!
+    gray.mostTimes = 2
+    return gray
+  }()
+
   /// What a colour becomes.
   /// - Parameters:
   ///   - colour: of the part as it is.
@@ -49,7 +60,9 @@ struct PartColour: Sendable {
     if strength < 0 { change *= min(1, max(0, -2 * rest)) }
     // Hair that is lighter than blond, or darker than black, stays so.
     if strength > 0, rest < 0 { change -= rest * (having - lacking) }
-    return (colour + min(Self.farthest, abs(strength)) * change).clamped(lowerBound: .zero, upperBound: .one)
+    change *= min(Self.farthest, abs(strength))
+    if change.luma > 0 { change *= min(1, (mostTimes - 1) * (colour.luma + noise) / change.luma) }
+    return (colour + change).clamped(lowerBound: .zero, upperBound: .one)
   }
 
   /// How much of the way from other hair or skin to this a change of colours is; negative the other way.

@@ -32,6 +32,12 @@ final class PartFinder: Sendable {
     try parser.otherThanSkin(in: crop)
   }
 
+  /// How surely each pixel of a face is of an eye, and of a brow, 1 × 2 × S × S in [0, 1].
+  /// - Throws: ``BundleError`` where the parser is damaged.
+  func eyesAndBrows(in crop: Tensor) throws -> Tensor {
+    try parser.eyesAndBrows(in: crop)
+  }
+
   /// How surely each pixel of faces is outside of them, N × 1 × S × S in [0, 1], as ``FaceParser/otherThanFace(in:)`` gives it.
   /// - Throws: ``BundleError`` where the parser is damaged.
   func otherThanFace(in crops: Tensor) throws -> Tensor {

@@ -94,7 +94,7 @@ struct Glasses: Equatable, Sendable {
   }
 
   /// Of rims, bridge and temples: that of the plastic frames among the photos that they were learned from.
-  private static let thickness = 2.6
+  static let thickness = 2.6
   /// How far above the middle of the lenses the bridge begins, in parts of their halves, and how far it rises.
   private static let bridge = (height: 0.38, rise: 2.0)
   /// How far above the middle of a lens its temple begins, in parts of its half.

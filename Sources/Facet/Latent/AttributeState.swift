@@ -16,3 +16,8 @@ public struct AttributeState: Hashable, Codable, Sendable, CustomStringConvertib
 
   public var description: String { "\(name)=\(adds ? 1 : -1)" }
 }
+
+extension AttributeState {
+  /// Growing old.
+  static let age = AttributeState(name: "Young", adds: false)
+}

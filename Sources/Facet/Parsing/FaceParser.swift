@@ -161,6 +161,13 @@ public final class FaceParser {
       of: [[.leftEye, .rightEye, .leftBrow, .rightBrow], [.mouth], [.hair, .hat], [.background, .cloth, .earring, .necklace]], in: images)
   }
 
+  /// How probable it is that each pixel is of an eye, and of a brow.
+  /// - Parameter images: as of ``probabilities(of:in:)``.
+  /// - Returns: N × 2 × S × S in [0, 1].
+  func eyesAndBrows(in images: Tensor) throws -> Tensor {
+    try probabilities(of: [[.leftEye, .rightEye], [.leftBrow, .rightBrow]], in: images)
+  }
+
   /// How probable it is that each pixel is outside of the face: hair, ears, the neck and all beyond. Each preview asks, and a
   /// rough border is enough.
   /// - Parameter images: as of ``probabilities(of:in:)``.

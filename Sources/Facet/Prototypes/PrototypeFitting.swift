@@ -14,9 +14,11 @@ public struct PrototypeFitting {
     public var positives, negatives: String
     /// A label on whose two sides they are compared apart; `nil` for none.
     public var balanced: String?
+    /// Labels that are to be as frequent among the negatives as among the positives: else an older face would be one that smiles.
+    public var matched: [String]
 
-    public init(positives: String, negatives: String, balanced: String? = "Male") {
-      (self.positives, self.negatives, self.balanced) = (positives, negatives, balanced)
+    public init(positives: String, negatives: String, balanced: String? = "Male", matched: [String] = []) {
+      (self.positives, self.negatives, self.balanced, self.matched) = (positives, negatives, balanced, matched)
     }
   }
 
@@ -26,7 +28,7 @@ public struct PrototypeFitting {
 
   /// - Parameters:
   ///   - edit: what it is of.
-  ///   - groups: photos of `train`; of each group, and side, the first 1000.
+  ///   - groups: photos of `train`; of each group, and side, 1000 at most.
   ///   - dataset: with label maps.
   ///   - detector: finds landmarks.
   ///   - onPhoto: called after each photo with how many were looked at, of how many; stops where it gives false.
@@ -39,12 +41,20 @@ public struct PrototypeFitting {
     let chosen = try CombinedDirection("prototype", positives: groups.positives, negatives: groups.negatives)
       .groups(dataset.labels, attributes: dataset.attributeNames)
     let balanced = try groups.balanced.map { try dataset.attributeIndex(of: $0) }
+    let matched = try groups.matched.map { try dataset.attributeIndex(of: $0) }
     var samples: [[Int]] = Array(repeating: [], count: 4)
     for (group, rows) in [chosen.positives, chosen.negatives].enumerated() {
       for sample in rows where dataset.samples[sample].partition == .train {
         let labels = dataset.labels(of: sample)
         let side = balanced.map { labels[labels.startIndex + $0] > 0 ? 1 : 0 } ?? 0
-        if samples[2 * side + group].count < Self.most { samples[2 * side + group].append(sample) }
+        samples[2 * side + group].append(sample)
+      }
+    }
+    for side in 0..<2 {
+      samples[2 * side] = Array(samples[2 * side].prefix(Self.most))
+      samples[2 * side + 1] = Self.matching(samples[2 * side + 1], to: samples[2 * side], atMost: Self.most) { sample in
+        let labels = dataset.labels(of: sample)
+        return matched.map { labels[labels.startIndex + $0] > 0 }
       }
     }
     let count = 2 * samples.joined().count
@@ -90,6 +100,21 @@ public struct PrototypeFitting {
     prototype = SkinPrototype(edit: edit, landmarks: means.landmarks, maps: try means.maps(sides))
     positives = sides.reduce(0) { $0 + found[2 * $1].count }
     negatives = sides.reduce(0) { $0 + found[2 * $1 + 1].count }
+  }
+
+  /// As many of some photos, the first ones, as can be had with each kind as frequent as among others.
+  /// - Parameters:
+  ///   - photos: that are chosen from.
+  ///   - others: that say how frequent each kind is; kinds of fewer than one in thirty do not limit how many are chosen.
+  ///   - most: how many are chosen at most.
+  ///   - kind: of a photo.
+  static func matching<Kind: Hashable>(_ photos: [Int], to others: [Int], atMost most: Int, by kind: (Int) -> Kind) -> [Int] {
+    let wanted = Dictionary(grouping: others, by: kind).mapValues { Double($0.count) / Double(others.count) }
+    let kinds = Dictionary(grouping: photos, by: kind)
+    let count = wanted.filter { $0.value > 1.0 / 30 }.map { Double(kinds[$0.key]?.count ?? 0) / $0.value }.min() ?? 0
+    return wanted.flatMap { kind, share in
+      (kinds[kind] ?? []).prefix(Int((min(Double(most), count) * share).rounded()))
+    }.sorted()
   }
 
   /// The mean landmarks of faces and their mirror images.
@@ -167,13 +192,11 @@ public struct PrototypeFitting {
       let slow = try (shade * skin).blurred(sigma: Self.slow) / skin.blurred(sigma: Self.slow).clamp(min: 0.05)
       let lines = try (shade - slow) * skin
       let ratios = try both.narrow(1, 2..<4).clamp(min: -0.2, max: 1)
-      // Lines and hollows are dark; what is lighter looks like chalk.
-      return try Tensor.cat([skin, lines - lines.relu() * (1 - Self.lighter), ratios], dim: 1)
+      return try Tensor.cat([skin, lines, ratios], dim: 1)
     }
 
     private static let edge = 0.3
     private static let slow = 11.0
-    private static let lighter = 0.3
   }
 
   private static let (most, least) = (1000, 20)

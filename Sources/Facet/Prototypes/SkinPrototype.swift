@@ -48,9 +48,12 @@ public struct SkinPrototype {
     }
     let deepened = try (map(2) + fine.more) * detail(bands.fine) * fine.gain
       + (map(3) + coarse.more) * detail(bands.coarse) * coarse.gain
-    let added = try (map(1) * shading + map(0) * deepened) * (1 - spared) * strength
+    let all = try (map(1) * shading + map(0) * deepened) * (1 - spared) * strength
+    let added = try all - all.relu() * (1 - lighter)
     let factor = try added.exp() - 1
-    return try Tensor.cat([(factor * black).expand([1, 3, side, side]), factor], dim: 1)
+    // Light that comes through skin is red, the more so where there is less of it.
+    let hue = try (added * Tensor(exponents, shape: [1, 3, 1, 1])).exp() - 1 - factor
+    return try Tensor.cat([(factor * black).expand([1, 3, side, side]) + crop * hue, factor], dim: 1)
   }
 
   /// The log of a crop's luma, N × 1 × S × S.
@@ -82,10 +85,14 @@ public struct SkinPrototype {
   private static let largestDetail = 0.25
   /// How far the means' difference in light is taken: those who are labelled are of many ages. Set by eye, with the judge beside
   /// (docs/experiments.md).
-  private static let shading = 2.3
+  private static let shading = 3.5
+  /// Lines and hollows are dark; what is lighter, at its full measure, is chalk.
+  private static let lighter = 0.2
+  /// How much more or less of a change each colour takes.
+  private static let exponents: [Float] = [0.8, 1.04, 1.24]
   /// Of detail the measured ratio, and more: means over people with other lines have fewer.
-  private static let fine = (gain: 0.8, more: 0.6)
-  private static let coarse = (gain: 0.6, more: 0.5)
+  private static let fine = (gain: 1.6, more: 0.6)
+  private static let coarse = (gain: 1.2, more: 0.5)
 }
 
 // MARK: On disk
