@@ -107,7 +107,8 @@ public struct Picture: Equatable, Sendable {
   }
 }
 
-/// Interleaved numbers in the layout of ``Picture``: intensities 0…1, a mask, or a change of three colours and a slope.
+/// Interleaved numbers in the layout of ``Picture``: intensities 0…1, a mask, a flow, or a change of three colours
+/// and a slope.
 public struct FloatPicture: Equatable, Sendable {
   /// The difference from the smooth picture, in parts of white, from which on it is an edge and no grain.
   public static let largestGrain: Float = 0.16
@@ -118,9 +119,9 @@ public struct FloatPicture: Equatable, Sendable {
   /// `height` × `width` × `channels` values.
   public let values: [Float]
 
-  /// - Precondition: `values` has `width` × `height` × `channels` values; channels are 1, 3 or 4.
+  /// - Precondition: `values` has `width` × `height` × `channels` values; channels are 1 to 4.
   public init(width: Int, height: Int, channels: Int, values: [Float]) {
-    precondition(width > 0 && height > 0 && [1, 3, 4].contains(channels), "no picture has this shape")
+    precondition(width > 0 && height > 0 && (1...4).contains(channels), "no picture has this shape")
     precondition(values.count == width * height * channels, "values do not match the picture's shape")
     (self.width, self.height, self.channels, self.values) = (width, height, channels, values)
   }

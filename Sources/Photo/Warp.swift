@@ -63,13 +63,7 @@ extension Picture {
     let base = smooth?.values ?? []
     let bases = stride(from: 0, to: base.count, by: 3).map { 255 * SIMD4<Float>(base[$0], base[$0 + 1], base[$0 + 2], 0) }
     let (right, bottom) = (Double(patch.width), Double(patch.height))
-    let corners = [(0, 0), (right, 0), (0, bottom), (right, bottom)].map { place(Point(x: $0.0, y: $0.1)) }
-    func range(_ values: [Double], _ limit: Int) -> Range<Int> {
-      let (low, high) = (values.min() ?? 0, values.max() ?? 0)
-      guard low < Double(limit), high > 0 else { return 0..<0 }
-      return Int(max(0, low))..<Int(min(Double(limit), high.rounded(.up)))
-    }
-    let (columns, lines) = (range(corners.map(\.x), width), range(corners.map(\.y), height))
+    let (columns, lines) = reach(of: place, (right, bottom))
     let sampler = Sampler(place)
     let changing = ChangingCells(changes, width: patch.width, height: patch.height)
     let width = width
@@ -99,6 +93,60 @@ extension Picture {
         }
       }
     } }
+  }
+}
+
+extension Picture {
+  /// Moves what is inside a patch: each pixel takes the value of another place.
+  ///
+  /// Pixels outside the patch, and those that are not moved, keep their bits.
+  /// - Parameters:
+  ///   - flow: two channels: how far to the right and how far below a pixel's new value lies, in pixels of the patch. 0 at the
+  ///     patch's border leaves no seam.
+  ///   - place: from the patch to this picture.
+  /// - Precondition: two channels in the flow.
+  public mutating func move(by flow: FloatPicture, place: Affine) {
+    precondition(flow.channels == 2, "a flow to the right and down")
+    let vectors = stride(from: 0, to: flow.values.count, by: 2).map { SIMD4<Float>(flow.values[$0], flow.values[$0 + 1], 0, 0) }
+    let (right, bottom) = (Double(flow.width), Double(flow.height))
+    let (columns, lines) = reach(of: place, (right, bottom))
+    let sampler = Sampler(place)
+    let (width, height, channels) = (width, height, channels)
+    let old = pixels
+    old.withUnsafeBufferPointer { old in vectors.withUnsafeBufferPointer { vectors in
+      pixels.withUnsafeMutableBufferPointer { buffer in
+        nonisolated(unsafe) let texels = ByteTexels(pixels: old, width: width, height: height, channels: channels)
+        nonisolated(unsafe) let vectors = WideTexels(values: vectors, width: flow.width, height: flow.height)
+        nonisolated(unsafe) let buffer = buffer
+        rows(lines.count, work: lines.count * columns.count * sampler.cost) { part in
+          for y in part.lowerBound + lines.lowerBound..<part.upperBound + lines.lowerBound {
+            for x in columns {
+              let point = sampler.inverse(Point(x: Double(x) + 0.5, y: Double(y) + 0.5))
+              guard point.x > 0, point.y > 0, point.x < right, point.y < bottom else { continue }
+              let vector = sampler.linear(vectors, point)
+              if abs(vector.x) < Self.still, abs(vector.y) < Self.still { continue }
+              let source = place(Point(x: point.x + Double(vector.x), y: point.y + Double(vector.y)))
+              let value = sampler.cubic(texels, source)
+              for c in 0..<channels { buffer[(y * width + x) * channels + c] = byte(value[c]) }
+            }
+          }
+        }
+      }
+    } }
+  }
+
+  /// A shorter way than this, in pixels of the patch, is none.
+  private static let still: Float = 0.01
+
+  /// The columns and rows that a patch lies over.
+  fileprivate func reach(of place: Affine, _ size: (width: Double, height: Double)) -> (columns: Range<Int>, lines: Range<Int>) {
+    let corners = [(0, 0), (size.width, 0), (0, size.height), (size.width, size.height)].map { place(Point(x: $0.0, y: $0.1)) }
+    func range(_ values: [Double], _ limit: Int) -> Range<Int> {
+      let (low, high) = (values.min() ?? 0, values.max() ?? 0)
+      guard low < Double(limit), high > 0 else { return 0..<0 }
+      return Int(max(0, low))..<Int(min(Double(limit), high.rounded(.up)))
+    }
+    return (range(corners.map(\.x), width), range(corners.map(\.y), height))
   }
 }
 
@@ -217,7 +265,7 @@ private struct Sampler {
   }
 
   @inline(__always)
-  private func cubic(_ texels: some Texels, _ point: Point) -> SIMD4<Float> {
+  func cubic(_ texels: some Texels, _ point: Point) -> SIMD4<Float> {
     let (column, row, dx, dy) = cell(point)
     let (across, down) = (cubicWeights(dx), cubicWeights(dy))
     var sum = SIMD4<Float>.zero
@@ -238,7 +286,7 @@ private struct Sampler {
   }
 
   @inline(__always)
-  private func linear(_ texels: some Texels, _ point: Point) -> SIMD4<Float> {
+  func linear(_ texels: some Texels, _ point: Point) -> SIMD4<Float> {
     let (column, row, dx, dy) = cell(point)
     let upper = texels(column, row) * (1 - dx) + texels(column + 1, row) * dx
     let lower = texels(column, row + 1) * (1 - dx) + texels(column + 1, row + 1) * dx

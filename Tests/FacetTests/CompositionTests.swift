@@ -169,6 +169,8 @@ import Torch
     #expect(!both.leavesHair && !both.leavesSkinColour && !both.leavesContour && both.shutsMouth)
     #expect(try EditScope.none.and(scope("Young=-1")) == scope("Young=-1") && scope("Young=-1").leavesSkinColour)
     #expect(try scope("Young=-1").and(scope("Smiling=1")).sparesEyes && !scope("Young=1").sparesEyes)
+    #expect(try scope("Mouth_Slightly_Open=1").movesMouth && !scope("Young=-1").movesMouth)
+    #expect(try scope("Young=-1").and(scope("Smiling=1")).movesMouth)
     // A woman's make-up comes with her, a man's skin does not with him.
     #expect(try scope("Male=1").leavesSkinColour && !scope("Male=-1").leavesSkinColour)
     #expect(try !scope("Smiling=1").shutsMouth && scope("No_Beard=-1").leavesHair && !scope("No_Beard=-1").leavesContour)

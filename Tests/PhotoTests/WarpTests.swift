@@ -226,6 +226,30 @@ import Testing
     #expect(zip(row, exact).allSatisfy { abs(Double($0) - $1) < 2 })
   }
 
+  @Test func pixelsAreMovedWithinAPatch() {
+    let picture = Drawn.gradient(40, 30)
+    func flow(_ right: Float, _ down: Float) -> FloatPicture {
+      FloatPicture(width: 10, height: 10, channels: 2, values: (0..<100).flatMap { _ in [right, down] })
+    }
+    let place = Affine(Similarity(scale: 2, tx: 10, ty: 4))
+    var moved = picture
+    moved.move(by: flow(1, -0.5), place: place)
+    for (x, y) in [(12, 8), (20, 12), (28, 20)] { #expect(moved[x, y] == picture[x + 2, y - 1], "\(x), \(y)") }
+    // The patch ends at 30, 24.
+    for (x, y) in [(9, 10), (30, 10), (20, 3), (20, 24)] { #expect(moved[x, y] == picture[x, y], "\(x), \(y)") }
+    moved = picture
+    moved.move(by: flow(0, 0), place: place)
+    moved.move(by: flow(3, 3), place: Affine(Similarity(scale: 2, tx: 100, ty: -80)))
+    #expect(moved == picture)
+    // Far away is the border, and what is no number no fault.
+    moved.move(by: flow(-1e9, 0), place: place)
+    #expect(moved[20, 10] == picture[0, 10])
+    moved.move(by: flow(.nan, .infinity), place: place)
+    var grey = Picture(width: 40, height: 30, channels: 1, pixels: (0..<1200).map { UInt8($0 % 40 * 6) })
+    grey.move(by: flow(1, 0), place: place)
+    #expect(grey[20, 10] == [22 * 6])
+  }
+
   @Test func patchesOutsideThePictureDoNothing() {
     let before = Drawn.gradient(30, 30)
     var after = before

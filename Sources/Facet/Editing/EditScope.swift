@@ -11,6 +11,8 @@ struct EditScope: Sendable, Equatable {
   var leavesContour = true
   /// One shuts the mouth, so that nothing of an open one may stay.
   var shutsMouth = false
+  /// One moves the mouth, and what the photo has around it moves along.
+  var movesMouth = false
   /// One leaves eyes as they are, and brows in part: what decodes of age has neither make-up nor any colour there.
   var sparesEyes = false
 
@@ -27,7 +29,8 @@ struct EditScope: Sendable, Equatable {
     leavesSkinColour = Self.shapes.contains(name) || (name == "Male" && edit.adds)
     leavesContour = leavesHair && !AttributeParts.facialHair.contains(name)
     sparesEyes = edit == .age
-    shutsMouth = !edit.adds && ["Mouth_Slightly_Open", "Smiling"].contains(name)
+    movesMouth = Self.expressions.contains(name)
+    shutsMouth = !edit.adds && movesMouth
   }
 
   /// Of a change of several labels at once. The colour of hair beside a beard is the beard's, and none of the skin's: who has blond
@@ -46,9 +49,12 @@ struct EditScope: Sendable, Equatable {
     both.leavesSkinColour = leavesSkinColour && other.leavesSkinColour
     both.leavesContour = leavesContour && other.leavesContour
     both.shutsMouth = shutsMouth || other.shutsMouth
+    both.movesMouth = movesMouth || other.movesMouth
     both.sparesEyes = sparesEyes || other.sparesEyes
     return both
   }
+
+  private static let expressions: Set = ["Mouth_Slightly_Open", "Smiling"]
 
   /// Age is one of shapes: what decodes of it reddens. Such edits are decoded even where a refiner draws over them.
   private static let shapes: Set = [

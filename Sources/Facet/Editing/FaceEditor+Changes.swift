@@ -39,15 +39,40 @@ extension FaceEditor {
   struct Canvas {
     /// 1 × 3 × S × S in [0, 1].
     var crop: Tensor
+    /// What decodes before the edits, and after those that are decoded together.
+    var before, after: Reconstruction
+    /// How the photo's features follow these edits; all but `after` is as they have moved.
+    var flow: FaceFlow?
     var smooth: FloatPicture
     var tints: [FloatPicture] = []
     /// Which part of each pixel of the crop is hair that got its colour by itself.
     var tintedHair: Picture?
   }
 
-  /// A face with its hair and skin in the colours that are asked for.
-  func canvas(of face: EncodedFace, _ tints: [Moved.Tint]) throws -> Canvas {
-    var canvas = Canvas(crop: try Tensor(face.crop), smooth: face.smooth)
+  /// Faces with their hair and skin in the colours that are asked for, their features where what decodes has them.
+  func canvases(of work: [(face: EncodedFace, composition: Composition)], _ moved: [Moved]) throws -> [Canvas] {
+    let after = try decoded(moved, of: work.map(\.face))
+    return try work.indices.map { index in
+      let (face, moved) = (work[index].face, moved[index])
+      var canvas = try canvas(of: face, after[index], moved.tints)
+      guard moved.scope.movesMouth, work[index].composition == .difference else { return canvas }
+      let outside = try face.outside { try partFinder.otherThanFace(in: Tensor(face.crop)) }
+      let hair = try otherThanSkin(of: face).narrow(1, 2..<3)
+      canvas.flow = try face.alignment.flow(
+        of: landmarks(of: face), from: canvas.before.image, to: canvas.after.image,
+        within: (1 - outside.blurred(sigma: 3).smoothStep(from: 0.1, to: 0.5)) * (1 - hair.smoothStep(from: 0.2, to: 0.6)),
+        by: detector)
+      guard let flow = canvas.flow else { return canvas }
+      canvas.crop = try flow.moved(canvas.crop)
+      canvas.smooth = try FloatPicture(Composition.smooth(canvas.crop))
+      canvas.before = try Reconstruction(
+        image: flow.moved(canvas.before.image), maskLogits: flow.moved(canvas.before.maskLogits, by: .bilinear))
+      return canvas
+    }
+  }
+
+  private func canvas(of face: EncodedFace, _ after: Reconstruction, _ tints: [Moved.Tint]) throws -> Canvas {
+    var canvas = Canvas(crop: try Tensor(face.crop), before: face.reconstruction, after: after, smooth: face.smooth)
     if tints.isEmpty { return canvas }
     let regions = try regions(of: face)
     let skin = regions.skin.tinted(tints.filter { $0.colour.part == .skin })
@@ -87,8 +112,8 @@ extension FaceEditor {
   /// Faces half-way through their edits.
   private struct Faces {
     let work: [(face: EncodedFace, composition: Composition)]
-    /// As edits find them, each 1 × 3 × S × S.
-    let crops: [Tensor]
+    /// As edits find them.
+    let canvases: [Canvas]
     let moved: [Moved]
     /// The codes so far, and what decodes from them.
     var latents: [Tensor]
@@ -96,7 +121,7 @@ extension FaceEditor {
     /// What was done so far, each 1 × 4 × S × S as ``Composition/change(of:from:to:)`` gives it.
     var changes: [Tensor] = []
 
-    func crops(_ rows: [Int]) throws -> Tensor { try .cat(rows.map { crops[$0] }) }
+    func crops(_ rows: [Int]) throws -> Tensor { try .cat(rows.map { canvases[$0].crop }) }
 
     mutating func set(_ rows: [Int], _ changed: Tensor, _ next: Tensor, _ decoded: Reconstruction) throws {
       for (index, row) in rows.enumerated() {
@@ -112,8 +137,7 @@ extension FaceEditor {
     of work: [(face: EncodedFace, composition: Composition)], _ canvases: [Canvas], _ moved: [Moved]
   ) throws -> [Tensor] {
     var faces = Faces(
-      work: work, crops: canvases.map(\.crop), moved: moved, latents: moved.map(\.latent),
-      decoded: try decoded(moved, of: work.map(\.face)))
+      work: work, canvases: canvases, moved: moved, latents: moved.map(\.latent), decoded: canvases.map(\.after))
     try compose(&faces)
     for turn in 0..<(moved.map(\.placed.count).max() ?? 0) { try place(&faces, turn) }
     for turn in 0..<(moved.map(\.layers.count).max() ?? 0) { try draw(&faces, turn) }
@@ -135,7 +159,7 @@ extension FaceEditor {
       }
       if rows.isEmpty { continue }
       let (before, after) = try (
-        Reconstruction(rows.map { faces.work[$0].face.reconstruction }), Reconstruction(rows.map { faces.decoded[$0] })
+        Reconstruction(rows.map { faces.canvases[$0].before }), Reconstruction(rows.map { faces.decoded[$0] })
       )
       let change =
         switch composition {
@@ -143,7 +167,7 @@ extension FaceEditor {
         case .difference:
           try Composition.difference(
             of: faces.crops(rows), from: before, to: after, within: rows.map { faces.moved[$0].scope },
-            seen: seenParts(of: rows.map { faces.work[$0].face }, after.image, rows.map { faces.moved[$0] }))
+            seen: seenParts(of: faces, rows))
         }
       for (index, row) in rows.enumerated() { faces.changes[row] = try change.narrow(0, index..<index + 1) }
     }
@@ -155,7 +179,7 @@ extension FaceEditor {
     let latents = try Tensor.cat(rows.map { try faces.latents[$0] + faces.moved[$0].placed[turn].step })
     let next = try bundle.model.decode(latents)
     let changed = try rows.enumerated().map { index, row in
-      let shown = try Composition.difference.composed(over: faces.crops[row], faces.changes[row])
+      let shown = try Composition.difference.composed(over: faces.canvases[row].crop, faces.changes[row])
       let change = try change(
         in: faces.moved[row].placed[turn].place, of: faces.work[row].face, shown, from: faces.decoded[row], to: next[index])
       return try Composition.followed(faces.changes[row], by: change)
@@ -199,7 +223,7 @@ extension FaceEditor {
       for (edit, strength) in faces.moved[row].shaded where strength > 0 {
         let face = faces.work[row].face
         guard let maps = try face.prototypes({ try maps(on: face) })[edit] else { continue }
-        let shown = try Composition.difference.composed(over: faces.crops[row], faces.changes[row])
+        let shown = try Composition.difference.composed(over: faces.canvases[row].crop, faces.changes[row])
         let spared = try otherThanSkin(of: face).sum(dims: [1], keepDim: true).blurred(sigma: 1).smoothStep(from: 0.1, to: 0.6)
         let change = try SkinPrototype.change(of: shown, by: maps, strength: strength, sparing: spared)
         faces.changes[row] = try Composition.followed(faces.changes[row], by: change)
@@ -221,18 +245,20 @@ extension FaceEditor {
   }
 
   /// What scopes of steps ask for, of faces and of what decodes after these steps.
-  private func seenParts(of faces: [EncodedFace], _ after: Tensor, _ moved: [Moved]) throws -> SeenParts {
-    let side = after.size(3)
+  private func seenParts(of faces: Faces, _ rows: [Int]) throws -> SeenParts {
+    let side = bundle.configuration.imageSize
     var (other, eyes) = ([Tensor](), [Tensor]())
-    var outside = [Tensor](repeating: try .zeros([1, 1, side, side]), count: faces.count)
-    for (face, scope) in zip(faces, moved.map(\.scope)) {
-      other.append(try scope.leavesHair || scope.shutsMouth ? otherThanSkin(of: face) : .zeros([1, 4, side, side]))
+    var outside = [Tensor](repeating: try .zeros([1, 1, side, side]), count: rows.count)
+    for row in rows {
+      let (face, scope, flow) = (faces.work[row].face, faces.moved[row].scope, faces.canvases[row].flow)
+      let parts = try scope.leavesHair || scope.shutsMouth ? otherThanSkin(of: face) : .zeros([1, 4, side, side])
+      other.append(try flow?.moved(parts, by: .bilinear) ?? parts)
       eyes.append(try scope.sparesEyes ? eyesAndBrows(of: face) : .zeros([1, 2, side, side]))
     }
-    let rows = moved.indices.filter { moved[$0].scope.leavesContour }
-    if !rows.isEmpty {
-      let found = try partFinder.otherThanFace(in: Tensor.cat(rows.map { try after.narrow(0, $0..<$0 + 1) }))
-      for (place, row) in rows.enumerated() { outside[row] = try found.narrow(0, place..<place + 1) }
+    let asking = rows.indices.filter { faces.moved[rows[$0]].scope.leavesContour }
+    if !asking.isEmpty {
+      let found = try partFinder.otherThanFace(in: Tensor.cat(asking.map { faces.decoded[rows[$0]].image }))
+      for (place, index) in asking.enumerated() { outside[index] = try found.narrow(0, place..<place + 1) }
     }
     return try SeenParts(other: .cat(other), outside: .cat(outside), eyes: .cat(eyes))
   }

@@ -19,6 +19,8 @@ public struct EncodedFace: Sendable {
   let eyesAndBrows = Once<Tensor>()
   /// How surely a place is hair, 1 × 1 × N × N; once somebody asks.
   let hair = Once<Tensor>()
+  /// How surely a place is outside of the face, 1 × 1 × N × N; once somebody asks.
+  let outside = Once<Tensor>()
   /// Where its places are, each 1 × 1 × N × N; once somebody asks.
   let places = Once<[FacePlace: Tensor]>()
   /// Landmarks in the crop, 1 wide; once somebody asks.
@@ -63,6 +65,8 @@ public struct FaceChange: Sendable {
   public let alignment: FaceAlignment
   /// What skin and hair become, each as `patch`, but of all that is around the face, and before it.
   let tints: [FloatPicture]
+  /// Where the crop's pixels come from before they are changed, N × N × 2, as of `Picture.move(by:place:)`.
+  let flow: FloatPicture?
   /// As ``Composition/change(of:from:to:)`` gives it: N × N × 4.
   public let patch: FloatPicture
   /// The tinted crop without its grain, N × N × 3, where that stays.
@@ -77,6 +81,7 @@ public struct FaceChange: Sendable {
   public func apply(to picture: inout Picture, at place: Similarity = .identity) {
     let alignment = alignment.moved(by: place)
     for tint in tints { alignment.change(&picture, bySurroundings: tint) }
+    if let flow { alignment.move(&picture, by: flow) }
     alignment.change(&picture, by: patch, smooth: smooth)
     if let glasses { alignment.change(&picture, by: glasses) }
   }
@@ -84,6 +89,7 @@ public struct FaceChange: Sendable {
   /// Changes a crop of the face, of any size.
   public func apply(toCrop crop: inout Picture) {
     for tint in tints { alignment.change(crop: &crop, bySurroundings: tint) }
+    if let flow { alignment.move(crop: &crop, by: flow) }
     alignment.change(crop: &crop, by: patch, smooth: smooth)
     if let glasses { alignment.change(crop: &crop, by: glasses) }
   }
@@ -229,14 +235,15 @@ public final class FaceEditor {
     if work.isEmpty { return [] }
     return try withoutGradients {
       let moved = try work.map { try self.moved($0.face, $0.edits, $0.options) }
-      let canvases = try work.indices.map { try canvas(of: work[$0].face, moved[$0].tints) }
-      let changes = try changes(of: work.map { ($0.face, $0.options.composition) }, canvases, moved)
+      let work = work.map { (face: $0.face, composition: $0.options.composition) }
+      let canvases = try canvases(of: work, moved)
+      let changes = try changes(of: work, canvases, moved)
       return try work.indices.map {
         let face = work[$0].face
         let glasses = try glasses(on: face, moved[$0].glasses, in: canvases[$0].crop)
         return FaceChange(
-          alignment: face.alignment, tints: canvases[$0].tints, patch: try FloatPicture(changes[$0]),
-          smooth: work[$0].options.composition.keepsGrain ? canvases[$0].smooth : nil,
+          alignment: face.alignment, tints: canvases[$0].tints, flow: try canvases[$0].flow?.picture,
+          patch: try FloatPicture(changes[$0]), smooth: work[$0].composition.keepsGrain ? canvases[$0].smooth : nil,
           glasses: try glasses.map { try FloatPicture($0) })
       }
     }
@@ -344,8 +351,9 @@ public final class FaceEditor {
 
   /// The edited face at the model's size, in [0, 1].
   private func crop(of face: EncodedFace, _ moved: Moved, _ options: EditOptions) throws -> Tensor {
-    let canvas = try canvas(of: face, moved.tints)
-    let change = try changes(of: [(face, options.composition)], [canvas], [moved])[0]
+    let work = [(face: face, composition: options.composition)]
+    let canvas = try canvases(of: work, [moved])[0]
+    let change = try changes(of: work, [canvas], [moved])[0]
     let edited = try options.composition.composed(over: canvas.crop, change)
     guard let glasses = try glasses(on: face, moved.glasses, in: canvas.crop) else { return edited }
     let coarse = try glasses.avgPool2d(glasses.size(3) / canvas.crop.size(3))

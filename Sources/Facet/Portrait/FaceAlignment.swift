@@ -110,6 +110,12 @@ public struct FaceAlignment: Equatable, Sendable {
   /// - Parameter crop: the face cut out.
   func landmarks(in crop: Picture, by detector: FaceDetector) throws(PortraitError) -> [Point] {
     if let landmarks { return landmarks }
+    return try foundLandmarks(in: crop, by: detector)
+  }
+
+  /// The landmarks that a detector finds in a picture of the face's crop, 1 wide, where faces have them.
+  /// - Parameter crop: the face cut out, or what decodes for it.
+  func foundLandmarks(in crop: Picture, by detector: FaceDetector) throws(PortraitError) -> [Point] {
     let width = Double(crop.width)
     let upright = height == 1 ? crop : crop.resized(to: (crop.width, max(1, Int((width * height).rounded()))))
     let back = Self.toUnit(.identity, view).then(Similarity(scale: width))
@@ -157,6 +163,19 @@ public struct FaceAlignment: Equatable, Sendable {
   func change(crop: inout Picture, by patch: FloatPicture, smooth: FloatPicture? = nil) {
     let place = Similarity(scale: Double(crop.width) / Double(patch.width))
     crop.change(by: feathered(patch), smooth: smooth, place: place)
+  }
+
+  /// Moves what is in the face's crop, at the photo's own resolution.
+  /// - Parameters:
+  ///   - picture: the photo.
+  ///   - flow: N × N × 2, as of `Picture.move(by:place:)`.
+  func move(_ picture: inout Picture, by flow: FloatPicture) {
+    picture.move(by: feathered(flow), place: transform(size: flow.width).inverse)
+  }
+
+  /// Moves what is in a crop of the face as it is moved in the photo.
+  func move(crop: inout Picture, by flow: FloatPicture) {
+    crop.move(by: feathered(flow), place: Affine(Similarity(scale: Double(crop.width) / Double(flow.width))))
   }
 
   /// Changes what is around the face as ``surroundings(size:)`` cuts it out.

@@ -1,0 +1,67 @@
+import Photo
+import Torch
+
+/// Where the features of a face go between what decodes before a step and after it, and the skin around them with them: what the photo
+/// has there is moved along, so that the new mouth lies over the old one and not beside it.
+struct FaceFlow: Sendable {
+  /// Where each pixel's value comes from: how far to the right and how far below, in pixels of the crop, 1 × 2 × S × S.
+  private let vectors: Tensor
+
+  /// - Parameters:
+  ///   - landmarks: the photo's, in CelebA's frame.
+  ///   - before: those of what decodes before the step, the same.
+  ///   - after: those of what decodes after it, the same.
+  ///   - place: from the crop there.
+  ///   - region: where the photo may move, 1 × 1 × S × S in [0, 1].
+  init(of landmarks: [Point], from before: [Point], to after: [Point], at place: Affine, within region: Tensor) throws {
+    let side = region.size(3)
+    let targets = landmarks.indices.map { index -> Point in
+      let point = landmarks[index]
+      guard Self.moved.contains(index) else { return point }
+      return Point(x: point.x + after[index].x - before[index].x, y: point.y + after[index].y - before[index].y)
+    }
+    let centres = try SkinPrototype.centres(side, place)
+    let sources = try LandmarkWarp(at: centres, around: targets).moved(by: Tensor(landmarks) - Tensor(targets))
+    let back = place.inverse
+    let matrix = try Tensor([Float(back.xx), Float(back.yx), Float(back.xy), Float(back.yy)], shape: [2, 2])
+    let ways = try (sources - centres).matmul(matrix).transpose(0, 1).reshape([1, 2, side, side]) * region
+    // What the kernels move by a fraction of a pixel, far from the mouth, stays.
+    let lengths = try ways.square().sum(dims: [1], keepDim: true).sqrt()
+    vectors = try ways * lengths.smoothStep(from: 0.05, to: 0.3)
+  }
+
+  /// Planes of the crop as they are moved, 1 × C × S × S.
+  func moved(_ planes: Tensor, by interpolation: Tensor.Interpolation = .bicubic) throws -> Tensor {
+    let side = planes.size(3)
+    let steps = try Tensor((0..<side).map { (Float($0) + 0.5) * 2 / Float(side) - 1 })
+    let own = try Tensor.cat([
+      steps.reshape([1, 1, 1, side]).expand([1, 1, side, side]), steps.reshape([1, 1, side, 1]).expand([1, 1, side, side]),
+    ], dim: 1)
+    return try planes.sampled(at: (own + vectors * (2 / Double(side))).permute([0, 2, 3, 1]), by: interpolation)
+  }
+
+  /// As of `Picture.move(by:place:)`.
+  var picture: FloatPicture { get throws { try FloatPicture(vectors) } }
+
+  /// The nostrils and the mouth of the 68 landmarks: jaw, brows and eyes hold what is around them in its place.
+  private static let moved = Set(31..<36).union(48..<68)
+}
+
+extension FaceAlignment {
+  /// How the photo's features follow a step.
+  /// - Parameters:
+  ///   - landmarks: the photo's, in the crop, 1 wide.
+  ///   - before: what decodes before the step, 1 × 3 × S × S.
+  ///   - after: what decodes after it, the same.
+  ///   - region: where the photo may move, 1 × 1 × S × S in [0, 1].
+  /// - Returns: `nil` where landmarks fall into one place.
+  func flow(
+    of landmarks: [Point], from before: Tensor, to after: Tensor, within region: Tensor, by detector: FaceDetector
+  ) throws -> FaceFlow? {
+    guard let toFrame = Self.toFrame(landmarks), let frame = frame(of: landmarks, size: region.size(3)) else { return nil }
+    func found(_ image: Tensor) throws -> [Point] {
+      try foundLandmarks(in: Picture(FloatPicture(image)), by: detector).map { toFrame($0) }
+    }
+    return try FaceFlow(of: frame.landmarks, from: found(before), to: found(after), at: frame.place, within: region)
+  }
+}
