@@ -58,10 +58,12 @@ extension FaceEditor {
       guard moved.scope.movesMouth, work[index].composition == .difference else { return canvas }
       let outside = try face.outside { try partFinder.otherThanFace(in: Tensor(face.crop)) }
       let hair = try otherThanSkin(of: face).narrow(1, 2..<3)
+      func found(_ decoded: Reconstruction) throws -> [Point] {
+        try face.alignment.foundLandmarks(in: Picture(FloatPicture(decoded.image)), by: detector)
+      }
       canvas.flow = try face.alignment.flow(
-        of: landmarks(of: face), from: canvas.before.image, to: canvas.after.image,
-        within: (1 - outside.blurred(sigma: 3).smoothStep(from: 0.1, to: 0.5)) * (1 - hair.smoothStep(from: 0.2, to: 0.6)),
-        by: detector)
+        of: landmarks(of: face), from: face.decodedLandmarks { try found(canvas.before) }, to: found(canvas.after),
+        within: (1 - outside.blurred(sigma: 3).smoothStep(from: 0.1, to: 0.5)) * (1 - hair.smoothStep(from: 0.2, to: 0.6)))
       guard let flow = canvas.flow else { return canvas }
       canvas.crop = try flow.moved(canvas.crop)
       canvas.smooth = try FloatPicture(Composition.smooth(canvas.crop))

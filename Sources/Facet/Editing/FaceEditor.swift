@@ -25,6 +25,8 @@ public struct EncodedFace: Sendable {
   let places = Once<[FacePlace: Tensor]>()
   /// Landmarks in the crop, 1 wide; once somebody asks.
   let landmarks = Once<[Point]>()
+  /// The same of what decodes from its code; once somebody asks.
+  let decodedLandmarks = Once<[Point]>()
   /// Glasses for it, unless it wears some; once somebody asks.
   let glasses = Once<WornGlasses?>()
   /// What prototypes do at its features, each 1 × 4 × N × N; once somebody asks.

@@ -51,17 +51,13 @@ extension FaceAlignment {
   /// How the photo's features follow a step.
   /// - Parameters:
   ///   - landmarks: the photo's, in the crop, 1 wide.
-  ///   - before: what decodes before the step, 1 × 3 × S × S.
-  ///   - after: what decodes after it, the same.
+  ///   - before: those of what decodes before the step, the same.
+  ///   - after: those of what decodes after it, the same.
   ///   - region: where the photo may move, 1 × 1 × S × S in [0, 1].
   /// - Returns: `nil` where landmarks fall into one place.
-  func flow(
-    of landmarks: [Point], from before: Tensor, to after: Tensor, within region: Tensor, by detector: FaceDetector
-  ) throws -> FaceFlow? {
+  func flow(of landmarks: [Point], from before: [Point], to after: [Point], within region: Tensor) throws -> FaceFlow? {
     guard let toFrame = Self.toFrame(landmarks), let frame = frame(of: landmarks, size: region.size(3)) else { return nil }
-    func found(_ image: Tensor) throws -> [Point] {
-      try foundLandmarks(in: Picture(FloatPicture(image)), by: detector).map { toFrame($0) }
-    }
-    return try FaceFlow(of: frame.landmarks, from: found(before), to: found(after), at: frame.place, within: region)
+    return try FaceFlow(
+      of: frame.landmarks, from: before.map { toFrame($0) }, to: after.map { toFrame($0) }, at: frame.place, within: region)
   }
 }

@@ -40,7 +40,7 @@ struct PartColour: Sendable {
   }
 
   /// What age does to hair on the side: how much of which label's colour.
-  static let graying = (label: "Gray_Hair", colour: gray, part: 0.4)
+  static let graying = (label: "Gray_Hair", colour: gray, part: 0.45)
 
   private static let gray: PartColour = {
     var gray = PartColour("Gray_Hair")!

@@ -85,14 +85,14 @@ public struct SkinPrototype {
   private static let largestDetail = 0.25
   /// How far the means' difference in light is taken: those who are labelled are of many ages. Set by eye, with the judge beside
   /// (docs/experiments.md).
-  private static let shading = 3.5
+  private static let shading = 3.9
   /// Lines and hollows are dark; what is lighter, at its full measure, is chalk.
   private static let lighter = 0.2
   /// How much more or less of a change each colour takes.
   private static let exponents: [Float] = [0.8, 1.04, 1.24]
   /// Of detail the measured ratio, and more: means over people with other lines have fewer.
-  private static let fine = (gain: 1.6, more: 0.6)
-  private static let coarse = (gain: 1.2, more: 0.5)
+  private static let fine = (gain: 1.8, more: 0.6)
+  private static let coarse = (gain: 1.35, more: 0.5)
 }
 
 // MARK: On disk
