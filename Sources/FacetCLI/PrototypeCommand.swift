@@ -34,7 +34,9 @@ struct PrototypeCommand: ParsableCommand {
   var alike: String?
 
   func validate() throws {
-    if data == nil, positives != nil || negatives != nil { throw ValidationError("queries choose photos of --data; give both") }
+    if data == nil, positives != nil || negatives != nil || alike != nil {
+      throw ValidationError("queries and --alike choose photos of --data; give it, too")
+    }
   }
 
   func run() throws {
