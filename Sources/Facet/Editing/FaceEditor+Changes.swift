@@ -56,14 +56,16 @@ extension FaceEditor {
       let (face, moved) = (work[index].face, moved[index])
       var canvas = try canvas(of: face, after[index], moved.tints)
       guard moved.scope.movesMouth, work[index].composition == .difference else { return canvas }
-      let outside = try face.outside { try partFinder.otherThanFace(in: Tensor(face.crop)) }
-      let hair = try otherThanSkin(of: face).narrow(1, 2..<3)
+      let movable = try face.movable {
+        let outside = try partFinder.otherThanFace(in: Tensor(face.crop)).blurred(sigma: 3).smoothStep(from: 0.1, to: 0.5)
+        return try (1 - outside) * (1 - otherThanSkin(of: face).narrow(1, 2..<3).smoothStep(from: 0.2, to: 0.6))
+      }
       func found(_ decoded: Reconstruction) throws -> [Point] {
         try face.alignment.foundLandmarks(in: Picture(FloatPicture(decoded.image)), by: detector)
       }
       canvas.flow = try face.alignment.flow(
         of: landmarks(of: face), from: face.decodedLandmarks { try found(canvas.before) }, to: found(canvas.after),
-        within: (1 - outside.blurred(sigma: 3).smoothStep(from: 0.1, to: 0.5)) * (1 - hair.smoothStep(from: 0.2, to: 0.6)))
+        within: movable)
       guard let flow = canvas.flow else { return canvas }
       canvas.crop = try flow.moved(canvas.crop)
       canvas.smooth = try FloatPicture(Composition.smooth(canvas.crop))

@@ -19,8 +19,8 @@ public struct EncodedFace: Sendable {
   let eyesAndBrows = Once<Tensor>()
   /// How surely a place is hair, 1 × 1 × N × N; once somebody asks.
   let hair = Once<Tensor>()
-  /// How surely a place is outside of the face, 1 × 1 × N × N; once somebody asks.
-  let outside = Once<Tensor>()
+  /// Where its features may move: within the face and off the hair, 1 × 1 × N × N; once somebody asks.
+  let movable = Once<Tensor>()
   /// Where its places are, each 1 × 1 × N × N; once somebody asks.
   let places = Once<[FacePlace: Tensor]>()
   /// Landmarks in the crop, 1 wide; once somebody asks.

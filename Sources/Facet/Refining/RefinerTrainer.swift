@@ -215,7 +215,8 @@ public final class RefinerTrainer: SteppingTrainer {
     let isDecoded = try Tensor(
       scopes.map { $0.leavesSkinColour ? Float(1) : 0 }, shape: [edits.count, 1, 1, 1]).to(device)
     let outside = try autocast { try parser.otherThanFace(in: after.image) }
-    let eyes = try autocast { try parser.eyesAndBrows(in: images) }
+    let eyes = try scopes.contains(where: \.sparesEyes)
+      ? autocast { try parser.eyesAndBrows(in: images) } : .zeros([edits.count, 2, images.size(2), images.size(3)]).to(device)
     let change = try Composition.difference(
       of: images, from: before, to: after, within: scopes, seen: SeenParts(other: spared, outside: outside, eyes: eyes))
     return try Composition.difference.composed(over: images, change * isDecoded)
