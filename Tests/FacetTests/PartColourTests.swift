@@ -67,7 +67,7 @@ import Torch
 
   @Test func hairIsTintedAndTheRestKeepsItsBits() throws {
     let (picture, coverage) = striped()
-    let hair = PartRegion(in: picture, coverage: coverage)
+    let hair = try PartRegion(in: picture, coverage: coverage)
     let blond = try #require(PartColour("Blond_Hair"))
     let patch = try #require(hair.tinted([(blond, 1)]))
     var tinted = picture
@@ -78,7 +78,8 @@ import Torch
       for x in 34..<64 { #expect(tinted[x, y] == picture[x, y]) }
       for x in 0..<30 { mean += SIMD3(tinted[x, y].map(Float.init)) / (255 * 64 * 30) }
     }
-    for c in 0..<3 { #expect(abs(mean[c] - blond.having[c]) < 0.03) }
+    // Deep shade takes a little of it.
+    for c in 0..<3 { #expect(abs(mean[c] - blond.having[c]) < 0.04) }
     // Light and shade stay.
     let (light, shade) = (Array(tinted[10, 5])[1], Array(tinted[10, 2])[1])
     #expect(light > shade && light - shade >= 20)
@@ -89,10 +90,10 @@ import Torch
     let (picture, coverage) = striped(0)
     let blond = try #require(PartColour("Blond_Hair"))
     var tinted = picture
-    tinted.change(by: try #require(PartRegion(in: picture, coverage: coverage).tinted([(blond, 1)])), place: Similarity.identity)
+    tinted.change(by: try #require(try PartRegion(in: picture, coverage: coverage).tinted([(blond, 1)])), place: Similarity.identity)
     func light(_ row: Int) -> Float { luma(SIMD3(tinted[10, row].map(Float.init)) / 255) }
     // Rows 9 and 10 are inside a stripe of 8 … 11; the rows of 12 … 15 are light.
-    for row in 9...10 { #expect((0.3...0.55).contains(light(row) / luma(blond.having)), "\(light(row))") }
+    for row in 9...10 { #expect((0.2...0.45).contains(light(row) / luma(blond.having)), "\(light(row))") }
     for row in 13...14 { #expect(light(row) > luma(blond.having)) }
   }
 
@@ -100,9 +101,56 @@ import Torch
     let (picture, coverage) = striped()
     let few = coverage.enumerated().map { $0 < 10 ? $1 : 0 }
     let blond = try #require(PartColour("Blond_Hair"))
-    #expect(PartRegion(in: picture, coverage: few).tinted([(blond, 1)]) == nil)
-    let hair = PartRegion(in: picture, coverage: coverage)
+    #expect(try PartRegion(in: picture, coverage: few).tinted([(blond, 1)]) == nil)
+    let hair = try PartRegion(in: picture, coverage: coverage)
     #expect(hair.tinted([]) == nil && hair.tinted([(blond, 0)]) == nil)
+  }
+
+  @Test func shadeOfLightHairIsRedder() throws {
+    let (picture, coverage) = striped()
+    let blond = try #require(PartColour("Blond_Hair"))
+    var tinted = picture
+    tinted.change(by: try #require(try PartRegion(in: picture, coverage: coverage).tinted([(blond, 1)])), place: Similarity.identity)
+    func redness(_ row: Int) -> Float { Float(tinted[10, row].first!) / Float(tinted[10, row].last!) }
+    #expect(redness(10) > 1.1 * redness(14))
+  }
+
+  @Test func aHairlineIsNoLighterThanSkinAndHair() throws {
+    // Dark hair that runs out into skin over eight pixels, as far as the parser sees it and a little farther.
+    let size = 64
+    let (hair, skin) = (SIMD3<Float>(25, 20, 18) / 255, SIMD3<Float>(190, 140, 115) / 255)
+    func part(_ x: Int) -> Float { min(1, max(0, Float(32 - x) / 8)) }
+    var pixels: [UInt8] = []
+    for _ in 0..<size {
+      for x in 0..<size {
+        let colour = skin + part(x) * (hair - skin)
+        pixels += (0..<3).map { UInt8((colour[$0] * 255).rounded()) }
+      }
+    }
+    let picture = Picture(width: size, height: size, channels: 3, pixels: pixels)
+    func coverage(_ of: (Int) -> Float) -> [Float] { (0..<size * size).map { of($0 % size) } }
+    let beside = try PartRegion(in: picture, coverage: coverage { $0 > 30 ? 1 : 0 })
+    let blond = try #require(PartColour("Blond_Hair"))
+    func lightest(_ region: PartRegion) throws -> Float {
+      var tinted = picture
+      tinted.change(by: try #require(region.tinted([(blond, 1)])), place: Similarity.identity)
+      return (24..<36).map { luma(SIMD3(tinted[$0, 32].map(Float.init)) / 255) }.max()!
+    }
+    let cover = coverage { $0 < 34 ? 1 : 0 }
+    let most = max(luma(skin), luma(blond.having))
+    #expect(try lightest(PartRegion(in: picture, coverage: cover, beside: beside)) < most + 0.06)
+    #expect(try lightest(PartRegion(in: picture, coverage: cover)) > most + 0.1)
+  }
+
+  @Test func hairIsSeenInTheLightOfTheSkin() throws {
+    let blond = try #require(PartColour("Blond_Hair"))
+    let usual = try #require(PartColour("Pale_Skin")).lacking
+    let same = blond.beside(skin: usual)
+    for c in 0..<3 { #expect(abs(same.having[c] - blond.having[c]) < 1e-4 && abs(same.lacking[c] - blond.lacking[c]) < 1e-4) }
+    let red = blond.beside(skin: usual * [1.2, 1, 0.7])
+    #expect(red.having.x > blond.having.x && red.having.z < blond.having.z && abs(luma(red.having) - luma(blond.having)) < 1e-4)
+    // No skin is so dark that its hue would be without limits.
+    #expect(blond.beside(skin: .zero).having.max() < 1)
   }
 
   // MARK: Skin
@@ -117,7 +165,7 @@ import Torch
       for c in 0..<3 { pixels[((size - 1) * size + x) * 3 + c] = UInt8((colour[c] * 255).rounded()) }
     }
     let picture = Picture(width: size, height: size, channels: 3, pixels: pixels)
-    let region = PartRegion(in: picture, coverage: [Float](repeating: 1, count: size * size))
+    let region = try PartRegion(in: picture, coverage: [Float](repeating: 1, count: size * size))
     let pale = try #require(PartColour("Pale_Skin"))
     guard let patch = region.tinted([(pale, strength)]) else { return row }
     return row.indices.map { x in
@@ -171,7 +219,7 @@ import Torch
     let surroundings = Surroundings(picture, FaceAlignment(aligned: picture))
     var calls = 0
     for _ in 0..<2 {
-      let regions = surroundings.regions { wide in
+      let regions = try surroundings.regions { wide in
         calls += 1
         #expect(wide.width == Surroundings.size && wide.height == Surroundings.size)
         let count = wide.width * wide.height

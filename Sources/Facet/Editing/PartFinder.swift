@@ -16,11 +16,27 @@ final class PartFinder: Sendable {
   }
 
   /// How much of each pixel of a picture around a face is hair, and how much skin, 0…1; lips are skin in part.
+  /// - Parameter picture: square, as ``FaceAlignment/surroundings(size:)`` cuts it out.
   /// - Throws: ``BundleError`` where the parser is damaged.
   func hairAndSkin(in picture: Picture) throws -> (hair: [Float], skin: [Float]) {
-    let found = try parser.probabilities(
-      of: [[.hair], [.skin, .nose, .leftEar, .rightEar, .neck], [.upperLip, .lowerLip]], in: picture)
-    return (found[0], zip(found[1], found[2]).map { $0 + Self.lips * $1 })
+    let classes: [[FaceClass]] = [[.hair], [.skin, .nose, .leftEar, .rightEar, .neck], [.upperLip, .lowerLip]]
+    let image = try Tensor(picture)
+    // From as near as it has learned to look at faces it sees a fringe; the whole shows how far hair reaches.
+    let size = picture.width
+    let (side, left, top) = (size * 3 / 4, size / 8, size * 3 / 16)
+    let near = try parser.probabilities(
+      of: classes, in: image.narrow(2, top..<top + side).narrow(3, left..<left + side))
+    let whole = try parser.probabilities(of: classes, in: image)
+    let ramp = (0..<side).map { (Float(min($0, side - 1 - $0)) / Float(size / 16)).smoothStep(from: 0, to: 1) }
+    let parts = try classes.indices.map { group in
+      var found = try whole.select(1, group).array(Float.self)
+      for (i, seen) in try near.select(1, group).array(Float.self).enumerated() {
+        let (row, column) = i.quotientAndRemainder(dividingBy: side)
+        found[(top + row) * size + left + column] += ramp[row] * ramp[column] * (seen - found[(top + row) * size + left + column])
+      }
+      return found
+    }
+    return (parts[0], zip(parts[1], parts[2]).map { $0 + Self.lips * $1 })
   }
 
   /// How far lips go along with skin: they stay red, but not as dark as in darker skin.
