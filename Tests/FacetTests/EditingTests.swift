@@ -158,12 +158,12 @@ import Torch
     func change(_ name: String, _ strength: Double = 1) throws -> FaceChange {
       try editor.changes([FaceEdit(face, [AttributeEdit(name, strength: strength)])])[0]
     }
-    #expect(try change("female_eyeglasses").glasses == change("Eyeglasses").glasses)
-    #expect(try change("female_eyeglasses", -1).glasses == nil)
+    #expect(try change("female_eyeglasses").drawn == change("Eyeglasses").drawn)
+    #expect(try change("female_eyeglasses", -1).drawn.isEmpty)
     #expect(try change("female_blond").tints == change("Blond_Hair").tints)
     // What is of several is decoded; a beard leaves the hair alone.
     let beard = try change("black_beard")
-    #expect(beard.tints.isEmpty && beard.glasses == nil)
+    #expect(beard.tints.isEmpty && beard.drawn.isEmpty)
     let hair = try editor.partFinder.hair(in: Tensor(face.crop)).array(Float.self)
     #expect(hair.indices.allSatisfy { hair[$0] < 0.9 || beard.patch.values[4 * $0..<4 * $0 + 4].allSatisfy { abs($0) < 0.02 } })
   }
@@ -288,7 +288,7 @@ import Torch
 
   /// A fringe covers the forehead in the colour of the hair, and nothing else.
   @Test func bangsAreOfThePhotosOwnHair() throws {
-    let (editor, _, face) = try Self.portrait.get()
+    let (editor, photo, face) = try Self.portrait.get()
     let size = face.crop.width
     func edited(_ edits: [AttributeEdit]) throws -> Picture {
       var crop = face.crop
@@ -315,8 +315,22 @@ import Torch
     // In another colour, where hair gets that.
     let blond = try edited([AttributeEdit("Bangs"), AttributeEdit("Blond_Hair")])
     #expect(mean(blond) { isCovered[$0] }.reduce(0, +) > mean(bangs) { isCovered[$0] }.reduce(30, +))
-    // What goes is decoded as ever.
+    // Half the strength is half the length.
+    let short = try edited([AttributeEdit("Bangs", strength: 0.5)])
+    func covered(_ picture: Picture) -> Int {
+      (0..<size * size).count { abs(Int(picture.pixels[$0 * 3 + 2]) - Int(face.crop.pixels[$0 * 3 + 2])) > 30 }
+    }
+    #expect(covered(short) > 50 && covered(short) < covered(bangs) * 4 / 5)
+    // The model sees them; she had some before.
+    let index = try editor.directions.index(of: "Bangs")
+    #expect(try editor.probabilities(in: face, after: [AttributeEdit("Bangs")])[index] > editor.probabilities(in: face)[index] + 0.02)
+    // What goes is decoded as ever, and so is what comes in other ways.
     #expect(try edited([AttributeEdit("Bangs", strength: -1)]) != face.crop)
+    #expect(try editor.changes([FaceEdit(face, [AttributeEdit("Bangs")], options: .article)])[0].drawn.isEmpty)
+    // Without hair there is none.
+    let bald = try editor.face(in: photo.picture)
+    _ = try bald.hair { try .zeros([1, 1, size, size]) }
+    #expect(try editor.changes([FaceEdit(bald, [AttributeEdit("Bangs")])])[0].drawn.isEmpty)
   }
 
   @Test func noStrengthIsNoChangeInTheDifference() throws {

@@ -19,12 +19,10 @@ import Torch
     func place(_ text: String) -> FacePlace? { AttributeState(text).flatMap(FacePlace.init) }
     #expect(place("Mustache=1") == .underNose && place("Mustache=-1") == .underNose)
     #expect(place("Eyeglasses=1") == .atEyes && place("Eyeglasses=-1") == .atEyes)
-    // Hair that goes leaves skin, which has no other place than hair.
-    #expect(place("Bangs=1") == .forehead && place("Bangs=-1") == nil)
-    for name in ["Goatee", "No_Beard", "Smiling", "mustache"] { #expect(place("\(name)=1") == nil) }
+    for name in ["Bangs", "Goatee", "No_Beard", "Smiling", "mustache"] { #expect(place("\(name)=1") == nil) }
   }
 
-  @Test func glassesAreAcrossTheEyesAndBangsAbove() {
+  @Test func glassesAreAcrossTheEyes() {
     func rows(_ place: FacePlace, eyes: Bool = true) -> [Int] {
       let region = place.region(Self.planes(eyes: eyes), size: Self.size)
       return (0..<Self.size).filter { row in
@@ -34,9 +32,8 @@ import Torch
       }
     }
     #expect(rows(.atEyes) == Array(26...62))
-    #expect(rows(.forehead) == Array(0...40))
     // Behind sunglasses there may be none.
-    #expect(rows(.atEyes, eyes: false) == Array(0..<Self.size) && rows(.forehead, eyes: false).isEmpty)
+    #expect(rows(.atEyes, eyes: false) == Array(0..<Self.size))
   }
 
   @Test func itIsBetweenNoseAndMouth() {

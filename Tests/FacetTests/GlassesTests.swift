@@ -240,13 +240,13 @@ import Torch
     }
     #expect(try strength(0.9) == 1 && strength(0.3) == 0)
     // Other ways to edit decode them.
-    #expect(try editor.changes([FaceEdit(face, [AttributeEdit("Eyeglasses")], options: .article)])[0].glasses == nil)
+    #expect(try editor.changes([FaceEdit(face, [AttributeEdit("Eyeglasses")], options: .article)])[0].drawn.isEmpty)
     // A picture that is aligned already has its landmarks looked for.
     let frame = photo.picture.warped(by: face.alignment.transform(size: 170).then(Affine(Similarity(scale: 1, tx: 4, ty: 39))), to: (178, 218))
     let aligned = try editor.face(in: frame, isAligned: true)
     let there = try aligned.alignment.landmarks(in: aligned.crop, by: editor.detector)
     let known = try #require(face.alignment.landmarks)
     #expect(zip(there, known).allSatisfy { hypot($0.x - $1.x, $0.y - $1.y) < 0.05 })
-    #expect(try editor.changes([FaceEdit(aligned, [AttributeEdit("Eyeglasses")])])[0].glasses != nil)
+    #expect(try editor.changes([FaceEdit(aligned, [AttributeEdit("Eyeglasses")])])[0].drawn.count == 1)
   }
 }

@@ -200,12 +200,11 @@ extension Tensor {
   }
 
   /// Images under a Gaussian, as if the border went on: a product with a banded matrix for rows, one for columns.
-  /// - Parameter across: along rows, too, and not along columns alone.
-  func blurred(sigma: Double, across: Bool = true) throws -> Tensor {
+  func blurred(sigma: Double) throws -> Tensor {
     func matrix(_ size: Int) throws -> Tensor {
       try Tensor(bandedGaussian(size, sigma: sigma), shape: [size, size]).to(device)
     }
-    let rows = try across ? contiguous().matmul(matrix(size(3)).transpose(0, 1)) : contiguous()
+    let rows = try contiguous().matmul(matrix(size(3)).transpose(0, 1))
     return try matrix(size(2)).matmul(rows)
   }
 }

@@ -21,8 +21,9 @@ extension FaceEditor {
     var layers: [Layer] = []
     /// What is done to the skin after all of these, and how far.
     var shaded: [(edit: AttributeState, strength: Double)] = []
-    /// How opaque glasses are that are drawn over all of it.
+    /// How opaque glasses are that are drawn over all of it, and how long bangs over these.
     var glasses = 0.0
+    var bangs = 0.0
   }
 
   /// What decodes after edits; codes that were not moved are not decoded again.
@@ -184,8 +185,8 @@ extension FaceEditor {
     let next = try bundle.model.decode(latents)
     let changed = try rows.enumerated().map { index, row in
       let shown = try Composition.difference.composed(over: faces.canvases[row].crop, faces.changes[row])
-      let change = try change(
-        in: faces.moved[row].placed[turn].place, of: faces.work[row].face, shown, from: faces.decoded[row], to: next[index])
+      let region = try region(of: faces.moved[row].placed[turn].place, in: faces.work[row].face)
+      let change = try Composition.difference.change(of: shown, from: faces.decoded[row], to: next[index]) * region
       return try Composition.followed(faces.changes[row], by: change)
     }
     try faces.set(rows, .cat(changed), latents, next)
@@ -267,24 +268,11 @@ extension FaceEditor {
     return try SeenParts(other: .cat(other), outside: .cat(outside), eyes: .cat(eyes))
   }
 
-  /// What a step does within a place.
-  private func change(
-    in place: FacePlace, of face: EncodedFace, _ shown: Tensor, from before: Reconstruction, to after: Reconstruction
-  ) throws -> Tensor {
-    let region = try region(of: place, in: face)
-    guard place == .forehead else {
-      return try Composition.difference.change(of: shown, from: before, to: after) * region
-    }
-    let hair = try face.hair { try partFinder.hair(in: Tensor(face.crop)) }
-    return try Fringe(crop: shown, hair: hair, forehead: region)
-      .change(from: before, to: after, hair: partFinder.hair(in: after.image))
-  }
-
   private func region(of place: FacePlace, in face: EncodedFace) throws -> Tensor {
     try face.places { try partFinder.places(in: Tensor(face.crop)) }[place]!
   }
 
-  private func otherThanSkin(of face: EncodedFace) throws -> Tensor {
+  func otherThanSkin(of face: EncodedFace) throws -> Tensor {
     try face.otherThanSkin { try partFinder.otherThanSkin(in: Tensor(face.crop)) }
   }
 

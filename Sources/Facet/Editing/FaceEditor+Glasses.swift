@@ -33,7 +33,7 @@ extension FaceEditor {
   private func worn(on face: EncodedFace) throws -> WornGlasses? {
     let crop = try Tensor(face.crop)
     let coarse = bundle.configuration.imageSize
-    let scale = min(Self.finest, max(1, (face.alignment.side / Double(coarse)).rounded(.up)))
+    let scale = Double(fineness(on: face))
     let fine = coarse * Int(scale)
     guard let glasses, try !partFinder.wearsGlasses(in: crop),
       let frame = try face.alignment.frame(of: landmarks(of: face), size: fine)
@@ -66,7 +66,12 @@ extension FaceEditor {
     return try (height - above).relu() * height.smoothStep(from: 0.5, to: 0.9)
   }
 
-  private static func enlarged(_ planes: Tensor, to size: Int) throws -> Tensor {
+  /// How many times as finely as the model sees a face something is drawn on it, so that the photo's own pixels show no finer.
+  func fineness(on face: EncodedFace) -> Int {
+    Int(min(Self.finest, max(1, (face.alignment.side / Double(face.crop.width)).rounded(.up))))
+  }
+
+  static func enlarged(_ planes: Tensor, to size: Int) throws -> Tensor {
     let scale = size / planes.size(3)
     return scale == 1 ? planes : try planes.upsampleBilinear2d(scale: scale)
   }

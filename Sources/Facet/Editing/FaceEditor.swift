@@ -29,6 +29,8 @@ public struct EncodedFace: Sendable {
   let decodedLandmarks = Once<[Point]>()
   /// Glasses for it, unless it wears some; once somebody asks.
   let glasses = Once<WornGlasses?>()
+  /// Where bangs would hang, if hair grows above its forehead; once somebody asks.
+  let fringe = Once<Fringe?>()
   /// What prototypes do at its features, each 1 × 4 × N × N; once somebody asks.
   let prototypes = Once<[AttributeState: Tensor]>()
 }
@@ -73,8 +75,8 @@ public struct FaceChange: Sendable {
   public let patch: FloatPicture
   /// The tinted crop without its grain, N × N × 3, where that stays.
   let smooth: FloatPicture?
-  /// As `patch`, but of its own size, over all of it and without grain.
-  let glasses: FloatPicture?
+  /// What is drawn over all of it, one after the other, each as `patch`, but of its own size and without grain.
+  let drawn: [FloatPicture]
 
   /// Changes the picture that the face was found in, or a copy of it.
   /// - Parameters:
@@ -85,7 +87,7 @@ public struct FaceChange: Sendable {
     for tint in tints { alignment.change(&picture, bySurroundings: tint) }
     if let flow { alignment.move(&picture, by: flow) }
     alignment.change(&picture, by: patch, smooth: smooth)
-    if let glasses { alignment.change(&picture, by: glasses) }
+    for layer in drawn { alignment.change(&picture, by: layer) }
   }
 
   /// Changes a crop of the face, of any size.
@@ -93,7 +95,7 @@ public struct FaceChange: Sendable {
     for tint in tints { alignment.change(crop: &crop, bySurroundings: tint) }
     if let flow { alignment.move(crop: &crop, by: flow) }
     alignment.change(crop: &crop, by: patch, smooth: smooth)
-    if let glasses { alignment.change(crop: &crop, by: glasses) }
+    for layer in drawn { alignment.change(crop: &crop, by: layer) }
   }
 }
 
@@ -242,11 +244,11 @@ public final class FaceEditor {
       let changes = try changes(of: work, canvases, moved)
       return try work.indices.map {
         let face = work[$0].face
-        let glasses = try glasses(on: face, moved[$0].glasses, in: canvases[$0].crop)
+        let drawn = try drawn(on: face, moved[$0], in: canvases[$0].crop)
         return FaceChange(
           alignment: face.alignment, tints: canvases[$0].tints, flow: try canvases[$0].flow?.picture,
           patch: try FloatPicture(changes[$0]), smooth: work[$0].composition.keepsGrain ? canvases[$0].smooth : nil,
-          glasses: try glasses.map { try FloatPicture($0) })
+          drawn: try drawn.map { try FloatPicture($0) })
       }
     }
   }
@@ -331,6 +333,10 @@ public final class FaceEditor {
       moved.glasses += strength
       return
     }
+    if options.draws, state == .bangs {
+      moved.bangs += strength
+      return
+    }
     if options.draws, let state, prototypes[state] != nil { moved.shaded.append((state, abs(strength))) }
     if options.keepsToParts, state == .age, !options.keeps(PartColour.graying.label) {
       moved.tints.append((PartColour.graying.colour, PartColour.graying.part * abs(strength)))
@@ -357,9 +363,15 @@ public final class FaceEditor {
     let canvas = try canvases(of: work, [moved])[0]
     let change = try changes(of: work, [canvas], [moved])[0]
     let edited = try options.composition.composed(over: canvas.crop, change)
-    guard let glasses = try glasses(on: face, moved.glasses, in: canvas.crop) else { return edited }
-    let coarse = try glasses.avgPool2d(glasses.size(3) / canvas.crop.size(3))
-    return try edited * (coarse.narrow(1, 3..<4) + 1) + coarse.narrow(1, 0..<3)
+    return try drawn(on: face, moved, in: canvas.crop).reduce(edited) { edited, layer in
+      let coarse = try layer.avgPool2d(layer.size(3) / canvas.crop.size(3))
+      return try edited * (coarse.narrow(1, 3..<4) + 1) + coarse.narrow(1, 0..<3)
+    }
+  }
+
+  /// What is drawn over a face and not decoded: hair hangs over glasses.
+  private func drawn(on face: EncodedFace, _ moved: Moved, in crop: Tensor) throws -> [Tensor] {
+    try [glasses(on: face, moved.glasses, in: crop), fringe(on: face, moved.bangs, in: crop)].compactMap(\.self)
   }
 
   private func step(

@@ -20,11 +20,15 @@ struct FaceFlow: Sendable {
       guard Self.moved.contains(index) else { return point }
       return Point(x: point.x + after[index].x - before[index].x, y: point.y + after[index].y - before[index].y)
     }
-    let centres = try SkinPrototype.centres(side, place)
+    // The way changes so slowly that every few pixels will do.
+    let step = side.isMultiple(of: Self.step) ? Self.step : 1
+    let coarse = Affine(.identity).scaled(x: Double(step), y: Double(step)).then(place)
+    let centres = try SkinPrototype.centres(side / step, coarse)
     let sources = try LandmarkWarp(at: centres, around: targets).moved(by: Tensor(landmarks) - Tensor(targets))
     let back = place.inverse
     let matrix = try Tensor([Float(back.xx), Float(back.yx), Float(back.xy), Float(back.yy)], shape: [2, 2])
-    let ways = try (sources - centres).matmul(matrix).transpose(0, 1).reshape([1, 2, side, side]) * region
+    let ways = try (sources - centres).matmul(matrix).transpose(0, 1).reshape([1, 2, side / step, side / step])
+      .upsampleBilinear2d(scale: step) * region
     // What the kernels move by a fraction of a pixel, far from the mouth, stays.
     let lengths = try ways.square().sum(dims: [1], keepDim: true).sqrt()
     vectors = try ways * lengths.smoothStep(from: 0.05, to: 0.3)
@@ -43,6 +47,8 @@ struct FaceFlow: Sendable {
   /// As of `Picture.move(by:place:)`.
   var picture: FloatPicture { get throws { try FloatPicture(vectors) } }
 
+  /// Pixels; a third of the width of a kernel.
+  private static let step = 4
   /// The nostrils and the mouth of the 68 landmarks: jaw, brows and eyes hold what is around them in its place.
   private static let moved = Set(31..<36).union(48..<68)
 }

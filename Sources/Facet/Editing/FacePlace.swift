@@ -5,15 +5,12 @@ enum FacePlace: Sendable, CaseIterable {
   case underNose
   /// A band across the eyes, from temple to temple.
   case atEyes
-  /// Above the eyes.
-  case forehead
 
   /// Where a change is, if it is of a part alone.
   init?(_ edit: AttributeState) {
     switch edit.name {
     case "Mustache": self = .underNose
     case "Eyeglasses": self = .atEyes
-    case "Bangs" where edit.adds: self = .forehead
     default: return nil
     }
   }
@@ -31,7 +28,6 @@ enum FacePlace: Sendable, CaseIterable {
     switch self {
     case .underNose: Self.underNose(mouth: found[0], nose: found[1], size)
     case .atEyes: Self.atEyes(found[2], size)
-    case .forehead: Self.forehead(found[2], size)
     }
   }
 
@@ -58,11 +54,6 @@ enum FacePlace: Sendable, CaseIterable {
     // Where no eyes are seen, all of the face.
     guard let middle = middle(of: eyes, size) else { return [Float](repeating: 1, count: size * size) }
     return rows(middle - Int(glasses.above * Double(size))...middle + Int(glasses.below * Double(size)), size)
-  }
-
-  private static func forehead(_ eyes: [Float], _ size: Int) -> [Float] {
-    guard let middle = middle(of: eyes, size) else { return [Float](repeating: 0, count: size * size) }
-    return rows(-1...middle, size)
   }
 
   /// The middle row of what is somewhere, if it is.

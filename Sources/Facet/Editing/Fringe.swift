@@ -1,92 +1,198 @@
+import Foundation
+import Photo
 import Torch
 
-/// Hair that comes over a forehead. What decodes gives its shape; its colour and its strands are those of the photo's own hair, for
-/// decoded hair has another colour, and none.
-struct Fringe {
-  /// 1 × 3 × S × S in [0, 1].
-  let crop: Tensor
-  /// How surely each pixel of it is hair, 1 × 1 × S × S in [0, 1].
-  let hair: Tensor
-  /// What hair may cover, the same.
-  let forehead: Tensor
+/// Hair that comes over a forehead, in strands from the photo's hairline down to the brows, fanned out from above the head. They
+/// are drawn, for what a code of some hundred numbers decodes to has no strands.
+struct Fringe: Sendable {
+  /// The forehead as far as hair may cover it, row by row, 0…1, of a square crop.
+  private let room: [Float]
+  private let size: Int
+  /// From the crop to CelebA's frame; all places and lengths below are of the latter.
+  private let place: Affine
+  /// For each column of the crop: where hair begins above it, and whether there is some, 0…1.
+  private let roots: [(row: Float, part: Float)]
+  private let middle, left, right: Float
+  /// The upper edge of the brows.
+  let brows: Float
 
-  /// What the fringe does to each pixel, as ``Composition/change(of:from:to:)`` gives it.
   /// - Parameters:
-  ///   - before: what decodes without it.
-  ///   - after: what decodes with it.
-  ///   - parsed: how surely each pixel of that is hair, 1 × 1 × S × S in [0, 1].
-  func change(from before: Reconstruction, to after: Reconstruction, hair parsed: Tensor) throws -> Tensor {
-    let parsed = try parsed.smoothStep(from: 0.3, to: 0.7)
-    let room = try forehead * after.mask.smoothStep(from: 0.2, to: 0.8)
-      * (1 - hair.blurred(sigma: 1.5).smoothStep(from: 0.7, to: 1))
-    let coverage = try hanging(opacity(from: before.image, to: after.image, parsed, within: room)) * room
-    let colour = try colour(after.image, parsed, within: parsed * room) ?? after.image
-    return try Tensor.cat([colour.clamp(min: 0, max: 1) * coverage, -coverage], dim: 1)
-  }
-
-  /// How much of each pixel hair covers: how far it went from what was there to the colour of decoded hair. Where these are alike, the
-  /// parser says.
-  private func opacity(from before: Tensor, to after: Tensor, _ parsed: Tensor, within room: Tensor) throws -> Tensor {
-    func dot(_ a: Tensor, _ b: Tensor) throws -> Tensor { try (a * b).sum(dims: [1], keepDim: true) }
-    let way = try mean(after, parsed * room) - before
-    let part = try (dot(after - before, way) + parsed * Self.doubt) / (dot(way, way) + Self.doubt)
-    let near = try parsed.blurred(sigma: 5).smoothStep(from: 0.05, to: 0.3)
-    return try (part * near).smoothStep(from: 0.1, to: 0.6)
-  }
-
-  /// Hair hangs from where it grows: what covers a pixel covers those above it.
-  private func hanging(_ opacity: Tensor) throws -> Tensor {
-    let size = opacity.size(3)
-    var values = try opacity.array(Float.self)
-    for place in values.indices.dropLast(size).reversed() {
-      values[place] = max(values[place], 0.98 * values[place + size])
+  ///   - landmarks: the face's 68, in CelebA's frame.
+  ///   - place: from the crop there.
+  ///   - hair: how surely each pixel of the crop is hair, 1 × 1 × S × S in [0, 1].
+  ///   - covered: how surely it is of a hat or beyond the head, the same.
+  /// - Returns: `nil` where no hair grows above the forehead.
+  init?(above landmarks: [Point], at place: Affine, hair: Tensor, covered: Tensor) throws {
+    (size, self.place) = (hair.size(3), place)
+    middle = Float(landmarks[27].x)
+    (left, right) = (Float(landmarks[0].x), Float(landmarks[16].x))
+    brows = landmarks[17..<27].map { Float($0.y) }.sorted().prefix(6).reduce(0, +) / 6
+    // Amid hair there is nothing to cover.
+    let near = try (1 - hair).blurred(sigma: Self.overlap).smoothStep(from: 0.04, to: 0.4)
+    room = try (near * (1 - covered.smoothStep(from: 0.3, to: 0.7))).array(Float.self)
+    let found = Self.roots(in: try hair.array(Float.self), above: brows, at: place)
+    let (middle, left, right) = (middle, left, right)
+    let inside = found.indices.filter { column in
+      let x = Float(place(Point(x: Double(column) + 0.5, y: 0)).x)
+      return abs(Self.part(from: middle, x, left, right)) < 0.8
     }
-    return try Tensor(values, shape: [1, 1, size, size])
+    guard !inside.isEmpty, 2 * inside.count(where: { found[$0] != nil }) > inside.count else { return nil }
+    let parts = Self.smoothed(found.map { $0 == nil ? 0 : 1 })
+    roots = zip(Self.smoothed(Self.filled(found)), parts).map { ($0, $1) }
   }
 
-  /// The colour of the photo's own hair in the light of what decodes; `nil` where there is too little of it.
-  private func colour(_ decoded: Tensor, _ parsed: Tensor, within region: Tensor) throws -> Tensor? {
-    let sure = try hair.smoothStep(from: 0.6, to: 0.95)
-    guard try sure.mean().item() > 0.01 else { return nil }
-    let weights = try Tensor([0.2126, 0.7152, 0.0722] as [Float], shape: [1, 3, 1, 1])
-    let luma = try (decoded * weights).sum(dims: [1], keepDim: true).blurred(sigma: 2, across: false)
-    let light = try ((luma + Self.noise) / (mean(luma, region) + Self.noise)).clamp(min: 0.2, max: 4)
-    let own = try mean(crop, sure)
-    let strands = try continued(otherwise: own.array(Float.self)).blurred(sigma: 1)
-    return try (own * (1 - Self.strands) + strands * Self.strands) * (light.log() * parsed * 0.5).exp()
+  /// For each column where hair begins on the way up from the brows, if it does.
+  private static func roots(in hair: [Float], above brows: Float, at place: Affine) -> [Float?] {
+    let size = Int(Double(hair.count).squareRoot())
+    return (0..<size).map { column in
+      func y(_ row: Int) -> Float { Float(place(Point(x: Double(column) + 0.5, y: Double(row) + 0.5)).y) }
+      let start = (0..<size).last { y($0) <= brows } ?? 0
+      return (0...start).last { hair[$0 * size + column] > 0.5 }.map(y)
+    }
   }
 
-  /// The crop with its hair mirrored at the hairline, again and again, to the chin.
-  /// - Parameter colour: of columns without hair.
-  private func continued(otherwise colour: [Float]) throws -> Tensor {
-    let size = crop.size(3)
-    let (pixels, hair) = (try crop.array(Float.self), try hair.array(Float.self))
-    var result = (0..<3).flatMap { [Float](repeating: colour[$0], count: size * size) }
-    for column in 0..<size {
-      func isHair(_ row: Int) -> Bool { hair[row * size + column] > 0.7 }
-      guard let top = (0..<size).first(where: isHair) else { continue }
-      // The last rows of it are half of skin.
-      let end = ((top..<size).first { !isHair($0) } ?? size) - 4
-      guard end > top else { continue }
-      for row in end..<size {
-        let turn = (row - end) % (2 * (end - top))
-        let source = end - min(turn, 2 * (end - top) - turn)
-        for plane in 0..<3 {
-          result[(plane * size + row) * size + column] = pixels[(plane * size + source) * size + column]
+  /// What is missing taken from its neighbours on both sides.
+  private static func filled(_ values: [Float?]) -> [Float] {
+    let known = values.indices.filter { values[$0] != nil }
+    return values.indices.map { index in
+      let (before, after) = (known.last { $0 <= index }, known.first { $0 >= index })
+      guard let a = before ?? after, let b = after ?? before else { return 0 }
+      let t = a == b ? 0 : Float(index - a) / Float(b - a)
+      return values[a]! + t * (values[b]! - values[a]!)
+    }
+  }
+
+  private static func smoothed(_ values: [Float]) -> [Float] {
+    (0..<3).reduce(values) { row, _ in
+      row.indices.map { i in (-2...2).reduce(0) { $0 + row[min(row.count - 1, max(0, i + $1))] } / 5 }
+    }
+  }
+
+  /// How far towards a temple a column is, −1…1 between them.
+  private static func part(from middle: Float, _ x: Float, _ left: Float, _ right: Float) -> Float {
+    (x - middle) / max(narrowest, x < middle ? middle - left : right - middle)
+  }
+
+  /// How a fringe looks, of `size` × `size`, row by row.
+  struct Drawing {
+    var size: Int
+    /// How much of each pixel it covers, 0…1.
+    var coverage: [Float]
+    /// Where in the photo's own hair, from its darkest at 0 to its lightest at 1, the colour is found.
+    var shade: [Float]
+  }
+
+  /// - Parameters:
+  ///   - scale: how many times as finely as the crop.
+  ///   - length: of all the way to the brows.
+  ///   - pixel: the side of the photo's in those of the crop; nothing is finer.
+  func drawn(scale: Int, length: Float, pixel: Double) -> Drawing {
+    let side = size * scale
+    var drawing = Drawing(
+      size: side, coverage: [Float](repeating: 0, count: side * side), shade: [Float](repeating: 0.5, count: side * side))
+    let fine = Affine(.identity).scaled(x: 1 / Double(scale), y: 1 / Double(scale)).then(place)
+    let finest = Float(max(pixel, 1 / Double(scale)) * place.largestScale) * 1.5
+    let octaves = Self.octaves.enumerated().filter { $0.element.width >= finest }
+    let loudness = octaves.reduce(0) { $0 + $1.element.amplitude * $1.element.amplitude / 4 }.squareRoot()
+    let centre = roots[column(of: middle)].row
+    for row in 0..<side {
+      for column in 0..<side {
+        let index = row * side + column
+        let (nearby, root) = (room[row / scale * size + column / scale], roots[column / scale])
+        if nearby * root.part < 0.01 { continue }
+        let point = fine(Point(x: Double(column) + 0.5, y: Double(row) + 0.5))
+        let (x, y) = (Float(point.x), Float(point.y))
+        let part = Self.part(from: middle, x, left, right)
+        // It ends lower at the temples.
+        let whole = brows - Self.gap + Self.arch * pow(min(1.2, abs(part)), 2.2)
+        let end = root.row + (whole - root.row) * length
+        if y > end + Self.raggedness { continue }
+        let way = (y - root.row) / max(12, end - root.row)
+        // Strands fan out from above, and sweep to a side.
+        let sweep = min(1.3, max(0, (y - centre) / max(10, brows - centre)))
+        let strand = (x - middle) / max(20, y - centre + Self.above) * (brows - centre + Self.above)
+          + Self.sweep * pow(sweep, 1.6)
+        let ragged = Self.ends.enumerated().reduce(end) {
+          $0 + $1.element.amplitude * noise(strand / $1.element.width, 0, seed: 10 + $1.offset)
         }
+        let wisp = noise(strand / 1.1, y / 30, seed: 20) * way.smoothStep(from: 0.3, to: 0.9)
+        let covered = ((ragged - y) / 4.5 + 0.45 * wisp).smoothStep(from: -0.1, to: 0.9)
+        drawing.coverage[index] = covered * nearby * root.part * (1.05 - abs(part)).smoothStep(from: 0, to: 0.22)
+        let streaks = octaves.reduce(0) {
+          $0 + $1.element.amplitude * noise(strand / $1.element.width, y / $1.element.length, seed: $1.offset)
+        }
+        // Light lies on the bulge, and the ends are in shade.
+        let bulge = 0.75 * exp(-pow((way - 0.42) / 0.22, 2)) - 0.5 * way.smoothStep(from: 0.7, to: 1.05) - 0.15
+        let deviation = Self.contrast * streaks / max(loudness, 1e-3) + bulge
+        // The normal distribution, nearly.
+        drawing.shade[index] = 1 / (1 + exp(-1.702 * deviation))
       }
     }
-    return try Tensor(result, shape: [1, 3, size, size])
+    return drawing
   }
 
-  private func mean(_ image: Tensor, _ weights: Tensor) throws -> Tensor {
-    try (image * weights).sum(dims: [2, 3], keepDim: true) / weights.sum(dims: [2, 3], keepDim: true).clamp(min: 1)
+  private func column(of x: Float) -> Int {
+    (0..<size).min { a, b in
+      abs(Float(place(Point(x: Double(a) + 0.5, y: 0)).x) - x) < abs(Float(place(Point(x: Double(b) + 0.5, y: 0)).x) - x)
+    }!
   }
 
-  /// How much of each strand's own colour there is beside the mean of all.
-  private static let strands = 0.4
-  /// The squared distance of colours up to which hair and skin count as alike.
-  private static let doubt = 0.005
-  /// The luma under which there is little but noise.
-  private static let noise = 0.03
+  /// The colours of hair from its darkest to its lightest, without what is deepest shade or shine; `nil` where there is too little.
+  /// - Parameters:
+  ///   - crop: 1 × 3 × S × S in [0, 1].
+  ///   - hair: how surely each pixel is hair, row by row.
+  func colours(in crop: Tensor, hair: [Float]) throws -> [SIMD3<Float>]? {
+    let values = try crop.array(Float.self)
+    let count = size * size
+    // Below, hair lies in the shade of the head.
+    let upper = (0..<count).filter {
+      hair[$0] > 0.92 && Float(place(Point(x: Double($0 % size) + 0.5, y: Double($0 / size) + 0.5)).y) < brows
+    }
+    let sure = upper.count > Self.fewest ? upper : (0..<count).filter { hair[$0] > 0.6 }
+    guard sure.count > Self.fewest else { return nil }
+    let sorted = sure.map { SIMD3(values[$0], values[count + $0], values[2 * count + $0]) }.sorted { $0.luma < $1.luma }
+    let kept = sorted[sorted.count * 6 / 100..<sorted.count * 98 / 100]
+    return (0..<Self.shades).map { shade in
+      let part = kept.dropFirst(kept.count * shade / Self.shades).prefix(max(1, kept.count / Self.shades))
+      return part.reduce(.zero, +) / Float(part.count)
+    }
+  }
+
+  /// Waves across strands: how wide they are, how long along them, and how strong.
+  private static let octaves: [(width: Float, length: Float, amplitude: Float)] = [
+    (9, 60, 0.45), (4, 45, 0.6), (1.9, 30, 0.6), (0.9, 22, 0.45), (0.5, 14, 0.3),
+  ]
+  /// How strands end at different heights.
+  private static let ends: [(width: Float, amplitude: Float)] = [(6.5, 4.5), (2.6, 3), (1.1, 1.5)]
+  /// More than these and half a strand's tip come to.
+  private static let raggedness: Float = 12
+  /// The standard deviation of strands, of that of the photo's hair.
+  private static let contrast: Float = 0.55
+  /// How far above the brows it ends, and how much lower at the temples.
+  private static let (gap, arch): (Float, Float) = (1.5, 6.5)
+  /// How far above the hairline strands would meet, and how far they sweep to a side.
+  private static let (above, sweep): (Float, Float) = (70, 6)
+  /// The least that half a face is wide.
+  private static let narrowest: Float = 20
+  /// How softly it begins in the hair, in pixels of the crop.
+  private static let overlap = 3.0
+  /// Pixels of hair that colours can be told from.
+  private static let fewest = 40
+  private static let shades = 40
+}
+
+/// Value noise: smooth between random values at whole numbers, −1…1.
+private func noise(_ x: Float, _ y: Float, seed: Int) -> Float {
+  let (left, top) = (x.rounded(.down), y.rounded(.down))
+  let (column, row) = (Int32(left), Int32(top))
+  func value(_ column: Int32, _ row: Int32) -> Float {
+    var hash = UInt32(bitPattern: column) &* 374_761_393 &+ UInt32(bitPattern: row) &* 668_265_263
+      &+ UInt32(truncatingIfNeeded: seed + 1) &* 2_246_822_519
+    hash = (hash ^ (hash >> 13)) &* 1_274_126_177
+    return Float(hash ^ (hash >> 16)) / Float(Int32.max) - 1
+  }
+  let (right, down) = ((x - left).smoothStep(from: 0, to: 1), (y - top).smoothStep(from: 0, to: 1))
+  let upper = value(column, row) * (1 - right) + value(column &+ 1, row) * right
+  let lower = value(column, row &+ 1) * (1 - right) + value(column &+ 1, row &+ 1) * right
+  return upper + (lower - upper) * down
 }

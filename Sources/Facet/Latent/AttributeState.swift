@@ -20,4 +20,5 @@ public struct AttributeState: Hashable, Codable, Sendable, CustomStringConvertib
 extension AttributeState {
   /// Growing old.
   static let age = AttributeState(name: "Young", adds: false)
+  static let bangs = AttributeState(name: "Bangs", adds: true)
 }
