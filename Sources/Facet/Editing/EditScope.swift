@@ -13,8 +13,11 @@ struct EditScope: Sendable, Equatable {
   var shutsMouth = false
   /// One moves the mouth, and what the photo has around it moves along.
   var movesMouth = false
-  /// One leaves eyes as they are, and brows in part: what decodes of age has neither make-up nor any colour there.
+  /// One leaves eyes as they are, and brows in part: what decodes of age has neither make-up nor any colour there, and make-up is put
+  /// on.
   var sparesEyes = false
+  /// One leaves most of what gets darker around the eyes: make-up that decodes is a bruise there, that which is put on is none.
+  var sparesLids = false
 
   /// Of no step.
   static let none = EditScope()
@@ -51,6 +54,7 @@ struct EditScope: Sendable, Equatable {
     both.shutsMouth = shutsMouth || other.shutsMouth
     both.movesMouth = movesMouth || other.movesMouth
     both.sparesEyes = sparesEyes || other.sparesEyes
+    both.sparesLids = sparesLids || other.sparesLids
     return both
   }
 
@@ -76,6 +80,8 @@ struct SeenParts {
   var inner: Tensor
   /// How far the photo's own eyes and brows stay where they are spared, the same.
   var eyes: Tensor
+  /// How near eyes and brows are, the same.
+  var aroundEyes: Tensor
 
   /// - Parameters:
   ///   - other: as of ``other``.
@@ -85,6 +91,7 @@ struct SeenParts {
     self.other = other
     face = try 1 - outside.blurred(sigma: 3).smoothStep(from: 0.1, to: 0.5)
     inner = try 1 - outside.blurred(sigma: 4).smoothStep(from: 0.05, to: 0.3)
+    aroundEyes = try eyes.sum(dims: [1], keepDim: true).blurred(sigma: 5).smoothStep(from: 0.02, to: 0.2)
     let features = try eyes.blurred(sigma: 2).smoothStep(from: 0.1, to: 0.5)
     self.eyes = try 1 - (1 - features.narrow(1, 0..<1)) * (1 - features.narrow(1, 1..<2) * Self.sparedBrows)
   }
@@ -118,6 +125,10 @@ extension Composition {
     let darkened = try (-lighter / 0.2).clamp(min: 0, max: 1)
     let contour = try 1 - darkened * (1 - seen.inner) * plane(\.leavesContour)
     let eyes = try 1 - seen.eyes * plane(\.sparesEyes)
-    return try change * contour * eyes * (1 - hair * plane(\.leavesHair))
+    let lids = try 1 - (-lighter / 0.1).clamp(min: 0, max: 1) * seen.aroundEyes * (plane(\.sparesLids) * Self.sparedLids)
+    return try change * contour * lids * eyes * (1 - hair * plane(\.leavesHair))
   }
+
+  /// How much of what gets darker around the eyes goes where lids are spared.
+  private static let sparedLids = 0.7
 }

@@ -21,7 +21,8 @@ extension FaceEditor {
     var layers: [Layer] = []
     /// What is done to the skin after all of these, and how far.
     var shaded: [(edit: AttributeState, strength: Double)] = []
-    /// How opaque glasses are that are drawn over all of it, and how long bangs over these.
+    /// What is drawn over all of it: how much make-up, how opaque glasses, and how long bangs over these.
+    var makeup = 0.0
     var glasses = 0.0
     var bangs = 0.0
   }

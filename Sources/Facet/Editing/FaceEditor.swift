@@ -29,6 +29,8 @@ public struct EncodedFace: Sendable {
   let decodedLandmarks = Once<[Point]>()
   /// Glasses for it, unless it wears some; once somebody asks.
   let glasses = Once<WornGlasses?>()
+  /// What make-up takes away of its light, 1 × 3 × M × M, as ``Makeup/loss``; once somebody asks.
+  let makeup = Once<Tensor?>()
   /// Where bangs would hang, if hair grows above its forehead; once somebody asks.
   let fringe = Once<Fringe?>()
   /// What prototypes do at its features, each 1 × 4 × N × N; once somebody asks.
@@ -244,7 +246,7 @@ public final class FaceEditor {
       let changes = try changes(of: work, canvases, moved)
       return try work.indices.map {
         let face = work[$0].face
-        let drawn = try drawn(on: face, moved[$0], in: canvases[$0].crop)
+        let drawn = try drawn(on: face, moved[$0], over: canvases[$0], changes[$0])
         return FaceChange(
           alignment: face.alignment, tints: canvases[$0].tints, flow: try canvases[$0].flow?.picture,
           patch: try FloatPicture(changes[$0]), smooth: work[$0].composition.keepsGrain ? canvases[$0].smooth : nil,
@@ -322,7 +324,7 @@ public final class FaceEditor {
     _ moved: inout Moved, _ attribute: String, _ strength: Double, on face: EncodedFace, _ options: EditOptions
   ) throws {
     let states = try directions.states(of: attribute, adds: strength >= 0)
-    let scope = EditScope(states)
+    var scope = EditScope(states)
     // What is of one label alone may be more than a step.
     let state = states.count == 1 ? states[0] : nil
     if options.keepsToParts, let state, let colour = PartColour(state.name) {
@@ -332,6 +334,10 @@ public final class FaceEditor {
     if strength >= 0, try draws(glassesBy: attribute, options) {
       moved.glasses += strength
       return
+    }
+    if options.draws, state == .makeup {
+      moved.makeup += strength
+      (scope.sparesEyes, scope.sparesLids) = (true, true)
     }
     if options.draws, state == .bangs {
       moved.bangs += strength
@@ -363,15 +369,20 @@ public final class FaceEditor {
     let canvas = try canvases(of: work, [moved])[0]
     let change = try changes(of: work, [canvas], [moved])[0]
     let edited = try options.composition.composed(over: canvas.crop, change)
-    return try drawn(on: face, moved, in: canvas.crop).reduce(edited) { edited, layer in
+    return try drawn(on: face, moved, over: canvas, change).reduce(edited) { edited, layer in
       let coarse = try layer.avgPool2d(layer.size(3) / canvas.crop.size(3))
       return try edited * (coarse.narrow(1, 3..<4) + 1) + coarse.narrow(1, 0..<3)
     }
   }
 
-  /// What is drawn over a face and not decoded: hair hangs over glasses.
-  private func drawn(on face: EncodedFace, _ moved: Moved, in crop: Tensor) throws -> [Tensor] {
-    try [glasses(on: face, moved.glasses, in: crop), fringe(on: face, moved.bangs, in: crop)].compactMap(\.self)
+  /// What is drawn over a face and not decoded: glasses over make-up, and hair over glasses.
+  private func drawn(on face: EncodedFace, _ moved: Moved, over canvas: Canvas, _ change: Tensor) throws -> [Tensor] {
+    let makeup = try moved.makeup > 0
+      ? makeup(
+        on: face, moved.makeup, in: Composition.difference.composed(over: canvas.crop, change),
+        isElsewhere: moved.scope.movesMouth) : nil
+    return try [makeup, glasses(on: face, moved.glasses, in: canvas.crop), fringe(on: face, moved.bangs, in: canvas.crop)]
+      .compactMap(\.self)
   }
 
   private func step(

@@ -20,5 +20,6 @@ public struct AttributeState: Hashable, Codable, Sendable, CustomStringConvertib
 extension AttributeState {
   /// Growing old.
   static let age = AttributeState(name: "Young", adds: false)
+  static let makeup = AttributeState(name: "Heavy_Makeup", adds: true)
   static let bangs = AttributeState(name: "Bangs", adds: true)
 }

@@ -1,0 +1,100 @@
+import Photo
+import Testing
+import Torch
+
+@testable import Facet
+
+@Suite struct MakeupTests {
+  private static let side = 170
+  /// From a crop of the window, a pixel for each of CelebA's frame, there.
+  private static let place = Affine(Similarity(scale: 1, tx: FaceAlignment.window.x, ty: FaceAlignment.window.y))
+  /// The astronaut's, about where CelebA's frame has them.
+  private static let landmarks: [Point] = (0..<68).map { index in
+    let (x, y) = (PortraitTests.dlibLandmarks[2 * index], PortraitTests.dlibLandmarks[2 * index + 1])
+    return Point(x: (Double(x) - 224) * 0.85 + 89, y: Double(y) * 0.85 + 27)
+  }
+
+  /// Skin everywhere, and a part in a box around landmarks.
+  private static func parts(lips: Bool = false, covered: Float = 0) -> Makeup.Parts {
+    let count = side * side
+    let none = [Float](repeating: 0, count: count)
+    let mouth = landmarks[48..<60].map { place.inverse($0) }
+    let (left, right) = (mouth.map(\.x).min()!, mouth.map(\.x).max()!)
+    let (top, bottom) = (mouth.map(\.y).min()!, mouth.map(\.y).max()!)
+    let box = (0..<count).map { index -> Float in
+      let (x, y) = (Double(index % side), Double(index / side))
+      return x >= left && x <= right && y >= top && y <= bottom ? 1 : 0
+    }
+    return Makeup.Parts(
+      lips: lips ? box : none, eyes: none, brows: none, skin: lips ? box.map { 1 - $0 } : none.map { _ in 1 },
+      covered: none.map { _ in covered })
+  }
+
+  /// What is lost at a place of the frame.
+  private static func loss(_ makeup: Makeup, _ x: Double, _ y: Double) -> SIMD3<Float> {
+    let point = place.inverse(Point(x: x, y: y))
+    return makeup.loss[Int(point.y) * side + Int(point.x)]
+  }
+
+  @Test func pigmentsTakeLightAwayWhereTheyBelong() {
+    let makeup = Makeup(on: Self.landmarks, at: Self.place, parts: Self.parts(lips: true))
+    #expect(makeup.loss.allSatisfy { $0.max() <= 0 && $0.min() > -6 })
+    // Red lips.
+    let mouth = Self.landmarks[57]
+    let lips = Self.loss(makeup, mouth.x, mouth.y - 3)
+    #expect(lips.y < -0.5 && lips.x > -0.2 && lips.y < lips.z)
+    for (corner, lid, brow) in [(36, 37, 18), (45, 44, 25)] {
+      let (edge, above) = (Self.landmarks[lid], Self.landmarks[brow])
+      // A dark line along the lashes, a lighter shadow up to the brow.
+      let line = (-2...2).map { Self.loss(makeup, edge.x, edge.y + Double($0)).y }.min()!
+      let shadow = Self.loss(makeup, edge.x, edge.y + 0.4 * (above.y - edge.y)).y
+      #expect(line < -0.8 && shadow < -0.1 && shadow > line, "\(line), \(shadow)")
+      // Rouge below the outer corner.
+      let cheek = Self.landmarks[corner == 36 ? 31 : 35]
+      let rouge = Self.loss(makeup, (Self.landmarks[corner].x + cheek.x) / 2, cheek.y - 2)
+      #expect(rouge.y < -0.02 && rouge.x == 0)
+    }
+    // Chin and forehead stay.
+    for y in [Self.landmarks[8].y - 2, Self.landmarks[19].y - 20] { #expect(Self.loss(makeup, Self.landmarks[8].x, y).min() > -0.02) }
+  }
+
+  @Test func nothingIsPutOnHairAndGlasses() {
+    let makeup = Makeup(on: Self.landmarks, at: Self.place, parts: Self.parts(lips: true, covered: 1))
+    #expect(makeup.loss.allSatisfy { $0 == .zero })
+  }
+
+  @Test func landmarksInOnePlaceAreNoFace() {
+    let makeup = Makeup(on: [Point](repeating: Point(x: 89, y: 111), count: 68), at: Self.place, parts: Self.parts())
+    #expect(makeup.loss.allSatisfy { $0 == .zero })
+  }
+
+  @Test func thePortraitWearsSome() throws {
+    let (editor, photo, face) = try EditingTests.portrait.get()
+    func change(_ edits: [AttributeEdit], _ options: EditOptions = .init()) throws -> FaceChange {
+      try editor.changes([FaceEdit(face, edits, options: options)])[0]
+    }
+    let whole = try change([AttributeEdit("Heavy_Makeup")])
+    let layer = try #require(whole.drawn.first)
+    #expect(whole.drawn.count == 1 && layer.width % face.crop.width == 0)
+    // It is none of the background's business.
+    for corner in [0, layer.width - 1, layer.width * (layer.width - 1)] {
+      #expect(layer.values[corner * 4..<corner * 4 + 4].allSatisfy { abs($0) < 0.005 })
+    }
+    func darkest(_ layer: FloatPicture) -> Float { stride(from: 3, to: layer.values.count, by: 4).map { layer.values[$0] }.min()! }
+    let half = try #require(change([AttributeEdit("Heavy_Makeup", strength: 0.5)]).drawn.first)
+    #expect(darkest(layer) < darkest(half) && darkest(half) < -0.2 && darkest(layer) > -1)
+    #expect(try change([AttributeEdit("Heavy_Makeup", strength: 0)]).drawn.isEmpty)
+    #expect(try change([AttributeEdit("Heavy_Makeup", strength: -1)]).drawn.isEmpty)
+    // It lies where the mouth has come to.
+    #expect(try change([AttributeEdit("Heavy_Makeup"), AttributeEdit("Smiling", strength: -1)]).drawn != whole.drawn)
+    #expect(try change([AttributeEdit("female_makeup")]).drawn.count == 1)
+    // The model sees it, and other ways decode it.
+    let index = try editor.directions.index(of: "Heavy_Makeup")
+    let before = try editor.probabilities(in: face)[index]
+    #expect(try editor.probabilities(in: face, after: [AttributeEdit("Heavy_Makeup")])[index] > before)
+    #expect(try change([AttributeEdit("Heavy_Makeup")], .article).drawn.isEmpty)
+    // Glasses are worn over it, and hair over these.
+    #expect(try change([AttributeEdit("Bangs"), AttributeEdit("Eyeglasses"), AttributeEdit("Heavy_Makeup")]).drawn.count == 3)
+    #expect(try editor.apply([AttributeEdit("Heavy_Makeup")], to: face, in: photo.picture) != photo.picture)
+  }
+}
