@@ -27,7 +27,7 @@ import Torch
   private func fringe(hair: Double = 62, covered: Double = 0) throws -> Fringe? {
     try Fringe(above: Self.landmarks, at: Self.place, hair: plane(to: hair), covered: plane(to: covered))
   }
-  private func mean(_ drawing: Fringe.Drawing, _ y: Double, columns: Range<Int> = 26..<38) -> Float {
+  private func mean(_ drawing: StrandDrawing, _ y: Double, columns: Range<Int> = 26..<38) -> Float {
     let scale = drawing.size / Self.side
     let places = columns.lowerBound * scale..<columns.upperBound * scale
     return places.reduce(0) { $0 + drawing.coverage[row(y) * scale * drawing.size + $1] } / Float(places.count)
@@ -54,7 +54,7 @@ import Torch
   @Test func strandsAreAsFineAsThePhoto() throws {
     let fringe = try #require(try fringe())
     /// How much shades differ from their neighbours' across the strands.
-    func roughness(_ drawing: Fringe.Drawing) -> Float {
+    func roughness(_ drawing: StrandDrawing) -> Float {
       let start = self.row(72) * 4 * drawing.size
       let row = drawing.shade[start + 100..<start + 156]
       return zip(row, row.dropFirst()).reduce(0) { $0 + abs($1.0 - $1.1) }
@@ -62,7 +62,7 @@ import Torch
     let (sharp, soft) = (fringe.drawn(scale: 4, length: 1, pixel: 0.25), fringe.drawn(scale: 4, length: 1, pixel: 1.5))
     #expect(roughness(sharp) > 1.5 * roughness(soft))
     // The same fringe, whatever it is drawn for.
-    func covered(_ drawing: Fringe.Drawing) -> Float { drawing.coverage.reduce(0, +) / Float(drawing.size * drawing.size) }
+    func covered(_ drawing: StrandDrawing) -> Float { drawing.coverage.reduce(0, +) / Float(drawing.size * drawing.size) }
     #expect(abs(covered(sharp) / covered(fringe.drawn(scale: 1, length: 1, pixel: 0.25)) - 1) < 0.05)
   }
 

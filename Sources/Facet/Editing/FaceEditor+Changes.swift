@@ -21,8 +21,9 @@ extension FaceEditor {
     var layers: [Layer] = []
     /// What is done to the skin after all of these, and how far.
     var shaded: [(edit: AttributeState, strength: Double)] = []
-    /// What is drawn over all of it: how much make-up, how opaque glasses, and how long bangs over these.
+    /// What is drawn over all of it: how much make-up, how opaque a mustache and glasses, and how long bangs over these.
     var makeup = 0.0
+    var mustache = 0.0
     var glasses = 0.0
     var bangs = 0.0
   }
@@ -271,6 +272,10 @@ extension FaceEditor {
 
   private func region(of place: FacePlace, in face: EncodedFace) throws -> Tensor {
     try face.places { try partFinder.places(in: Tensor(face.crop)) }[place]!
+  }
+
+  func hair(of face: EncodedFace) throws -> Tensor {
+    try face.hair { try partFinder.hair(in: Tensor(face.crop)) }
   }
 
   func otherThanSkin(of face: EncodedFace) throws -> Tensor {

@@ -46,7 +46,7 @@ extension FaceEditor {
     let moved = Affine(.identity).scaled(x: scale, y: scale).then(frame.place)
       .then(Affine(Similarity(scale: 1, tx: -Self.shadow.moved.x, ty: -Self.shadow.moved.y)))
     let shade = worn.drawn((coarse, coarse), at: moved, sigma: Self.shadow.sigma)
-    let shown = try 1 - face.hair { try partFinder.hair(in: crop) }.smoothStep(from: 0.3, to: 0.7)
+    let shown = try 1 - hair(of: face).smoothStep(from: 0.3, to: 0.7)
     func plane(_ values: [Float], _ size: Int) throws -> Tensor { try Tensor(values, shape: [1, 1, size, size]) }
     let visible = try Self.enlarged(shown, to: fine)
     let covered = try plane(sharp.frame, fine)

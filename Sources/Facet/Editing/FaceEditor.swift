@@ -339,9 +339,11 @@ public final class FaceEditor {
       moved.makeup += strength
       (scope.sparesEyes, scope.sparesLids) = (true, true)
     }
-    if options.draws, state == .bangs {
-      moved.bangs += strength
-      return
+    // Strands are drawn but where a refiner knows better.
+    if options.draws, let state, refiner?.index(of: state.name, adding: state.adds) == nil {
+      if state == .bangs { moved.bangs += strength }
+      if state == .mustache { moved.mustache += strength }
+      if state == .bangs || state == .mustache { return }
     }
     if options.draws, let state, prototypes[state] != nil { moved.shaded.append((state, abs(strength))) }
     if options.keepsToParts, state == .age, !options.keeps(PartColour.graying.label) {
@@ -375,14 +377,14 @@ public final class FaceEditor {
     }
   }
 
-  /// What is drawn over a face and not decoded: glasses over make-up, and hair over glasses.
+  /// What is drawn over a face and not decoded: glasses over make-up and beards, and hair over glasses.
   private func drawn(on face: EncodedFace, _ moved: Moved, over canvas: Canvas, _ change: Tensor) throws -> [Tensor] {
-    let makeup = try moved.makeup > 0
-      ? makeup(
-        on: face, moved.makeup, in: Composition.difference.composed(over: canvas.crop, change),
-        isElsewhere: moved.scope.movesMouth) : nil
-    return try [makeup, glasses(on: face, moved.glasses, in: canvas.crop), fringe(on: face, moved.bangs, in: canvas.crop)]
-      .compactMap(\.self)
+    let (shown, isElsewhere) = (try Composition.difference.composed(over: canvas.crop, change), moved.scope.movesMouth)
+    return try [
+      makeup(on: face, moved.makeup, in: shown, isElsewhere: isElsewhere),
+      mustache(on: face, moved.mustache, in: shown, isElsewhere: isElsewhere),
+      glasses(on: face, moved.glasses, in: canvas.crop), fringe(on: face, moved.bangs, in: canvas.crop),
+    ].compactMap(\.self)
   }
 
   private func step(

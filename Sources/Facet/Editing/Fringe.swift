@@ -73,27 +73,16 @@ struct Fringe: Sendable {
     (x - middle) / max(narrowest, x < middle ? middle - left : right - middle)
   }
 
-  /// How a fringe looks, of `size` × `size`, row by row.
-  struct Drawing {
-    var size: Int
-    /// How much of each pixel it covers, 0…1.
-    var coverage: [Float]
-    /// Where in the photo's own hair, from its darkest at 0 to its lightest at 1, the colour is found.
-    var shade: [Float]
-  }
-
   /// - Parameters:
   ///   - scale: how many times as finely as the crop.
   ///   - length: of all the way to the brows.
   ///   - pixel: the side of the photo's in those of the crop; nothing is finer.
-  func drawn(scale: Int, length: Float, pixel: Double) -> Drawing {
+  func drawn(scale: Int, length: Float, pixel: Double) -> StrandDrawing {
     let side = size * scale
-    var drawing = Drawing(
-      size: side, coverage: [Float](repeating: 0, count: side * side), shade: [Float](repeating: 0.5, count: side * side))
+    var drawing = StrandDrawing(size: side)
     let fine = Affine(.identity).scaled(x: 1 / Double(scale), y: 1 / Double(scale)).then(place)
     let finest = Float(max(pixel, 1 / Double(scale)) * place.largestScale) * 1.5
-    let octaves = Self.octaves.enumerated().filter { $0.element.width >= finest }
-    let loudness = octaves.reduce(0) { $0 + $1.element.amplitude * $1.element.amplitude / 4 }.squareRoot()
+    let streaks = Streaks(Self.octaves, finest: finest)
     let centre = roots[column(of: middle)].row
     for row in 0..<side {
       for column in 0..<side {
@@ -118,14 +107,9 @@ struct Fringe: Sendable {
         let wisp = noise(strand / 1.1, y / 30, seed: 20) * way.smoothStep(from: 0.3, to: 0.9)
         let covered = ((ragged - y) / 4.5 + 0.45 * wisp).smoothStep(from: -0.1, to: 0.9)
         drawing.coverage[index] = covered * nearby * root.part * (1.05 - abs(part)).smoothStep(from: 0, to: 0.22)
-        let streaks = octaves.reduce(0) {
-          $0 + $1.element.amplitude * noise(strand / $1.element.width, y / $1.element.length, seed: $1.offset)
-        }
         // Light lies on the bulge, and the ends are in shade.
         let bulge = 0.75 * exp(-pow((way - 0.42) / 0.22, 2)) - 0.5 * way.smoothStep(from: 0.7, to: 1.05) - 0.15
-        let deviation = Self.contrast * streaks / max(loudness, 1e-3) + bulge
-        // The normal distribution, nearly.
-        drawing.shade[index] = 1 / (1 + exp(-1.702 * deviation))
+        drawing.setShade(index, deviation: Self.contrast * streaks(strand, y) + bulge)
       }
     }
     return drawing
@@ -150,16 +134,12 @@ struct Fringe: Sendable {
     }
     let sure = upper.count > Self.fewest ? upper : (0..<count).filter { hair[$0] > 0.6 }
     guard sure.count > Self.fewest else { return nil }
-    let sorted = sure.map { SIMD3(values[$0], values[count + $0], values[2 * count + $0]) }.sorted { $0.luma < $1.luma }
-    let kept = sorted[sorted.count * 6 / 100..<sorted.count * 98 / 100]
-    return (0..<Self.shades).map { shade in
-      let part = kept.dropFirst(kept.count * shade / Self.shades).prefix(max(1, kept.count / Self.shades))
-      return part.reduce(.zero, +) / Float(part.count)
-    }
+    let colours = sure.map { SIMD3(values[$0], values[count + $0], values[2 * count + $0]) }
+    return StrandDrawing.shades(of: colours, from: 0.06, to: 0.98)
   }
 
   /// Waves across strands: how wide they are, how long along them, and how strong.
-  private static let octaves: [(width: Float, length: Float, amplitude: Float)] = [
+  private static let octaves: [Streaks.Octave] = [
     (9, 60, 0.45), (4, 45, 0.6), (1.9, 30, 0.6), (0.9, 22, 0.45), (0.5, 14, 0.3),
   ]
   /// How strands end at different heights.
@@ -178,21 +158,4 @@ struct Fringe: Sendable {
   private static let overlap = 3.0
   /// Pixels of hair that colours can be told from.
   private static let fewest = 40
-  private static let shades = 40
-}
-
-/// Value noise: smooth between random values at whole numbers, −1…1.
-private func noise(_ x: Float, _ y: Float, seed: Int) -> Float {
-  let (left, top) = (x.rounded(.down), y.rounded(.down))
-  let (column, row) = (Int32(left), Int32(top))
-  func value(_ column: Int32, _ row: Int32) -> Float {
-    var hash = UInt32(bitPattern: column) &* 374_761_393 &+ UInt32(bitPattern: row) &* 668_265_263
-      &+ UInt32(truncatingIfNeeded: seed + 1) &* 2_246_822_519
-    hash = (hash ^ (hash >> 13)) &* 1_274_126_177
-    return Float(hash ^ (hash >> 16)) / Float(Int32.max) - 1
-  }
-  let (right, down) = ((x - left).smoothStep(from: 0, to: 1), (y - top).smoothStep(from: 0, to: 1))
-  let upper = value(column, row) * (1 - right) + value(column &+ 1, row) * right
-  let lower = value(column, row &+ 1) * (1 - right) + value(column &+ 1, row &+ 1) * right
-  return upper + (lower - upper) * down
 }

@@ -66,12 +66,13 @@ final class PartFinder: Sendable {
     try parser.probabilities(of: [[.hair]], in: crops)
   }
 
-  /// What make-up is put on, and what it is not: how surely each pixel of a face is of lips, an eye, a brow, or skin, and of hair, a hat
-  /// or glasses, 1 × 5 × S × S in [0, 1].
+  /// What make-up and mustaches are drawn on, and what they are not: how surely each pixel of a face is of lips, an eye, a brow, or skin, of hair, a hat
+  /// or glasses, of the nose, and of the inside of the mouth, 1 × 7 × S × S in [0, 1].
   /// - Throws: ``BundleError`` where the parser is damaged.
   func paintable(in crop: Tensor) throws -> Tensor {
     try parser.probabilities(
-      of: [[.upperLip, .lowerLip], [.leftEye, .rightEye], [.leftBrow, .rightBrow], [.skin], [.hair, .hat, .eyeglasses]], in: crop)
+      of: [[.upperLip, .lowerLip], [.leftEye, .rightEye], [.leftBrow, .rightBrow], [.skin], [.hair, .hat, .eyeglasses], [.nose], [.mouth]],
+      in: crop)
   }
 
   /// Whether a face wears glasses.

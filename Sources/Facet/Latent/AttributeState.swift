@@ -21,5 +21,6 @@ extension AttributeState {
   /// Growing old.
   static let age = AttributeState(name: "Young", adds: false)
   static let makeup = AttributeState(name: "Heavy_Makeup", adds: true)
+  static let mustache = AttributeState(name: "Mustache", adds: true)
   static let bangs = AttributeState(name: "Bangs", adds: true)
 }
