@@ -47,7 +47,7 @@ import Torch
   @Test func itIsAsLongAsAsked() throws {
     let fringe = try #require(try fringe())
     let lengths: [Float] = [0.3, 0.6, 1, 1.2]
-    let covered = lengths.map { fringe.drawn(scale: 1, length: $0, pixel: 1).coverage.reduce(0, +) }
+    let covered = try lengths.map { try fringe.drawn(scale: 1, length: $0, pixel: 1).coverage.reduce(0, +) }
     #expect(zip(covered, covered.dropFirst()).allSatisfy { $0 * 1.1 < $1 })
   }
 
@@ -59,11 +59,11 @@ import Torch
       let row = drawing.shade[start + 100..<start + 156]
       return zip(row, row.dropFirst()).reduce(0) { $0 + abs($1.0 - $1.1) }
     }
-    let (sharp, soft) = (fringe.drawn(scale: 4, length: 1, pixel: 0.25), fringe.drawn(scale: 4, length: 1, pixel: 1.5))
+    let (sharp, soft) = try (fringe.drawn(scale: 4, length: 1, pixel: 0.25), fringe.drawn(scale: 4, length: 1, pixel: 1.5))
     #expect(roughness(sharp) > 1.5 * roughness(soft))
     // The same fringe, whatever it is drawn for.
     func covered(_ drawing: StrandDrawing) -> Float { drawing.coverage.reduce(0, +) / Float(drawing.size * drawing.size) }
-    #expect(abs(covered(sharp) / covered(fringe.drawn(scale: 1, length: 1, pixel: 0.25)) - 1) < 0.05)
+    #expect(try abs(covered(sharp) / covered(fringe.drawn(scale: 1, length: 1, pixel: 0.25)) - 1) < 0.05)
   }
 
   @Test func whereNoHairGrowsThereIsNone() throws {

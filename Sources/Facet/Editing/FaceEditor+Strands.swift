@@ -13,7 +13,7 @@ extension FaceEditor {
     guard strength > 0, let fringe = try face.fringe({ try grown(on: face) }) else { return nil }
     let hair = try hair(of: face)
     guard let shades = try fringe.colours(in: crop, hair: hair.array(Float.self)) else { return nil }
-    let drawing = fringe.drawn(
+    let drawing = try fringe.drawn(
       scale: fineness(on: face), length: Float(min(Self.longest, strength)), pixel: Double(crop.size(3)) / face.alignment.side)
     return try painted(
       drawing, shades, opacity: min(1, strength / Self.sparse), over: crop, unshaded: hair.smoothStep(from: 0.3, to: 0.7))

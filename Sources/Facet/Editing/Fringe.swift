@@ -5,8 +5,8 @@ import Torch
 /// Hair that comes over a forehead, in strands from the photo's hairline down to the brows, fanned out from above the head. They
 /// are drawn, for what a code of some hundred numbers decodes to has no strands.
 struct Fringe: Sendable {
-  /// The forehead as far as hair may cover it, row by row, 0…1, of a square crop.
-  private let room: [Float]
+  /// The forehead as far as hair may cover it, 1 × 1 × S × S in [0, 1], of a square crop.
+  private let room: Tensor
   private let size: Int
   /// From the crop to CelebA's frame; all places and lengths below are of the latter.
   private let place: Affine
@@ -29,7 +29,7 @@ struct Fringe: Sendable {
     brows = landmarks[17..<27].map { Float($0.y) }.sorted().prefix(6).reduce(0, +) / 6
     // Amid hair there is nothing to cover.
     let near = try (1 - hair).blurred(sigma: Self.overlap).smoothStep(from: 0.04, to: 0.4)
-    room = try (near * (1 - covered.smoothStep(from: 0.3, to: 0.7))).array(Float.self)
+    room = try near * (1 - covered.smoothStep(from: 0.3, to: 0.7))
     let found = Self.roots(in: try hair.array(Float.self), above: brows, at: place)
     let (middle, left, right) = (middle, left, right)
     let inside = found.indices.filter { column in
@@ -77,17 +77,19 @@ struct Fringe: Sendable {
   ///   - scale: how many times as finely as the crop.
   ///   - length: of all the way to the brows.
   ///   - pixel: the side of the photo's in those of the crop; nothing is finer.
-  func drawn(scale: Int, length: Float, pixel: Double) -> StrandDrawing {
+  func drawn(scale: Int, length: Float, pixel: Double) throws -> StrandDrawing {
     let side = size * scale
+    let room = try (scale == 1 ? room : room.upsampleBilinear2d(scale: scale)).array(Float.self)
     var drawing = StrandDrawing(size: side)
     let fine = Affine(.identity).scaled(x: 1 / Double(scale), y: 1 / Double(scale)).then(place)
     let finest = Float(max(pixel, 1 / Double(scale)) * place.largestScale) * 1.5
     let streaks = Streaks(Self.octaves, finest: finest)
     let centre = roots[column(of: middle)].row
+    let roots = (0..<side).map { root(at: (Float($0) + 0.5) / Float(scale) - 0.5) }
     for row in 0..<side {
       for column in 0..<side {
         let index = row * side + column
-        let (nearby, root) = (room[row / scale * size + column / scale], roots[column / scale])
+        let (nearby, root) = (room[index], roots[column])
         if nearby * root.part < 0.01 { continue }
         let point = fine(Point(x: Double(column) + 0.5, y: Double(row) + 0.5))
         let (x, y) = (Float(point.x), Float(point.y))
@@ -113,6 +115,14 @@ struct Fringe: Sendable {
       }
     }
     return drawing
+  }
+
+  /// Between the middles of the crop's columns.
+  private func root(at column: Float) -> (row: Float, part: Float) {
+    let place = min(Float(size - 1), max(0, column))
+    let (a, b) = (roots[Int(place)], roots[min(size - 1, Int(place) + 1)])
+    let t = place - place.rounded(.down)
+    return (a.row + t * (b.row - a.row), a.part + t * (b.part - a.part))
   }
 
   private func column(of x: Float) -> Int {
