@@ -11,7 +11,7 @@ import Torch
   private static let place = Affine(Similarity(scale: window.side / Double(side), tx: window.x, ty: window.y))
 
   /// The astronaut's landmarks, about where CelebA's frame has them.
-  private static let landmarks: [Point] = (0..<68).map { index in
+  static let landmarks: [Point] = (0..<68).map { index in
     let (x, y) = (PortraitTests.dlibLandmarks[2 * index], PortraitTests.dlibLandmarks[2 * index + 1])
     return Point(x: (Double(x) - 224) * 0.85 + 89, y: Double(y) * 0.85 + 27)
   }

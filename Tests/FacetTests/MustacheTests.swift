@@ -8,11 +8,7 @@ import Torch
   private static let side = 170
   /// From a crop of the window, a pixel for each of CelebA's frame, there.
   private static let place = Affine(Similarity(scale: 1, tx: FaceAlignment.window.x, ty: FaceAlignment.window.y))
-  /// The astronaut's, about where CelebA's frame has them.
-  private static let landmarks: [Point] = (0..<68).map { index in
-    let (x, y) = (PortraitTests.dlibLandmarks[2 * index], PortraitTests.dlibLandmarks[2 * index + 1])
-    return Point(x: (Double(x) - 224) * 0.85 + 89, y: Double(y) * 0.85 + 27)
-  }
+  private static let landmarks = FaceFlowTests.landmarks
   private static let everywhere = [Float](repeating: 1, count: side * side)
 
   /// The mean coverage in rows of the frame, between columns.

@@ -278,6 +278,10 @@ extension FaceEditor {
     try face.hair { try partFinder.hair(in: Tensor(face.crop)) }
   }
 
+  func paintable(of face: EncodedFace) throws -> Tensor {
+    try face.paintable { try partFinder.paintable(in: Tensor(face.crop)) }
+  }
+
   func otherThanSkin(of face: EncodedFace) throws -> Tensor {
     try face.otherThanSkin { try partFinder.otherThanSkin(in: Tensor(face.crop)) }
   }

@@ -15,9 +15,10 @@ extension FaceEditor {
     let loss =
       if isElsewhere {
         try makeup(
-          for: face, crop, landmarks: face.alignment.foundLandmarks(in: Picture(FloatPicture(crop)), by: detector))
+          for: face, partFinder.paintable(in: crop),
+          landmarks: face.alignment.foundLandmarks(in: Picture(FloatPicture(crop)), by: detector))
       } else {
-        try face.makeup { try makeup(for: face, Tensor(face.crop), landmarks: landmarks(of: face)) }
+        try face.makeup { try makeup(for: face, paintable(of: face), landmarks: landmarks(of: face)) }
       }
     guard let loss else { return nil }
     let kept = try (loss * min(Self.most, strength)).exp()
@@ -27,10 +28,10 @@ extension FaceEditor {
   }
 
   /// How much of the logarithm of light a crop's pixels lose, 1 × 3 × (k · S) × (k · S).
-  private func makeup(for face: EncodedFace, _ crop: Tensor, landmarks: [Point]) throws -> Tensor? {
-    let size = crop.size(3) * fineness(on: face)
+  private func makeup(for face: EncodedFace, _ found: Tensor, landmarks: [Point]) throws -> Tensor? {
+    let size = found.size(3) * fineness(on: face)
     guard let frame = face.alignment.frame(of: landmarks, size: size) else { return nil }
-    let planes = try Self.enlarged(partFinder.paintable(in: crop).blurred(sigma: 0.5), to: size)
+    let planes = try Self.enlarged(found.blurred(sigma: 0.5), to: size)
     func part(_ index: Int) throws -> [Float] { try planes.select(1, index).array(Float.self) }
     let parts = Makeup.Parts(
       lips: try part(0), eyes: try part(1), brows: try part(2), skin: try part(3),

@@ -42,7 +42,7 @@ extension FaceEditor {
     guard let frame = face.alignment.frame(of: landmarks, size: size),
       let mustache = Mustache(on: frame.landmarks, at: frame.place)
     else { return nil }
-    let found = try partFinder.paintable(in: crop)
+    let found = try isElsewhere ? partFinder.paintable(in: crop) : paintable(of: face)
     let inside = try found.narrow(1, 6..<7).smoothStep(from: 0.2, to: 0.6)
     let free = try (1 - found.narrow(1, 5..<6).smoothStep(from: 0.3, to: 0.8)) * (1 - inside)
     let drawing = mustache.drawn(

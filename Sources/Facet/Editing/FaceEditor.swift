@@ -29,6 +29,8 @@ public struct EncodedFace: Sendable {
   let decodedLandmarks = Once<[Point]>()
   /// Glasses for it, unless it wears some; once somebody asks.
   let glasses = Once<WornGlasses?>()
+  /// What make-up and mustaches are drawn on, 1 × 7 × N × N, as ``PartFinder/paintable(in:)`` gives it; once somebody asks.
+  let paintable = Once<Tensor>()
   /// What make-up takes away of its light, 1 × 3 × M × M, as ``Makeup/loss``; once somebody asks.
   let makeup = Once<Tensor?>()
   /// Where bangs would hang, if hair grows above its forehead; once somebody asks.
@@ -379,12 +381,15 @@ public final class FaceEditor {
 
   /// What is drawn over a face and not decoded: glasses over make-up and beards, and hair over glasses.
   private func drawn(on face: EncodedFace, _ moved: Moved, over canvas: Canvas, _ change: Tensor) throws -> [Tensor] {
-    let (shown, isElsewhere) = (try Composition.difference.composed(over: canvas.crop, change), moved.scope.movesMouth)
-    return try [
-      makeup(on: face, moved.makeup, in: shown, isElsewhere: isElsewhere),
-      mustache(on: face, moved.mustache, in: shown, isElsewhere: isElsewhere),
-      glasses(on: face, moved.glasses, in: canvas.crop), fringe(on: face, moved.bangs, in: canvas.crop),
-    ].compactMap(\.self)
+    var layers: [Tensor?] = []
+    if moved.makeup > 0 || moved.mustache > 0 {
+      let (shown, isElsewhere) = (try Composition.difference.composed(over: canvas.crop, change), moved.scope.movesMouth)
+      layers.append(try makeup(on: face, moved.makeup, in: shown, isElsewhere: isElsewhere))
+      layers.append(try mustache(on: face, moved.mustache, in: shown, isElsewhere: isElsewhere))
+    }
+    layers.append(try glasses(on: face, moved.glasses, in: canvas.crop))
+    layers.append(try fringe(on: face, moved.bangs, in: canvas.crop))
+    return layers.compactMap(\.self)
   }
 
   private func step(

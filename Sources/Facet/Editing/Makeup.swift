@@ -5,7 +5,7 @@ import Photo
 /// skin throws back. Skin keeps its texture, and dark skin stays dark.
 struct Makeup: Sendable {
   /// Lipstick, eye shadow, the line along the lashes, rouge, and colour for brows.
-  enum Pigment: CaseIterable {
+  private enum Pigment {
     case lips, lids, lashes, cheeks, brows
 
     /// What is left of red, green and blue light where there is all of it.
@@ -18,6 +18,9 @@ struct Makeup: Sendable {
       case .brows: [0.75, 0.72, 0.72]
       }
     }
+
+    /// The logarithm of it.
+    var tone: SIMD3<Float> { SIMD3(log(kept.x), log(kept.y), log(kept.z)) }
   }
 
   /// Which part of a face each pixel is of, row by row, 0…1.
@@ -39,23 +42,22 @@ struct Makeup: Sendable {
     let pixel = Float(place.largestScale)
     let eyes = [Eye(landmarks, .right), Eye(landmarks, .left)].compactMap(\.self)
     let cheeks = [Cheek(landmarks, .right), Cheek(landmarks, .left)].compactMap(\.self)
-    let tones = Dictionary(uniqueKeysWithValues: Pigment.allCases.map { pigment in
-      (pigment, SIMD3((0..<3).map { log(pigment.kept[$0]) }))
-    })
+    let (lips, lids, lashes) = (Pigment.lips.tone, Pigment.lids.tone, Pigment.lashes.tone)
+    let (rouge, brows) = (Pigment.cheeks.tone, Pigment.brows.tone)
     loss = (0..<side * side).map { index in
       let free = 1 - parts.covered[index]
       if free < 0.01 { return .zero }
       let point = place(Point(x: Double(index % side) + 0.5, y: Double(index / side) + 0.5))
       let at = SIMD2(Float(point.x), Float(point.y))
-      var loss = parts.lips[index].smoothStep(from: 0.3, to: 0.75) * tones[.lips]!
-      loss += parts.brows[index].smoothStep(from: 0.3, to: 0.8) * tones[.brows]!
+      var loss = parts.lips[index].smoothStep(from: 0.3, to: 0.75) * lips
+      loss += parts.brows[index].smoothStep(from: 0.3, to: 0.8) * brows
       let outside = 1 - parts.eyes[index].smoothStep(from: 0.4, to: 0.8)
       for eye in eyes where eye.isNear(at) {
         let (shadow, line) = eye.made(up: at, pixel: pixel)
-        loss += shadow * outside * tones[.lids]! + line * tones[.lashes]!
+        loss += shadow * outside * lids + line * lashes
       }
       let skin = parts.skin[index].smoothStep(from: 0.3, to: 0.7)
-      if skin > 0 { loss += cheeks.reduce(0) { $0 + $1.rouge(at) } * skin * tones[.cheeks]! }
+      if skin > 0 { loss += cheeks.reduce(0) { $0 + $1.rouge(at) } * skin * rouge }
       return free * loss
     }
   }
