@@ -26,6 +26,8 @@ struct SharpenCommand: ParsableCommand {
   var data: String
   @Option(help: "An attribute by which codes are moved; may be repeated. Default: eleven that change the face.")
   var attribute: [String] = []
+  @Option(help: "What the critic holds moved faces against: all faces, or those with the attributes asked; default: faces.")
+  var critic: DecoderTraining.CriticView?
   @OptionGroup var options: RunOptions
   @OptionGroup var engine: EngineOptions
 
@@ -47,6 +49,7 @@ struct SharpenCommand: ParsableCommand {
     let output = try options.checkedFolder()
     var configuration = try (options.resume ? DecoderTrainer.savedConfiguration(in: output) : nil) ?? DecoderTraining()
     if !attribute.isEmpty { configuration.attributes = attribute }
+    if let critic { configuration.critic = critic }
     options.set(in: &configuration)
     if let realism { configuration.realism = realism }
     if let features { configuration.features = features }
@@ -61,3 +64,5 @@ struct SharpenCommand: ParsableCommand {
     try train(trainer, as: "sharpen")
   }
 }
+
+extension DecoderTraining.CriticView: ExpressibleByArgument {}

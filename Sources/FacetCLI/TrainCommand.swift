@@ -41,6 +41,8 @@ struct TrainCommand: ParsableCommand {
   var schedule: TrainingConfiguration.Schedule?
   @Option(help: "Weight of the KL term.")
   var klWeight: Double?
+  @Option(help: "Weight of the labels' cross entropy, read off the code in training; default: none.")
+  var labelWeight: Double?
   @Option(help: "Numbers in a latent code (compact).")
   var latentSize: Int?
   @Option(help: "Side of the image in pixels, a multiple of 32 (compact).")
@@ -62,6 +64,9 @@ struct TrainCommand: ParsableCommand {
 
   func validate() throws {
     if let klWeight, !(klWeight >= 0 && klWeight.isFinite) { throw ValidationError("--kl-weight must be at least 0") }
+    if let labelWeight, !(0...1e6).contains(labelWeight) {
+      throw ValidationError("--label-weight must be from 0 to 1000000")
+    }
     if let validateEvery, validateEvery < 1 { throw ValidationError("--validate-every must be above 0") }
     if let patience, patience < 1 { throw ValidationError("--patience must be above 0") }
   }
@@ -98,6 +103,7 @@ struct TrainCommand: ParsableCommand {
     if let preset, preset != configuration.model.architecture { configuration = TrainingConfiguration(preset: preset) }
     if let schedule { configuration.schedule = schedule }
     if let klWeight { configuration.objective.kl = klWeight }
+    if let labelWeight { configuration.objective.labels = labelWeight }
     if let latentSize { configuration.model.latentSize = latentSize }
     if let imageSize { configuration.model.imageSize = imageSize }
     if let validateEvery { configuration.validationInterval = validateEvery }

@@ -30,14 +30,14 @@ extension Batch {
 
 extension DecodedCache {
   /// Some samples' images as float32 N × 3 × S × S in [0, 1], channels last in memory.
-  func images(_ positions: [Int]) throws -> Tensor {
+  func images(_ positions: [Int], on device: Device = .cpu) throws -> Tensor {
     let tensor = try Tensor(bytes(of: positions, masks: false).images, shape: [positions.count, size, size, 3])
-    return try tensor.permute([0, 3, 1, 2]).to(.float32) / 255
+    return try tensor.to(device).permute([0, 3, 1, 2]).to(.float32) / 255
   }
 
   /// The same samples' masks as float32 N × 1 × S × S in {0, 1}; the data set must have been opened with masks.
-  func masks(_ positions: [Int]) throws -> Tensor {
-    try Tensor(bytes(of: positions, masks: true).masks, shape: [positions.count, 1, size, size]).to(.float32)
+  func masks(_ positions: [Int], on device: Device = .cpu) throws -> Tensor {
+    try Tensor(bytes(of: positions, masks: true).masks, shape: [positions.count, 1, size, size]).to(device).to(.float32)
   }
 
   private func bytes(of positions: [Int], masks isAsked: Bool) -> (images: [UInt8], masks: [UInt8]) {

@@ -105,9 +105,9 @@ public struct EncodedPhotos: Sendable {
   }
 
   /// The photos of some rows, rows × 3 × S × S in [0, 1].
-  func images(_ rows: [Int]) throws -> Tensor {
+  func images(_ rows: [Int], on device: Device = .cpu) throws -> Tensor {
     guard let samples else { throw TrainingError("these codes came without photos") }
-    return try samples.images(rows)
+    return try samples.images(rows, on: device)
   }
 
   /// The groups of each attribute: who has it, and who lacks it.

@@ -147,7 +147,7 @@ private struct EditedFaces {
       let rows = Array(rows[range])
       let code = try photos.codes.indexSelect(0, Tensor(rows.map(Int64.init))).to(device)
       return Part(
-        rows: range, input: try photos.images(rows).to(device), code: code, before: try model.decode(code))
+        rows: range, input: try photos.images(rows, on: device), code: code, before: try model.decode(code))
     }
   }
 

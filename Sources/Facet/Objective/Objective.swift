@@ -6,6 +6,8 @@ public struct ObjectiveWeights: Codable, Sendable, Equatable {
   public var mae = 4.0
   public var mask = 1.0
   public var kl = 1e-3
+  /// Of the labels that are read off the code in training, the mean cross entropy; `nil` or 0 for none.
+  public var labels: Double?
   public init() {}
 }
 

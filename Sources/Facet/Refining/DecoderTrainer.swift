@@ -17,6 +17,8 @@ public final class DecoderTrainer: SteppingTrainer {
   let bundle: ModelBundle
   private let directions: AttributeDirections
   private let attributes: [Int]
+  /// What may be asked of a moved face, where the critic is to know: each has an output of its own after the first.
+  private let edits: [(state: AttributeState, photos: RefinerPhotos)]
   let samples: DecodedCache
   let device: Device
   private let model: any FaceVAE
@@ -57,6 +59,14 @@ public final class DecoderTrainer: SteppingTrainer {
     }
     directions = try AttributeDirections(of: bundle)
     attributes = try configuration.attributes.map { [directions] in try directions.index(of: $0) }
+    edits = try configuration.critic != .attributes
+      ? []
+      : configuration.attributes.flatMap { name in
+        try [true, false].map { adds in
+          let state = AttributeState(name: name, adds: adds)
+          return (state, try RefinerPhotos(state, in: samples))
+        }
+      }
     bundle.model.setTraining(false)
     try bundle.model.setRequiresGrad(false)
 
@@ -64,7 +74,7 @@ public final class DecoderTrainer: SteppingTrainer {
     try model.load(bundle.model.state())
     // The statistics stay as they are: those of moved codes are others.
     model.setTraining(false)
-    critic = try Critic(generator: Generator(seed: configuration.seed ^ 1 << 40))
+    critic = try Critic(edits: 1 + edits.count, generator: Generator(seed: configuration.seed ^ 1 << 40))
     for module in [model, critic] as [any Module] {
       try module.move(to: device)
       try module.useChannelsLast()
@@ -100,13 +110,21 @@ public final class DecoderTrainer: SteppingTrainer {
     // A seed for each step, so that a resumed run draws what it would have drawn.
     var chance = SplitMix64(seed: configuration.seed ^ UInt64(progress.step) << 20)
     let generator = try Generator(seed: chance.next(), device: device)
-    let rows = (0..<configuration.batchSize).map { _ in Int.random(in: 0..<samples.count, using: &chance) }
-    var (images, masks) = (try samples.images(rows).to(device), try samples.masks(rows).to(device))
-    if chance.next() & 1 == 1 { (images, masks) = (try images.flip([3]), try masks.flip([3])) }
+    var rows = (0..<configuration.batchSize).map { _ in Int.random(in: 0..<samples.count, using: &chance) }
     let (still, moved) = (0..<rows.count / 2, rows.count / 2..<rows.count)
+    // What is asked of each moved face, and who shows it.
+    let asked = edits.isEmpty ? [] : moved.map { _ in Int.random(in: edits.indices, using: &chance) }
+    let drawn = asked.map { edits[$0].photos.draw(&chance) }
+    if !drawn.isEmpty { rows.replaceSubrange(moved, with: drawn.map(\.source)) }
+    let isFlipped = chance.next() & 1 == 1
+    func loaded(_ rows: [Int]) throws -> (Tensor, Tensor) {
+      let (images, masks) = (try samples.images(rows, on: device), try samples.masks(rows, on: device))
+      return isFlipped ? (try images.flip([3]), try masks.flip([3])) : (images, masks)
+    }
+    let (images, masks) = try loaded(rows)
     let (codes, taught) = try withoutGradients {
       let codes = try autocast { try bundle.model.encode(images).mean }.to(.float32)
-      let ahead = try codes.narrow(0, moved) + steps(on: codes.narrow(0, moved), &chance)
+      let ahead = try codes.narrow(0, moved) + steps(on: codes.narrow(0, moved), asked, &chance)
       return (try Tensor.cat([codes.narrow(0, still), ahead]), try decoded(ahead, by: bundle.model))
     }
     // Outside the mask what decodes is not trained, and no critic is to see it.
@@ -117,8 +135,15 @@ public final class DecoderTrainer: SteppingTrainer {
 
     // The critic's turn.
     let photos = try Self.cut(images, to: masks)
-    let shown = try varied(Tensor.cat([photos, Self.cut(faces.image.detach(), to: places)]), generator)
-    let opinions = try autocast { try critic(shown, learns: true).realism }
+    var real = photos
+    if !drawn.isEmpty {
+      let (images, masks) = try loaded(drawn.map(\.example))
+      real = try Tensor.cat([photos.narrow(0, still), Self.cut(images, to: masks)])
+    }
+    let selection = try edits.isEmpty ? nil : selection(of: still.map { _ in 0 } + asked.map { $0 + 1 })
+    let shown = try varied(Tensor.cat([real, Self.cut(faces.image.detach(), to: places)]), generator)
+    let both = try selection.map { try Tensor.cat([$0, $0]) }
+    let opinions = try autocast { try critic(shown, both, learns: true).realism }
     let criticLoss = try Critic.hinge(
       real: opinions.narrow(0, 0..<rows.count), drawn: opinions.narrow(0, rows.count..<2 * rows.count))
     try critic.zeroGrad()
@@ -129,7 +154,7 @@ public final class DecoderTrainer: SteppingTrainer {
     // The decoder's. A photo and its face are turned alike: what the critic's stages see of them is compared.
     let pairs = try varied(
       Tensor.cat([Self.cut(faces.image, to: places), photos], dim: 1), generator)
-    let opinion = try autocast { try critic(pairs.narrow(1, 0..<3), learns: false) }
+    let opinion = try autocast { try critic(pairs.narrow(1, 0..<3), selection, learns: false) }
     let seen = try withoutGradients {
       try autocast { try critic(pairs.narrow(1, 3..<6).narrow(0, still), learns: false).features }
     }
@@ -159,16 +184,25 @@ public final class DecoderTrainer: SteppingTrainer {
       ssimLoss: try terms.ssimLoss.item(), mae: try terms.mae.item(), likeness: try likeness.item())
   }
 
-  /// For each code a step by an attribute, to the side where its probe does not see it.
-  private func steps(on codes: Tensor, _ chance: inout SplitMix64) throws -> Tensor {
+  /// The critic's output for each face, faces × outputs × 1 × 1.
+  private func selection(of outputs: [Int]) throws -> Tensor {
+    let rows = try Tensor(outputs.map(Int64.init), shape: [outputs.count])
+    let table = try Tensor.identity(1 + edits.count).to(.float32).indexSelect(0, rows)
+    return try table.reshape([outputs.count, -1, 1, 1]).to(device)
+  }
+
+  /// For each code a step by an attribute: what is asked, or to the side where its probe does not see it.
+  private func steps(on codes: Tensor, _ asked: [Int], _ chance: inout SplitMix64) throws -> Tensor {
     let seen = try codes.to(.cpu)
     let odds = try directions.probes.logits(of: seen)
     let steps = try (0..<codes.size(0)).map { row in
       let index = attributes.randomElement(using: &chance)!
       let strength = Double.random(in: configuration.strengths[0]...configuration.strengths[1], using: &chance)
-      let adds = try odds.select(0, row).select(0, index).item() < 0
+      let state = try asked.isEmpty
+        ? AttributeState(name: directions.names[index], adds: odds.select(0, row).select(0, index).item() < 0)
+        : edits[asked[row]].state
       return try directions.step(
-        directions.names[index], strength: adds ? strength : -strength, on: seen.narrow(0, row..<row + 1))
+        state.name, strength: state.adds ? strength : -strength, on: seen.narrow(0, row..<row + 1))
     }
     return try Tensor.cat(steps).to(device)
   }
@@ -196,7 +230,12 @@ public final class DecoderTrainer: SteppingTrainer {
     ]
   }
 
-  func check(_ saved: DecoderTraining) {}
+  func check(_ saved: DecoderTraining) throws {
+    let knows = [saved, configuration].map { $0.critic == .attributes ? $0.attributes : [] }
+    guard knows[0] == knows[1] else {
+      throw TrainingError("made with a critic of other attributes; resume with the same --critic and --attribute")
+    }
+  }
 
   func writeBundle() throws {
     let shipped = try bundle.configuration.makeModel(seed: nil)

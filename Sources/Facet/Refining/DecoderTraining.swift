@@ -8,6 +8,8 @@ public struct DecoderTraining: CriticTraining {
     "Smiling", "No_Beard", "Mouth_Slightly_Open", "Bangs", "Mustache", "Young", "Male", "Eyeglasses", "Heavy_Makeup",
     "Pale_Skin", "Narrow_Eyes",
   ]
+  /// Whether the critic compares moved faces with photos of those who have what was asked, rather than with any.
+  public var critic: CriticView?
   /// Photos in a step: half as they are, half moved.
   public var batchSize = 32
   public var seed: UInt64 = 1
@@ -27,6 +29,14 @@ public struct DecoderTraining: CriticTraining {
   public var usesBFloat16 = true
   public var budget = TrainingConfiguration.Budget(minutes: 60)
   public var checkpointMinutes = 5.0
+
+  /// What a critic holds moved faces against.
+  public enum CriticView: String, Codable, Sendable, CaseIterable {
+    /// All photos.
+    case faces
+    /// Photos of those who have what was asked, the other labels alike on both sides.
+    case attributes
+  }
 
   private static let kind = "decoder"
 

@@ -183,7 +183,7 @@ public final class RefinerTrainer: SteppingTrainer {
     let size = configuration.batchSize
     let edits = (0..<size).map { (progress.step * size + $0) % configuration.edits.count }
     let drawn = edits.map { photos[$0].draw(&chance) }
-    var images = try samples.images(drawn.map(\.source)).to(device)
+    var images = try samples.images(drawn.map(\.source), on: device)
     if chance.next() & 1 == 1 { images = try images.flip([3]) }
     let codes = try autocast { try bundle.model.encode(images).mean }.to(.float32)
     let seen = try codes.to(.cpu)
@@ -202,7 +202,7 @@ public final class RefinerTrainer: SteppingTrainer {
     )
     return Material(
       edits: edits, images: images, shown: try shown(edits, images, before, after, spared),
-      examples: try samples.images(drawn.map(\.example)).to(device), before: before, after: after, spared: spared,
+      examples: try samples.images(drawn.map(\.example), on: device), before: before, after: after, spared: spared,
       held: try (Tensor.cat([lids, spared.narrow(1, 1..<4)], dim: 1) * planes).sum(dims: [1], keepDim: true).clamp(max: 1))
   }
 

@@ -86,7 +86,8 @@ public final class Trainer {
     self.output = output
     self.device = device
     if device == .cpu { Torch.keepFreedMemory() }
-    step = try TrainingStep(configuration, weights: weights, device: device, group: group)
+    step = try TrainingStep(
+      configuration, weights: weights, labelCount: training.dataset.attributeNames.count, device: device, group: group)
     // Another model takes the averaged weights, so that validation leaves the one in training alone.
     evaluator = try Evaluator(
       configuration.model.makeModel(seed: nil), objective: configuration.objective, device: device)
@@ -149,7 +150,8 @@ public final class Trainer {
 
         let learningRate = configuration.learningRate(spent: spent)
         let losses = try step(
-          images: batch.images, masks: batch.masks, number: progress.step, learningRate: learningRate)
+          images: batch.images, masks: batch.masks, labels: batch.labels, number: progress.step,
+          learningRate: learningRate)
         progress.step += 1
         progress.batch += 1
         progress.images += configuration.batchSize

@@ -6,9 +6,9 @@ protocol TrainingBatches: AnyObject {
   var waited: Duration { get }
   /// Starts an epoch, at its first batch or at a later one.
   func start(epoch: Int, batch: Int)
-  /// The next batch, or nil at the epoch's end: images N × 3 × S × S in [0, 1], channels last, and masks
-  /// N × 1 × S × S in {0, 1}.
-  func next() throws -> (images: Tensor, masks: Tensor)?
+  /// The next batch, or nil at the epoch's end: images N × 3 × S × S in [0, 1], channels last, masks
+  /// N × 1 × S × S in {0, 1}, and labels N × attributes in {−1, 1}.
+  func next() throws -> (images: Tensor, masks: Tensor, labels: Tensor)?
 }
 
 /// Batches that a loader's threads make ahead.
@@ -21,9 +21,9 @@ final class LoadedBatches: TrainingBatches {
   var waited: Duration { loader.waited }
   func start(epoch: Int, batch: Int) { loader.start(epoch: epoch, batch: batch) }
 
-  func next() throws -> (images: Tensor, masks: Tensor)? {
+  func next() throws -> (images: Tensor, masks: Tensor, labels: Tensor)? {
     guard let batch = loader.next() else { return nil }
-    return (try batch.imageTensor(on: device), try batch.maskTensor(on: device))
+    return (try batch.imageTensor(on: device), try batch.maskTensor(on: device), try batch.labelTensor().to(device))
   }
 }
 
@@ -38,6 +38,7 @@ final class ResidentBatches: TrainingBatches {
   private let pixels: Tensor
   /// Bytes of eight mask values each, those of all photos.
   private let masks: Tensor
+  private let labels: Tensor
   /// Of each column its place in a row of mask bytes, and its bit there.
   private let columnByte: Tensor
   private let columnBit: Tensor
@@ -72,6 +73,10 @@ final class ResidentBatches: TrainingBatches {
       try table.0.narrow(0, rows).copy(from: records.narrow(1, 0..<imageBytes))
       try table.1.narrow(0, rows).copy(from: records.narrow(1, imageBytes..<imageBytes + maskBytes))
     }
+    let dataset = cache.dataset
+    labels = try Tensor(
+      cache.sampleIndices.flatMap { dataset.labels(of: $0) }, shape: [count, dataset.attributeNames.count]
+    ).to(device).to(.float32)
     columnByte = try Tensor((0..<size).map { Int64($0 / 8) }, shape: [size]).to(device)
     columnBit = try Tensor((0..<size).map { UInt8($0 % 8) }, shape: [size]).to(device)
   }
@@ -81,7 +86,7 @@ final class ResidentBatches: TrainingBatches {
     index = batch
   }
 
-  func next() throws -> (images: Tensor, masks: Tensor)? {
+  func next() throws -> (images: Tensor, masks: Tensor, labels: Tensor)? {
     let start = ContinuousClock.now
     defer { waited += ContinuousClock.now - start }
     guard let order, index < options.batchesPerEpoch(of: cache.count) else { return nil }
@@ -113,6 +118,7 @@ final class ResidentBatches: TrainingBatches {
     let bit = try columnBit.indexSelect(0, column).reshape([count, 1, size])
     let bytes = try masks.indexSelect(0, (maskRow + byte).reshape([-1]))
     let mask = try bytes.reshape([count, size, size]).shiftedRight(bit).bits(1).to(.float32).unsqueeze(1)
-    return (images, mask)
+    let rows = try Tensor(positions.map(Int64.init), shape: [count]).to(device)
+    return (images, mask, try labels.indexSelect(0, rows))
   }
 }

@@ -94,6 +94,7 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     try require((0..<1).contains(augmentation.tint), "augmentation.tint", "at least 0 and under 1")
     try require((0...45).contains(augmentation.rotation), "augmentation.rotation", "from 0 to 45")
     try require((0...0.5).contains(augmentation.zoom), "augmentation.zoom", "from 0 to 0.5")
+    try require(objective.labels.map { (0...1e6).contains($0) } ?? true, "objective.labels", "from 0 to 1000000")
     try require(emaDecay.map((0..<1).contains) ?? true, "emaDecay", "at least 0 and under 1")
     try require(budget.images.map { $0 > 0 } ?? true, "budget.images", "above 0")
     try require(budget.minutes.map { $0 > 0 } ?? true, "budget.minutes", "above 0")

@@ -17,14 +17,17 @@ public final class TrainingStep {
   private let group: ProcessGroup?
   private let reducer: GradientReducer?
   private let share: BatchShare
+  private let head: LabelHead?
+  private let headOptimizer: Adam?
 
   /// A model on `device`, and all that training it takes.
   /// - Parameter weights: what it starts from; fresh ones where left out.
   /// - Parameter configuration: the model and the recipe.
+  /// - Parameter labelCount: labels of a photo, where the objective weighs them.
   /// - Parameter device: where the work is done.
   /// - Parameter group: the processes that take part; `nil` for this one alone.
   public init(
-    _ configuration: TrainingConfiguration, weights: [String: Tensor]? = nil, device: Device = .cpu,
+    _ configuration: TrainingConfiguration, weights: [String: Tensor]? = nil, labelCount: Int = 0, device: Device = .cpu,
     group: ProcessGroup? = nil
   ) throws {
     self.configuration = configuration
@@ -43,6 +46,12 @@ public final class TrainingStep {
     average = try configuration.emaDecay.map { try ExponentialMovingAverage(model, decay: $0) }
     if let group, configuration.synchronizesBatchNorm { model.synchronizeBatchNorm(over: group) }
     reducer = try group.map { try GradientReducer(model, over: $0) }
+    head = try (configuration.objective.labels ?? 0) == 0
+      ? nil
+      : LabelHead(latentSize: configuration.model.latentSize, labelCount: labelCount, seed: configuration.seed)
+    try head?.move(to: device)
+    try head?.setRequiresGrad(true)
+    headOptimizer = try head.map { try Adam($0, configuration: configuration.adam) }
   }
 
   /// Changes the weights by one batch.
@@ -50,12 +59,13 @@ public final class TrainingStep {
   ///   - images: N × 3 × S × S in [0, 1], channels last; with several processes this one's: every so many-th of the
   ///     whole batch.
   ///   - masks: N × 1 × S × S in {0, 1}.
+  ///   - labels: N × labels in {−1, 1}, where the objective weighs them.
   ///   - number: steps done before; with the seed it decides noise and augmentation.
   ///   - learningRate: Adam's step size.
   /// - Returns: the losses by name, the weighted total first.
   /// - Throws: ``TrainingError`` naming the term when a loss is not finite; the weights are as before.
   public func callAsFunction(
-    images: Tensor, masks: Tensor, number: Int, learningRate: Double
+    images: Tensor, masks: Tensor, labels: Tensor? = nil, number: Int, learningRate: Double
   ) throws -> [(name: String, value: Double)] {
     // A seed for each step, so that a resumed run draws the noise that it would have drawn.
     var seeds = SplitMix64(seed: configuration.seed ^ UInt64(number) << 20)
@@ -74,11 +84,20 @@ public final class TrainingStep {
     let terms = try objective(
       images: images, masks: masks, reconstruction: reconstruction, posterior: posterior,
       sampling: SSIM.Sampling(stride: configuration.ssimStride, step: number), over: group)
-    let values = try Tensor.stack(terms.named.map { try $0.value.detach() })
+    var (named, total) = (terms.named, terms.total)
+    if let head {
+      guard let labels else { throw TrainingError("the objective weighs labels, and the batch has none") }
+      let loss = try head.loss(of: posterior.mean, labels: labels)
+      total = try total + loss * (configuration.objective.labels ?? 0)
+      named[0].value = total
+      named.append(("labels", loss))
+      try head.zeroGrad()
+    }
+    let values = try Tensor.stack(named.map { try $0.value.detach() })
     try reducer?.prepare()
-    try terms.total.backward()
+    try total.backward()
     // Read once, and after backward: to read is to wait for the device, which has backward to do meanwhile.
-    var losses = zip(terms.named.map(\.name), try values.array(Float.self)).map { (name: $0, value: Double($1)) }
+    var losses = zip(named.map(\.name), try values.array(Float.self)).map { (name: $0, value: Double($1)) }
     if let group {
       // Also so that all processes stop here when one of them has to.
       let sums = try group.sum(losses.map(\.value))
@@ -90,9 +109,24 @@ public final class TrainingStep {
           + "Resume with a lower --learning-rate")
     }
     try optimizer.step(learningRate: learningRate)
+    try stepHead(learningRate: learningRate)
     try averageStatistics()
     try average?.update(step: number + 1)
     return losses
+  }
+
+  private func stepHead(learningRate: Double) throws {
+    guard let head, let headOptimizer else { return }
+    if let group {
+      try withoutGradients {
+        for (_, parameter) in head.parameters {
+          guard let gradient = parameter.tensor.grad else { continue }
+          try group.allReduce([gradient])
+          try gradient.copy(from: gradient / Double(group.count))
+        }
+      }
+    }
+    try headOptimizer.step(learningRate: learningRate)
   }
 
   /// Running statistics are the mean of the processes', so that each process has the whole state.
@@ -114,6 +148,10 @@ public final class TrainingStep {
     var tensors = try model.state().prefixed("model.")
     tensors.merge(try optimizer.state().prefixed("optimizer.")) { $1 }
     if let average { tensors.merge(try average.state().prefixed("ema.")) { $1 } }
+    if let head, let headOptimizer {
+      tensors.merge(try head.state().prefixed("label-head.")) { $1 }
+      tensors.merge(try headOptimizer.state().prefixed("label-optimizer.")) { $1 }
+    }
     return tensors
   }
 
@@ -122,6 +160,8 @@ public final class TrainingStep {
     try model.load(state.withPrefix("model."))
     try optimizer.load(state.withPrefix("optimizer."))
     try average?.load(state.withPrefix("ema."))
+    try head?.load(state.withPrefix("label-head."))
+    try headOptimizer?.load(state.withPrefix("label-optimizer."))
   }
 
   /// Gives every process the state of the first.
