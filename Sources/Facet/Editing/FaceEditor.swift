@@ -382,6 +382,10 @@ public final class FaceEditor {
   /// What is drawn over a face and not decoded: glasses over make-up and beards, and hair over glasses.
   private func drawn(on face: EncodedFace, _ moved: Moved, over canvas: Canvas, _ change: Tensor) throws -> [Tensor] {
     var layers: [Tensor?] = []
+    if let flow = canvas.flow {
+      let shown = try Composition.difference.composed(over: canvas.crop, change)
+      layers.append(try teeth(on: face, in: shown, flow))
+    }
     if moved.makeup > 0 || moved.mustache > 0 {
       let (shown, isElsewhere) = (try Composition.difference.composed(over: canvas.crop, change), moved.scope.movesMouth)
       layers.append(try makeup(on: face, moved.makeup, in: shown, isElsewhere: isElsewhere))

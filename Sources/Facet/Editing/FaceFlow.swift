@@ -6,6 +6,9 @@ import Torch
 struct FaceFlow: Sendable {
   /// Where each pixel's value comes from: how far to the right and how far below, in pixels of the crop, 1 × 2 × S × S.
   private let vectors: Tensor
+  /// The photo's landmarks as they have moved, in CelebA's frame, and the way from the crop there.
+  let landmarks: [Point]
+  let place: Affine
 
   /// - Parameters:
   ///   - landmarks: the photo's, in CelebA's frame.
@@ -20,6 +23,7 @@ struct FaceFlow: Sendable {
       guard Self.moved.contains(index) else { return point }
       return Point(x: point.x + after[index].x - before[index].x, y: point.y + after[index].y - before[index].y)
     }
+    (self.landmarks, self.place) = (targets, place)
     // The way changes so slowly that every few pixels will do.
     let step = side.isMultiple(of: Self.step) ? Self.step : 1
     let coarse = Affine(.identity).scaled(x: Double(step), y: Double(step)).then(place)
