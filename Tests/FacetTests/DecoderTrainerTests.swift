@@ -136,6 +136,35 @@ private struct StripedPhotos: @unchecked Sendable {
     #expect(foreign?.description.contains("made for another model") == true)
   }
 
+  @Test func aCriticMayKnowWhatIsAsked() throws {
+    let made = try Self.made.get()
+    var training = StripedPhotos.training(steps: 6)
+    training.critic = .attributes
+    var losses: [DecoderLosses] = []
+    #expect(try made.trainer(training, "knows").run(onEvent: { event in
+      if case .step(_, let loss, _) = event { losses.append(loss) }
+    }) == .budgetSpent)
+    #expect(losses.count == 6 && losses.allSatisfy { $0.named.allSatisfy(\.value.isFinite) })
+    let whole = try SafetensorsFile(Trainer.lastCheckpoint(in: made.folder("knows"))).tensors
+    // An output for any face, and one for each attribute added and taken away.
+    #expect(whole["critic.output.weight"]?.shape[0] == 5)
+    let first = try made.trainer(training, "known")
+    #expect(try first.run(shouldStop: { first.progress.step == 3 }) == .interrupted)
+    #expect(try made.trainer(training, "known", resume: true).run() == .budgetSpent)
+    let parts = try SafetensorsFile(Trainer.lastCheckpoint(in: made.folder("known"))).tensors
+    for (name, entry) in whole {
+      #expect(entry.withUnsafeBytes { x in parts[name]!.withUnsafeBytes { y in x.elementsEqual(y) } }, "\(name) differs")
+    }
+    for change in [{ $0.critic = nil }, { $0.attributes = ["Smiling"] }] as [(inout DecoderTraining) -> Void] {
+      var other = training
+      change(&other)
+      let error = #expect(throws: TrainingError.self) { try made.trainer(other, "known", resume: true) }
+      #expect(error?.description.contains("a critic of other attributes") == true)
+    }
+    training.attributes = ["Bald"]
+    #expect(throws: (any Error).self) { try made.trainer(training, "none") }
+  }
+
   @Test func impossibleRunsAreRefused() throws {
     let made = try Self.made.get()
     func refused(_ part: String, _ change: (inout DecoderTraining) -> Void) {

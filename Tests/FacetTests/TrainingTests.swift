@@ -83,6 +83,8 @@ import Torch
           #expect(try batch.images.array(Float.self) == expected.images.array(Float.self))
           #expect(batch.masks.shape == expected.masks.shape)
           #expect(try batch.masks.array(Float.self) == expected.masks.array(Float.self))
+          #expect(batch.labels.shape == [options.batchSize, cache.dataset.attributeNames.count])
+          #expect(try batch.labels.array(Float.self) == expected.labels.array(Float.self))
           count += 1
         }
         #expect(try resident.next() == nil && count == 18 / 4 / size)
@@ -141,6 +143,38 @@ import Torch
     })
     #expect(losses.count == 100)
     #expect(losses.suffix(5).max()! < losses.prefix(5).min()!)
+  }
+
+  @Test func labelsAreReadOffTheCode() throws {
+    func losses(_ weight: Double?) throws -> [[(name: String, value: Double)]] {
+      var losses: [[(name: String, value: Double)]] = []
+      var configuration = configuration(images: 800)
+      configuration.learningRate = 5e-3
+      configuration.objective.labels = weight
+      try trainer(configuration, "labels").run(onEvent: { if case .step(_, let terms, _, _) = $0 { losses.append(terms) } })
+      return losses
+    }
+    #expect(try losses(nil).allSatisfy { terms in !terms.contains { $0.name == "labels" } })
+    let read = try losses(10)
+    let values = read.map { $0.last!.value }
+    #expect(read.allSatisfy { $0.last?.name == "labels" })
+    #expect(values.suffix(5).reduce(0, +) < 0.8 * values.prefix(5).reduce(0, +), "\(values)")
+    // The total has it, with its weight.
+    let first = Dictionary(uniqueKeysWithValues: read[0].map { ($0.name, $0.value) })
+    let weights = ObjectiveWeights()
+    let others = first["ssim_loss"]! * weights.ssim + first["mae"]! * weights.mae
+      + (first["mask_bce"]! + first["mask_dice"]!) * weights.mask + first["kl"]! * weights.kl
+    #expect(abs(first["total"]! - others - 10 * first["labels"]!) < 1e-3)
+    // It is no part of the bundle, and without it a run cannot be taken up.
+    let bundle = try SafetensorsFile(folder("labels/model.safetensors"))
+    #expect(!bundle.tensors.keys.contains { $0.contains("label") })
+    let checkpoint = try SafetensorsFile(Trainer.lastCheckpoint(in: folder("labels"))).tensors
+    #expect(checkpoint["label-head.linear.weight"] != nil && checkpoint["label-optimizer.mean.linear.weight"] != nil)
+    try trainer(configuration(images: 8), "plain").run()
+    var asking = configuration(images: 16)
+    asking.objective.labels = 1
+    let error = #expect(throws: TrainingError.self) { try trainer(asking, "plain", resume: true) }
+    #expect(error?.description.contains("cannot resume") == true)
   }
 
   @Test func lossThatIsNotFiniteStops() throws {

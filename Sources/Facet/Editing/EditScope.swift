@@ -126,7 +126,25 @@ extension Composition {
     let contour = try 1 - darkened * (1 - seen.inner) * plane(\.leavesContour)
     let eyes = try 1 - seen.eyes * plane(\.sparesEyes)
     let lids = try 1 - (-lighter / 0.1).clamp(min: 0, max: 1) * seen.aroundEyes * (plane(\.sparesLids) * Self.sparedLids)
-    return try change * contour * lids * eyes * (1 - hair * plane(\.leavesHair))
+    let scoped = try change * contour * lids * eyes * (1 - hair * plane(\.leavesHair))
+    return scopes.contains(where: \.sparesEyes) ? try dimmed(scoped, of: crops, seen: other, where: plane(\.sparesEyes)) : scoped
+  }
+
+  /// A change that makes nothing lighter than the skin around it: where a dark line goes that the photo has thinner than what decodes, or
+  /// dark hair, a light one would come.
+  private static func dimmed(_ change: Tensor, of crops: Tensor, seen other: Tensor, where isAsked: Tensor) throws -> Tensor {
+    let skin = try (1 - other.sum(dims: [1], keepDim: true)).clamp(min: 0)
+    let colour = try (crops * skin).blurred(sigma: 8) / skin.blurred(sigma: 8).clamp(min: 1e-2)
+    let (light, level) = (try crops.mean(dims: [1], keepDim: true), try colour.mean(dims: [1], keepDim: true))
+    let stays = try crops * (change.narrow(1, 3..<4) + 1)
+    let comes = try stays + change.narrow(1, 0..<3)
+    let amount = try comes.mean(dims: [1], keepDim: true)
+    let most = try light.maximum(level)
+    let lost = try (1 - most / amount.clamp(min: 1e-3)).clamp(min: 0) * isAsked
+    // In the skin's colour, too: white that is dimmed is gray.
+    let share = try (lost / 0.12).clamp(max: 1)
+    let result = try comes * (1 - lost) * (1 - share) + colour * (most / level.clamp(min: 1e-3)) * share
+    return try Tensor.cat([result - stays, change.narrow(1, 3..<4)], dim: 1)
   }
 
   /// How much of what gets darker around the eyes goes where lids are spared.
