@@ -157,6 +157,31 @@ import Torch
     #expect(try change("Smiling=1", mouth: 0..<n) == change("Smiling=1"))
   }
 
+  /// A dark line goes; decoded, it was wider than the photo's, and there is a lighter one in its place.
+  @Test func ageMakesNothingLighterThanSkin() throws {
+    let n = 32
+    func picture(line: Range<Int>, _ value: (Int) -> Float) throws -> Tensor {
+      let plane = (0..<n * n).map { line.contains($0 % n) ? value($0 % n) : 0.6 }
+      return try Tensor((0..<3).flatMap { c in plane.map { $0 * (1 - 0.2 * Float(c)) } }, shape: [1, 3, n, n])
+    }
+    let logits = try Tensor.full([1, 1, n, n], 20)
+    let photo = try picture(line: 15..<17) { _ in 0.2 }
+    let before = Reconstruction(image: try picture(line: 12..<20) { _ in 0.3 }, maskLogits: logits)
+    let after = Reconstruction(image: try picture(line: 0..<0) { _ in 0 }, maskLogits: logits)
+    func most(_ text: String) throws -> [Float] {
+      let seen = try SeenParts(
+        other: .zeros([1, 4, n, n]), outside: .zeros([1, 1, n, n]), eyes: .zeros([1, 2, n, n]))
+      let change = try Composition.difference(
+        of: photo, from: before, to: after, within: [EditScope(#require(AttributeState(text)))], seen: seen)
+      let edited = try photo * (change.narrow(1, 3..<4) + 1) + change.narrow(1, 0..<3)
+      return try (0..<3).map { try edited.select(0, 0).select(0, $0).array(Float.self).max()! }
+    }
+    let (aged, other) = (try most("Young=-1"), try most("Narrow_Eyes=1"))
+    #expect(other[0] > 0.7)
+    // Nor has it another colour.
+    #expect(aged[0] < 0.61 && aged[0] > 0.55 && abs(aged[1] - 0.8 * aged[0]) < 0.02 && abs(aged[2] - 0.6 * aged[0]) < 0.02)
+  }
+
   @Test func scopesAddUp() throws {
     func scope(_ text: String) throws -> EditScope { EditScope(try #require(AttributeState(text))) }
     func together(_ texts: String...) throws -> EditScope { EditScope(try texts.map { try #require(AttributeState($0)) }) }

@@ -56,6 +56,9 @@ import Torch
   @Test func shutLipsShowNone() {
     #expect(Teeth(in: Self.landmarks(opening: 1), at: Self.place) == nil)
     #expect(Teeth(in: Self.landmarks(opening: -4), at: Self.place) == nil)
+    var turned = Self.landmarks(opening: 8)
+    (turned[51].x, turned[62].x) = (turned[64].x - 4, turned[64].x - 4)
+    #expect(Teeth(in: turned, at: Self.place) == nil)
     #expect(Teeth(in: [Point](repeating: Point(x: 89, y: 111), count: 68), at: Self.place) == nil)
   }
 

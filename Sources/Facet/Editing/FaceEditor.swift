@@ -347,9 +347,13 @@ public final class FaceEditor {
       if state == .mustache { moved.mustache += strength }
       if state == .bangs || state == .mustache { return }
     }
-    if options.draws, let state, prototypes[state] != nil { moved.shaded.append((state, abs(strength))) }
+    // Who is old already gets fewer lines, as the step is shorter.
+    func needed() throws -> Double {
+      try abs(strength) * directions.need(of: attribute, strength: strength, on: face.latent, method: options.method)
+    }
+    if options.draws, let state, prototypes[state] != nil { moved.shaded.append((state, try needed())) }
     if options.keepsToParts, state == .age, !options.keeps(PartColour.graying.label) {
-      moved.tints.append((PartColour.graying.colour, PartColour.graying.part * abs(strength)))
+      moved.tints.append((PartColour.graying.colour, PartColour.graying.part * (try needed())))
     }
     if options.draws, let state, let edit = refiner?.index(of: state.name, adding: state.adds) {
       let step = try step(attribute, strength < 0 ? -1 : 1, on: face, options)

@@ -39,7 +39,7 @@ struct PartColour: Sendable {
   }
 
   /// What age does to hair on the side: how much of which label's colour.
-  static let graying = (label: "Gray_Hair", colour: gray, part: 0.45)
+  static let graying = (label: "Gray_Hair", colour: gray, part: 0.25)
 
   private static let gray: PartColour = {
     var gray = PartColour("Gray_Hair")!

@@ -8,6 +8,8 @@ struct Teeth {
   private let middle, along: SIMD2<Float>
   private let upper, lower: [SIMD2<Float>]
   private let place: Affine
+  /// The picture's columns and rows that the inner lips are in.
+  private let columns, rows: Range<Int>
 
   /// - Parameters:
   ///   - landmarks: the face's 68, in CelebA's frame, where the mouth is by then.
@@ -19,11 +21,20 @@ struct Teeth {
     let width = (way * way).sum().squareRoot()
     guard width > 8 else { return nil }
     (middle, along, self.place) = ((point(51) + point(62)) / 2, way / width, place)
+    let back = place.inverse
+    let corners = landmarks[60..<68].map { back($0) }
+    func span(_ values: [Double]) -> Range<Int> {
+      let (low, high) = (values.min()!.rounded(.down) - 8, values.max()!.rounded(.up) + 8)
+      return low.isFinite && high.isFinite ? Int(max(0, min(low, 1e6)))..<Int(max(0, min(high, 1e6)) + 1) : 0..<0
+    }
+    (columns, rows) = (span(corners.map(\.x)), span(corners.map(\.y)))
     let (middle, along) = (middle, along)
     func own(_ index: Int) -> SIMD2<Float> { Self.own(point(index) - middle, along) }
     (upper, lower) = ([60, 61, 62, 63, 64].map(own), [60, 67, 66, 65, 64].map(own))
     let isOrdered = [upper, lower].allSatisfy { line in zip(line, line.dropFirst()).allSatisfy { $0.x < $1.x } }
-    guard isOrdered, upper[0].x < -2, upper[4].x > 2, lower[2].y - upper[2].y > Self.leastOpening else { return nil }
+    // Of a profile one half is hidden, and landmarks guess.
+    let halves = (-upper[0].x, upper[4].x)
+    guard isOrdered, min(halves.0, halves.1) > max(2, Self.leastHalf * max(halves.0, halves.1)), lower[2].y - upper[2].y > Self.leastOpening else { return nil }
   }
 
   private static func own(_ way: SIMD2<Float>, _ along: SIMD2<Float>) -> SIMD2<Float> {
@@ -43,29 +54,34 @@ struct Teeth {
   func loss(size: Int, pixel: Double) -> [Float] {
     let finest = Float(max(1, pixel) * place.largestScale)
     var loss = [Float](repeating: 0, count: size * size)
-    for index in loss.indices {
-      let point = place(Point(x: Double(index % size) + 0.5, y: Double(index / size) + 0.5))
-      let at = Self.own(SIMD2(Float(point.x), Float(point.y)) - middle, along)
-      guard at.x > upper[0].x, at.x < upper[4].x else { continue }
-      let (top, bottom) = (Self.height(of: upper, at: at.x), Self.height(of: lower, at: at.x))
-      let inside = (at.y - top).smoothStep(from: -0.8, to: 0.4) * (bottom - at.y).smoothStep(from: -0.8, to: 0.4)
-      if inside == 0 { continue }
-      let half = at.x < 0 ? -upper[0].x : upper[4].x
-      let part = abs(at.x) / half
-      let down = (at.y - top) / max(1, bottom - top)
-      let next = Self.gaps.firstIndex { $0 >= part } ?? Self.gaps.count - 1
-      let (from, to) = (Self.gaps[max(0, next - 1)], Self.gaps[max(1, next)])
-      let across = (part - from) / (to - from) * 2 - 1
-      let distance = min(abs(part - from), abs(to - part)) * half
-      let width = max(Self.gap, 0.6 * finest) * (1 + 1.2 * down.smoothStep(from: 0.55, to: 1))
-      let between = exp(-pow(distance / width, 2)) * min(1, Self.gap / width * 1.6)
-      let edge = 0.86 - 0.1 * across * across - 0.06 * Self.shorter[min(next, 5)]
-      let below = down.smoothStep(from: edge, to: edge + 0.14)
-      loss[index] = inside * (Self.depth * between * (1 + 0.8 * down.smoothStep(from: 0.5, to: 0.9))
-        + 0.08 * across * across + 0.42 * below + 0.2 * (1 - down.smoothStep(from: 0, to: 0.3))
-        + 0.65 * part.smoothStep(from: 0.5, to: 1))
+    for y in rows.clamped(to: 0..<size) {
+      for x in columns.clamped(to: 0..<size) { loss[y * size + x] = lost(x, y, finest) }
     }
     return loss
+  }
+
+  /// - Parameter finest: the width of a photo's pixel in the frame.
+  private func lost(_ x: Int, _ y: Int, _ finest: Float) -> Float {
+    let point = place(Point(x: Double(x) + 0.5, y: Double(y) + 0.5))
+    let at = Self.own(SIMD2(Float(point.x), Float(point.y)) - middle, along)
+    guard at.x > upper[0].x, at.x < upper[4].x else { return 0 }
+    let (top, bottom) = (Self.height(of: upper, at: at.x), Self.height(of: lower, at: at.x))
+    let inside = (at.y - top).smoothStep(from: -0.8, to: 0.4) * (bottom - at.y).smoothStep(from: -0.8, to: 0.4)
+    if inside == 0 { return 0 }
+    let half = at.x < 0 ? -upper[0].x : upper[4].x
+    let part = abs(at.x) / half
+    let down = (at.y - top) / max(1, bottom - top)
+    let next = Self.gaps.firstIndex { $0 >= part } ?? Self.gaps.count - 1
+    let (from, to) = (Self.gaps[max(0, next - 1)], Self.gaps[max(1, next)])
+    let across = (part - from) / (to - from) * 2 - 1
+    let distance = min(abs(part - from), abs(to - part)) * half
+    let width = max(Self.gap, 0.6 * finest) * (1 + 1.2 * down.smoothStep(from: 0.55, to: 1))
+    let between = exp(-pow(distance / width, 2)) * min(1, Self.gap / width * 1.6)
+    let edge = 0.86 - 0.1 * across * across - 0.06 * Self.shorter[min(next, 5)]
+    let below = down.smoothStep(from: edge, to: edge + 0.14)
+    return inside * (Self.depth * between * (1 + 0.8 * down.smoothStep(from: 0.5, to: 0.9))
+      + 0.08 * across * across + 0.42 * below + 0.2 * (1 - down.smoothStep(from: 0, to: 0.3))
+      + 0.65 * part.smoothStep(from: 0.5, to: 1))
   }
 
   /// Where teeth meet, from the middle to a corner of the mouth, and how much shorter each is than the middle one.
@@ -73,6 +89,8 @@ struct Teeth {
   private static let shorter: [Float] = [0, 0, 1, 0.3, 1, 1.4]
   /// How wide a gap is, in pixels of the frame, and how dark.
   private static let (gap, depth): (Float, Float) = (0.3, 0.27)
+  /// How much narrower the half of the mouth that is turned away may be.
+  private static let leastHalf: Float = 0.35
   /// Pixels of the frame between the lips under which no teeth are seen.
   private static let leastOpening: Float = 1.5
 }

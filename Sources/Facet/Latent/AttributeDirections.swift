@@ -137,6 +137,16 @@ public struct AttributeDirections: Sendable {
   }
 
   /// How far a face has to be moved, in parts of the way of a typical one that lacks what is asked.
+  /// - Parameters:
+  ///   - attribute: one of ``names``.
+  ///   - strength: its sign says whether the attribute is added.
+  ///   - face: the face's code, 1 × latent size.
+  ///   - method: how the step is found.
+  /// - Throws: ``AttributeError`` for an unknown name.
+  func need(of attribute: String, strength: Double, on face: Tensor, method: DirectionMethod) throws -> Double {
+    try need(of: index(of: attribute), strength, on: face, method)
+  }
+
   private func need(
     of index: Int, _ strength: Double, on face: Tensor, _ method: DirectionMethod
   ) throws -> Double {

@@ -85,7 +85,7 @@ public struct SkinPrototype {
   private static let largestDetail = 0.25
   /// How far the means' difference in light is taken: those who are labelled are of many ages. Set by eye, with the judge beside
   /// (docs/experiments.md).
-  private static let shading = 3.9
+  private static let shading = 5.2
   /// Lines and hollows are dark; what is lighter, at its full measure, is chalk.
   private static let lighter = 0.2
   /// How much more or less of a change each colour takes.
