@@ -74,6 +74,12 @@ import Torch
     let dark = slopes.indices.filter { slopes[$0] < -0.02 }
     let rows = dark.map { Double($0 / layer.width) / Double(layer.height) }
     #expect(rows.min()! > 0.5 && rows.max()! < 0.95 && dark.count < slopes.count / 40)
-    #expect(try editor.changes([FaceEdit(serious, [AttributeEdit("Smiling")], options: .article)])[0].drawn.isEmpty)
+    // Nor have the ways to compare with any, nor a mouth that shuts.
+    var isolated = EditOptions()
+    isolated.method = .isolated
+    for options in [isolated, .article] {
+      #expect(try editor.changes([FaceEdit(serious, [AttributeEdit("Smiling")], options: options)])[0].drawn.isEmpty)
+    }
+    #expect(try editor.changes([FaceEdit(serious, [AttributeEdit("Smiling", strength: -1)])])[0].drawn.isEmpty)
   }
 }

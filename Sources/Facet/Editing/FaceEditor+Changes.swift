@@ -21,7 +21,9 @@ extension FaceEditor {
     var layers: [Layer] = []
     /// What is done to the skin after all of these, and how far.
     var shaded: [(edit: AttributeState, strength: Double)] = []
-    /// What is drawn over all of it: how much make-up, how opaque a mustache and glasses, and how long bangs over these.
+    /// What is drawn over all of it: teeth where a mouth opens, how much make-up, how opaque a mustache and glasses, and how long bangs
+    /// over these.
+    var teeth = false
     var makeup = 0.0
     var mustache = 0.0
     var glasses = 0.0

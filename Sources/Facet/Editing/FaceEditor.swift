@@ -341,6 +341,7 @@ public final class FaceEditor {
       moved.makeup += strength
       (scope.sparesEyes, scope.sparesLids) = (true, true)
     }
+    if options.draws, strength > 0, scope.movesMouth { moved.teeth = true }
     // Strands are drawn but where a refiner knows better.
     if options.draws, let state, refiner?.index(of: state.name, adding: state.adds) == nil {
       if state == .bangs { moved.bangs += strength }
@@ -386,7 +387,7 @@ public final class FaceEditor {
   /// What is drawn over a face and not decoded: glasses over make-up and beards, and hair over glasses.
   private func drawn(on face: EncodedFace, _ moved: Moved, over canvas: Canvas, _ change: Tensor) throws -> [Tensor] {
     var layers: [Tensor?] = []
-    if let flow = canvas.flow {
+    if moved.teeth, let flow = canvas.flow {
       let shown = try Composition.difference.composed(over: canvas.crop, change)
       layers.append(try teeth(on: face, in: shown, flow))
     }
