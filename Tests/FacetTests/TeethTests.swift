@@ -38,19 +38,24 @@ import Torch
     let (left, right) = (back(landmarks[60]), back(landmarks[64]))
     let row = Int((left.y + right.y) / 2) - 2
     let columns = Int(left.x) + 8..<Int(right.x) - 8
-    let line = columns.map { loss[row * size + $0] }
-    let gaps = line.indices.dropFirst(3).dropLast(3).filter { line[$0] == line[$0 - 3...$0 + 3].max() && line[$0] > line[$0 - 3] + 0.03 }
+    let line: [Float] = columns.map { loss[row * size + $0] }
+    let gaps: [Int] = (3..<line.count - 3).filter { index in
+      let most: Float = line[index - 3...index + 3].max()!
+      return line[index] == most && most > line[index - 3] + 0.03
+    }
     #expect((7...9).contains(gaps.count), "\(gaps)")
     let middle = Int(back(landmarks[51]).x) - columns.lowerBound
     #expect(gaps.contains { abs($0 - middle) <= 2 })
-    let widths = zip(gaps, gaps.dropFirst()).map { $1 - $0 }
+    let widths: [Int] = zip(gaps, gaps.dropFirst()).map { $1 - $0 }
     #expect(widths.max()! > widths.first! && widths.max()! > widths.last!)
     // Lips and what is beside the mouth keep their light; corners are darker than the middle.
     for landmark in [landmarks[33], landmarks[57], landmarks[8], landmarks[36]] {
       let point = back(landmark)
       #expect(loss[Int(point.y) * size + Int(point.x)] == 0)
     }
-    #expect(line.prefix(12).reduce(0, +) > 2 * line[(middle + 4)..<(middle + 16)].reduce(0, +))
+    let corner: Float = line.prefix(12).reduce(0, +)
+    let centre: Float = line[middle + 4..<middle + 16].reduce(0, +)
+    #expect(corner > 2 * centre)
   }
 
   @Test func shutLipsShowNone() {
@@ -69,11 +74,13 @@ import Torch
     let shut = try editor.apply([AttributeEdit("Smiling", strength: -1)], to: face, in: photo.picture)
     let serious = try editor.face(in: shut)
     let layer = try #require(editor.changes([FaceEdit(serious, [AttributeEdit("Smiling")])])[0].drawn.first)
-    let slopes = stride(from: 3, to: layer.values.count, by: 4).map { layer.values[$0] }
-    #expect(slopes.allSatisfy { (-1...0).contains($0) } && slopes.min()! < -0.2)
-    let dark = slopes.indices.filter { slopes[$0] < -0.02 }
-    let rows = dark.map { Double($0 / layer.width) / Double(layer.height) }
-    #expect(rows.min()! > 0.5 && rows.max()! < 0.95 && dark.count < slopes.count / 40)
+    let slopes: [Float] = stride(from: 3, to: layer.values.count, by: 4).map { layer.values[$0] }
+    #expect(slopes.allSatisfy { (-1...0).contains($0) })
+    #expect(slopes.min()! < -0.2)
+    let dark: [Int] = slopes.indices.filter { slopes[$0] < -0.02 }
+    let rows: [Double] = dark.map { Double($0 / layer.width) / Double(layer.height) }
+    #expect(rows.min()! > 0.5 && rows.max()! < 0.95)
+    #expect(dark.count < slopes.count / 40)
     // Nor have the ways to compare with any, nor a mouth that shuts.
     var isolated = EditOptions()
     isolated.method = .isolated

@@ -156,15 +156,17 @@ import Torch
     }
     #expect(try losses(nil).allSatisfy { terms in !terms.contains { $0.name == "labels" } })
     let read = try losses(10)
-    let values = read.map { $0.last!.value }
+    let values: [Double] = read.map { $0.last!.value }
+    let (start, end): (Double, Double) = (values.prefix(5).reduce(0, +), values.suffix(5).reduce(0, +))
     #expect(read.allSatisfy { $0.last?.name == "labels" })
-    #expect(values.suffix(5).reduce(0, +) < 0.8 * values.prefix(5).reduce(0, +), "\(values)")
+    #expect(end < 0.8 * start, "\(values)")
     // The total has it, with its weight.
     let first = Dictionary(uniqueKeysWithValues: read[0].map { ($0.name, $0.value) })
     let weights = ObjectiveWeights()
-    let others = first["ssim_loss"]! * weights.ssim + first["mae"]! * weights.mae
-      + (first["mask_bce"]! + first["mask_dice"]!) * weights.mask + first["kl"]! * weights.kl
-    #expect(abs(first["total"]! - others - 10 * first["labels"]!) < 1e-3)
+    let image: Double = first["ssim_loss"]! * weights.ssim + first["mae"]! * weights.mae
+    let mask: Double = (first["mask_bce"]! + first["mask_dice"]!) * weights.mask
+    let rest: Double = first["kl"]! * weights.kl + 10 * first["labels"]!
+    #expect(abs(first["total"]! - image - mask - rest) < 1e-3)
     // It is no part of the bundle, and without it a run cannot be taken up.
     let bundle = try SafetensorsFile(folder("labels/model.safetensors"))
     #expect(!bundle.tensors.keys.contains { $0.contains("label") })
