@@ -456,7 +456,7 @@ import Torch
     #expect(figures.count == 40)
     #expect(figures.map(\.accuracy).reduce(0, +) / 40 > 0.86)
     for method in DirectionMethod.allCases {
-      #expect(directions.factors(method).allSatisfy { (0.5...8).contains($0.add) && (0.5...8).contains($0.remove) })
+      #expect(directions.factors(method).allSatisfy { (0.5...9).contains($0.add) && (0.5...9).contains($0.remove) })
     }
     #expect(editor.bundle.configuration.imageSize >= 128)
     let sizes = try FileManager.default.contentsOfDirectory(atPath: editor.bundle.url.path).map {
