@@ -31,8 +31,6 @@ import Torch
     configuration.usesBFloat16 = false
     configuration.budget = .init(images: 8 * steps)
     configuration.synchronizesBatchNorm = synchronizes
-    // What reads the labels is shared, too.
-    configuration.objective.labels = 0.5
     return configuration
   }
 
