@@ -14,19 +14,21 @@ extension FaceEditor {
     let size = coarse * scale
     let place = Affine(.identity).scaled(x: 1 / Double(scale), y: 1 / Double(scale)).then(flow.place)
     guard let teeth = Teeth(in: flow.landmarks, at: place) else { return nil }
-    let shown = try shownTeeth(of: face)
-    if shown > 0.98 { return nil }
     let loss = try Tensor(
       teeth.loss(size: size, pixel: Double(size) / face.alignment.side), shape: [1, 1, size, size])
     // Lips and gums are redder than teeth are.
     let (red, blue) = (try crop.narrow(1, 0..<1), try crop.narrow(1, 1..<3).mean(dims: [1], keepDim: true))
     let gray = try 1 - ((red - blue) / red.clamp(min: 0.05)).blurred(sigma: 0.5).smoothStep(from: 0.25, to: 0.45)
-    let kept = try (loss * Self.enlarged(gray, to: size) * (shown - 1)).exp()
+    let kept = try (loss * Self.enlarged(gray, to: size) * (shownTeeth(of: face) - 1)).exp()
     return try Tensor.cat([.zeros([1, 3, size, size]), kept - 1], dim: 1)
   }
 
-  /// How far a photo shows teeth of its own, 0…1.
-  private func shownTeeth(of face: EncodedFace) throws -> Double {
+  func shownTeeth(of face: EncodedFace) throws -> Double {
+    try face.shownTeeth { try foundTeeth(of: face) }
+  }
+
+  /// How far a photo shows teeth of its own, 0…1: what is inside its mouth is nearly as light as its skin.
+  private func foundTeeth(of face: EncodedFace) throws -> Double {
     let found = try paintable(of: face)
     let light = try Tensor(face.crop).mean(dims: [1], keepDim: true)
     func mean(_ part: Int) throws -> (share: Double, light: Double) {

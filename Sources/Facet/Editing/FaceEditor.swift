@@ -31,6 +31,8 @@ public struct EncodedFace: Sendable {
   let glasses = Once<WornGlasses?>()
   /// What make-up and mustaches are drawn on, 1 × 7 × N × N, as ``PartFinder/paintable(in:)`` gives it; once somebody asks.
   let paintable = Once<Tensor>()
+  /// How far it shows teeth of its own, 0…1; once somebody asks.
+  let shownTeeth = Once<Double>()
   /// What make-up takes away of its light, 1 × 3 × M × M, as ``Makeup/loss``; once somebody asks.
   let makeup = Once<Tensor?>()
   /// Where bangs would hang, if hair grows above its forehead; once somebody asks.
@@ -348,13 +350,14 @@ public final class FaceEditor {
       if state == .mustache { moved.mustache += strength }
       if state == .bangs || state == .mustache { return }
     }
-    // Who is old already gets fewer lines, as the step is shorter.
-    func needed() throws -> Double {
-      try abs(strength) * directions.need(of: attribute, strength: strength, on: face.latent, method: options.method)
-    }
-    if options.draws, let state, prototypes[state] != nil { moved.shaded.append((state, try needed())) }
-    if options.keepsToParts, state == .age, !options.keeps(PartColour.graying.label) {
-      moved.tints.append((PartColour.graying.colour, PartColour.graying.part * (try needed())))
+    let prototype = options.draws ? state.flatMap { prototypes[$0] } : nil
+    let grays = options.keepsToParts && state == .age && !options.keeps(PartColour.graying.label)
+    if prototype != nil || grays {
+      // Who is old already gets fewer lines, as the step is shorter.
+      let amount = try abs(strength)
+        * directions.need(of: attribute, strength: strength, on: face.latent, method: options.method)
+      if let prototype { moved.shaded.append((prototype.edit, amount)) }
+      if grays { moved.tints.append((PartColour.graying.colour, PartColour.graying.part * amount)) }
     }
     if options.draws, let state, let edit = refiner?.index(of: state.name, adding: state.adds) {
       let step = try step(attribute, strength < 0 ? -1 : 1, on: face, options)
@@ -384,15 +387,13 @@ public final class FaceEditor {
     }
   }
 
-  /// What is drawn over a face and not decoded: glasses over make-up and beards, and hair over glasses.
+  /// What is drawn over a face and not decoded: make-up over teeth, glasses over make-up and beards, and hair over glasses.
   private func drawn(on face: EncodedFace, _ moved: Moved, over canvas: Canvas, _ change: Tensor) throws -> [Tensor] {
     var layers: [Tensor?] = []
-    if moved.teeth, let flow = canvas.flow {
-      let shown = try Composition.difference.composed(over: canvas.crop, change)
-      layers.append(try teeth(on: face, in: shown, flow))
-    }
-    if moved.makeup > 0 || moved.mustache > 0 {
+    let flow = try moved.teeth && shownTeeth(of: face) < 1 ? canvas.flow : nil
+    if flow != nil || moved.makeup > 0 || moved.mustache > 0 {
       let (shown, isElsewhere) = (try Composition.difference.composed(over: canvas.crop, change), moved.scope.movesMouth)
+      if let flow { layers.append(try teeth(on: face, in: shown, flow)) }
       layers.append(try makeup(on: face, moved.makeup, in: shown, isElsewhere: isElsewhere))
       layers.append(try mustache(on: face, moved.mustache, in: shown, isElsewhere: isElsewhere))
     }
