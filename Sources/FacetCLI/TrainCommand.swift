@@ -41,7 +41,7 @@ struct TrainCommand: ParsableCommand {
   var schedule: TrainingConfiguration.Schedule?
   @Option(help: "Weight of the KL term.")
   var klWeight: Double?
-  @Option(help: "Weight of the labels' cross entropy, read off the code in training, by one process alone; default: none.")
+  @Option(help: "Weight of the labels' cross entropy, read off the code in training; default: none.")
   var labelWeight: Double?
   @Option(help: "Numbers in a latent code (compact).")
   var latentSize: Int?

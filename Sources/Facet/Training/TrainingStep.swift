@@ -49,9 +49,6 @@ public final class TrainingStep {
     head = try (configuration.objective.labels ?? 0) == 0
       ? nil
       : LabelHead(latentSize: configuration.model.latentSize, labelCount: labelCount, seed: configuration.seed)
-    guard head == nil || group == nil else {
-      throw TrainingError("labels are read off the code by one process alone; leave --label-weight out, or the others")
-    }
     try head?.move(to: device)
     try head?.setRequiresGrad(true)
     headOptimizer = try head.map { try Adam($0, configuration: configuration.adam) }
@@ -119,7 +116,17 @@ public final class TrainingStep {
   }
 
   private func stepHead(learningRate: Double) throws {
-    try headOptimizer?.step(learningRate: learningRate)
+    guard let head, let headOptimizer else { return }
+    if let group {
+      try withoutGradients {
+        for (_, parameter) in head.parameters {
+          guard let gradient = parameter.tensor.grad else { continue }
+          try group.allReduce([gradient])
+          try gradient.copy(from: gradient / Double(group.count))
+        }
+      }
+    }
+    try headOptimizer.step(learningRate: learningRate)
   }
 
   /// Running statistics are the mean of the processes', so that each process has the whole state.
