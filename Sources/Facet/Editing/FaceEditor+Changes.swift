@@ -11,6 +11,8 @@ extension FaceEditor {
     typealias Tint = (colour: PartColour, strength: Double)
     typealias Layer = (edit: Int, step: Tensor, strength: Double, isDecoded: Bool)
     var latent: Tensor
+    /// How far the face is one without its glasses, 0…1.
+    var bared = 0.0
     /// Edits that moved it.
     var steps = 0
     /// What they are about, together.
@@ -30,9 +32,16 @@ extension FaceEditor {
     var bangs = 0.0
   }
 
+  /// What decodes before edits: of who takes glasses off, the face without them.
+  private func decoded(_ moved: Moved, before face: EncodedFace) throws -> Reconstruction {
+    guard moved.bared > 0, let bare = try bare(face) else { return face.reconstruction }
+    return moved.bared == 1
+      ? bare.reconstruction : try bundle.model.decode(face.latent + (bare.latent - face.latent) * moved.bared)
+  }
+
   /// What decodes after edits; codes that were not moved are not decoded again.
-  private func decoded(_ moved: [Moved], of faces: [EncodedFace]) throws -> [Reconstruction] {
-    var all = faces.map(\.reconstruction)
+  private func decoded(_ moved: [Moved], after before: [Reconstruction]) throws -> [Reconstruction] {
+    var all = before
     let stepped = moved.indices.filter { moved[$0].steps > 0 }
     if stepped.isEmpty { return all }
     let after = try bundle.model.decode(Tensor.cat(stepped.map { moved[$0].latent }, dim: 0))
@@ -49,6 +58,8 @@ extension FaceEditor {
     /// How the photo's features follow these edits; all but `after` is as they have moved.
     var flow: FaceFlow?
     var smooth: FloatPicture
+    /// What took glasses off, 1 × 4 × S × S.
+    var bare: Tensor?
     var tints: [FloatPicture] = []
     /// Which part of each pixel of the crop is hair that got its colour by itself.
     var tintedHair: Picture?
@@ -56,10 +67,11 @@ extension FaceEditor {
 
   /// Faces with their hair and skin in the colours that are asked for, their features where what decodes has them.
   func canvases(of work: [(face: EncodedFace, composition: Composition)], _ moved: [Moved]) throws -> [Canvas] {
-    let after = try decoded(moved, of: work.map(\.face))
+    let before = try work.indices.map { try decoded(moved[$0], before: work[$0].face) }
+    let after = try decoded(moved, after: before)
     return try work.indices.map { index in
       let (face, moved) = (work[index].face, moved[index])
-      var canvas = try canvas(of: face, after[index], moved.tints)
+      var canvas = try canvas(of: face, before[index], after[index], moved)
       guard moved.scope.movesMouth, work[index].composition == .difference else { return canvas }
       let movable = try face.movable {
         let outside = try partFinder.otherThanFace(in: Tensor(face.crop)).blurred(sigma: 3).smoothStep(from: 0.1, to: 0.5)
@@ -80,8 +92,19 @@ extension FaceEditor {
     }
   }
 
-  private func canvas(of face: EncodedFace, _ after: Reconstruction, _ tints: [Moved.Tint]) throws -> Canvas {
-    var canvas = Canvas(crop: try Tensor(face.crop), before: face.reconstruction, after: after, smooth: face.smooth)
+  private func canvas(
+    of face: EncodedFace, _ before: Reconstruction, _ after: Reconstruction, _ moved: Moved
+  ) throws -> Canvas {
+    var canvas = Canvas(crop: try Tensor(face.crop), before: before, after: after, smooth: face.smooth)
+    var crop = face.crop
+    if moved.bared > 0, let bare = try bare(face) {
+      let change = try bare.change * moved.bared
+      canvas.bare = change
+      face.alignment.change(crop: &crop, by: try FloatPicture(change))
+      canvas.crop = try Tensor(crop)
+      canvas.smooth = try FloatPicture(Composition.smooth(canvas.crop))
+    }
+    let tints = moved.tints
     if tints.isEmpty { return canvas }
     let regions = try regions(of: face)
     let skin = regions.skin.tinted(tints.filter { $0.colour.part == .skin })
@@ -94,7 +117,6 @@ extension FaceEditor {
       let place = face.alignment.surroundings(size: coverage.width).inverse.then(face.alignment.transform(size: size))
       canvas.tintedHair = coverage.warped(by: place, to: (size, size))
     }
-    var crop = face.crop
     for tint in canvas.tints { face.alignment.change(crop: &crop, bySurroundings: tint) }
     canvas.crop = try Tensor(crop)
     canvas.smooth = try FloatPicture(Composition.smooth(canvas.crop))
@@ -205,7 +227,7 @@ extension FaceEditor {
     for (row, layer) in zip(rows, layers) where layer.isDecoded {
       faces.latents[row] = try faces.latents[row] - layer.step * layer.strength
       let moved = faces.moved[row]
-      faces.decoded[row] = try turn == 0 && moved.steps == 1 && moved.placed.isEmpty
+      faces.decoded[row] = try turn == 0 && moved.steps == 1 && moved.placed.isEmpty && moved.bared == 0
         ? faces.work[row].face.reconstruction : bundle.model.decode(faces.latents[row])
     }
     let latents = try Tensor.cat(zip(rows, layers).map { try faces.latents[$0] + $1.step })

@@ -27,6 +27,8 @@ public struct EncodedFace: Sendable {
   let landmarks = Once<[Point]>()
   /// The same of what decodes from its code; once somebody asks.
   let decodedLandmarks = Once<[Point]>()
+  /// The face without glasses, if it wears some; once somebody asks.
+  let bare = Once<BareFace?>()
   /// Glasses for it, unless it wears some; once somebody asks.
   let glasses = Once<WornGlasses?>()
   /// What make-up and mustaches are drawn on, 1 × 7 × N × N, as ``PartFinder/paintable(in:)`` gives it; once somebody asks.
@@ -73,6 +75,8 @@ public struct FaceEdit: Sendable {
 /// What edits do to a face, found at the model's size: it can be laid over the photo, or a copy of it at another size.
 public struct FaceChange: Sendable {
   public let alignment: FaceAlignment
+  /// What takes glasses off, before all else, as `patch`, but without grain.
+  let bare: FloatPicture?
   /// What skin and hair become, each as `patch`, but of all that is around the face, and before it.
   let tints: [FloatPicture]
   /// Where the crop's pixels come from before they are changed, N × N × 2, as of `Picture.move(by:place:)`.
@@ -90,6 +94,7 @@ public struct FaceChange: Sendable {
   ///   - place: from the picture that the face was found in to this one.
   public func apply(to picture: inout Picture, at place: Similarity = .identity) {
     let alignment = alignment.moved(by: place)
+    if let bare { alignment.change(&picture, by: bare) }
     for tint in tints { alignment.change(&picture, bySurroundings: tint) }
     if let flow { alignment.move(&picture, by: flow) }
     alignment.change(&picture, by: patch, smooth: smooth)
@@ -98,6 +103,7 @@ public struct FaceChange: Sendable {
 
   /// Changes a crop of the face, of any size.
   public func apply(toCrop crop: inout Picture) {
+    if let bare { alignment.change(crop: &crop, by: bare) }
     for tint in tints { alignment.change(crop: &crop, bySurroundings: tint) }
     if let flow { alignment.move(crop: &crop, by: flow) }
     alignment.change(crop: &crop, by: patch, smooth: smooth)
@@ -252,7 +258,7 @@ public final class FaceEditor {
         let face = work[$0].face
         let drawn = try drawn(on: face, moved[$0], over: canvases[$0], changes[$0])
         return FaceChange(
-          alignment: face.alignment, tints: canvases[$0].tints, flow: try canvases[$0].flow?.picture,
+          alignment: face.alignment, bare: try canvases[$0].bare.map { try FloatPicture($0) }, tints: canvases[$0].tints, flow: try canvases[$0].flow?.picture,
           patch: try FloatPicture(changes[$0]), smooth: work[$0].composition.keepsGrain ? canvases[$0].smooth : nil,
           drawn: try drawn.map { try FloatPicture($0) })
       }
@@ -337,6 +343,14 @@ public final class FaceEditor {
     }
     if strength >= 0, try draws(glassesBy: attribute, options) {
       moved.glasses += strength
+      return
+    }
+    if options.draws, state == .bareEyes, refiner?.index(of: GlassesModel.edit.name, adding: false) == nil {
+      // Who wears none stays as the photo has it.
+      guard let bare = try bare(face) else { return }
+      let opacity = min(1, moved.bared - strength)
+      moved.latent = try moved.latent + (bare.latent - face.latent) * (opacity - moved.bared)
+      moved.bared = opacity
       return
     }
     if options.draws, state == .makeup {
@@ -430,6 +444,9 @@ public final class FaceEditor {
     let wanted = min(0.999, max(0.001, probability))
     // Glasses are there or not.
     if probability > 0.5, try draws(glassesBy: edit.attribute, options) { return 1 }
+    if probability < 0.5, options.draws, try directions.states(of: edit.attribute, adds: false) == [.bareEyes] {
+      return try bare(face) == nil ? 0 : -1
+    }
     let target = log(wanted / (1 - wanted))
     // The secant method from the strength that would do if codes were kept by decoding and encoding.
     var (last, value) = (0.0, try seen(0))

@@ -83,6 +83,19 @@ final class PartFinder: Sendable {
     return try (found > 0.5).to(.float32).mean().item() > Self.leastGlasses
   }
 
+  /// Where a face wears glasses; `nil` where none are seen.
+  /// - Parameter crop: 1 × 3 × S × S in [0, 1].
+  /// - Throws: ``BundleError`` where the parser is damaged.
+  func glasses(in crop: Tensor) throws -> GlassesRegion? {
+    let found = try parser.probabilities(
+      of: [[.eyeglasses], [.leftEye, .rightEye], [.leftBrow, .rightBrow], [.skin, .nose]], in: crop)
+    func plane(_ index: Int) throws -> Tensor { try found.narrow(1, index..<index + 1) }
+    guard try (plane(0) > 0.5).to(.float32).mean().item() > Self.thinnestGlasses else { return nil }
+    return GlassesRegion(glasses: try plane(0), eyes: try plane(1), brows: try plane(2), skin: try plane(3))
+  }
+
+  /// The least part of a crop that is of the thinnest frames, where what is seen through them is taken for skin and eyes.
+  private static let thinnestGlasses = 0.003
   /// The least part of a crop that is glasses where some are worn; lenses are four times as large.
   private static let leastGlasses = 0.02
 
