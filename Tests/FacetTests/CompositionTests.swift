@@ -128,7 +128,7 @@ import Torch
     /// offset and slope.
     func change(
       _ edit: String, hair: Range<Int> = 0..<0, mouth: Range<Int> = 0..<0, outside: Range<Int> = 0..<0,
-      eyes: Range<Int> = 0..<0, brows: Range<Int> = 0..<0
+      eyes: Range<Int> = 0..<0, brows: Range<Int> = 0..<0, lips: Range<Int> = 0..<0
     ) throws -> [[Float]] {
       // Nothing gets lighter than skin with age.
       let (before, after) = edit == "Young=-1" ? (after, before) : (before, after)
@@ -137,7 +137,7 @@ import Torch
       let features = try Tensor.cat([plane(eyes), plane(brows)], dim: 1)
       let change = try Composition.difference(
         of: Self.sky, from: before, to: after, within: [scope],
-        seen: SeenParts(other: other, outside: plane(outside), eyes: features))
+        seen: SeenParts(other: other, outside: plane(outside), eyes: features, lips: plane(lips)))
       return try [0, 3].map { try change.select(0, 0).select(0, $0).array(Float.self)[12 * n..<13 * n].map { $0 } }
     }
     func amount(_ change: [[Float]]) -> Float { change[0].reduce(0) { $0 + abs($1) } }
@@ -156,7 +156,10 @@ import Torch
     #expect(try amount(change("Smiling=1", eyes: 0..<n, brows: 0..<n)) == amount(change("Smiling=1")))
     // Of an open mouth nothing stays when it shuts.
     #expect(try change("Smiling=-1", mouth: 0..<n)[1].allSatisfy { $0 < -0.99 })
-    #expect(try change("Smiling=1", mouth: 0..<n) == change("Smiling=1"))
+    #expect(try change("Smiling=1", mouth: 0..<n, lips: 0..<n) == change("Smiling=1"))
+    // Beards leave lips and teeth alone.
+    #expect(try amount(change("Goatee=1", mouth: 0..<n)) == 0 && amount(change("No_Beard=1", lips: 0..<n)) == 0)
+    #expect(try amount(change("Male=1", mouth: 0..<n, lips: 0..<n)) > 0.3 * whole)
   }
 
   /// A dark line goes; decoded, it was wider than the photo's, and there is a lighter one in its place.
@@ -172,7 +175,7 @@ import Torch
     let after = Reconstruction(image: try picture(line: 0..<0) { _ in 0 }, maskLogits: logits)
     func most(_ text: String) throws -> [Float] {
       let seen = try SeenParts(
-        other: .zeros([1, 4, n, n]), outside: .zeros([1, 1, n, n]), eyes: .zeros([1, 2, n, n]))
+        other: .zeros([1, 4, n, n]), outside: .zeros([1, 1, n, n]), eyes: .zeros([1, 2, n, n]), lips: .zeros([1, 1, n, n]))
       let change = try Composition.difference(
         of: photo, from: before, to: after, within: [EditScope(#require(AttributeState(text)))], seen: seen)
       let edited = try photo * (change.narrow(1, 3..<4) + 1) + change.narrow(1, 0..<3)
@@ -193,7 +196,7 @@ import Torch
     #expect(try together("Smiling=-1", "Male=-1") == scope("Smiling=-1").and(scope("Male=-1")))
     #expect(try !together("Smiling=1", "Straight_Hair=1").leavesHair && !together("Smiling=1", "Blond_Hair=1").leavesHair)
     let beard = try together("No_Beard=-1", "Blond_Hair=1")
-    #expect(beard.leavesHair && beard.leavesSkinColour && !beard.leavesContour)
+    #expect(beard.leavesMouth && beard.leavesHair && beard.leavesSkinColour && !beard.leavesContour)
     let both = try scope("Smiling=-1").and(scope("Wavy_Hair=1"))
     #expect(!both.leavesHair && !both.leavesSkinColour && !both.leavesContour && both.shutsMouth)
     #expect(try EditScope.none.and(scope("Young=-1")) == scope("Young=-1") && scope("Young=-1").leavesSkinColour)

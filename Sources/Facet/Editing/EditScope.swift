@@ -9,6 +9,8 @@ struct EditScope: Sendable, Equatable {
   var leavesSkinColour = true
   /// None reaches beyond the face that decodes: a smaller face would leave its contour within the photo's own.
   var leavesContour = true
+  /// None is about the mouth: beards leave its lips and teeth, though codes have fewer smiles among them.
+  var leavesMouth = true
   /// One shuts the mouth, so that nothing of an open one may stay.
   var shutsMouth = false
   /// One moves the mouth, and what the photo has around it moves along.
@@ -33,6 +35,7 @@ struct EditScope: Sendable, Equatable {
     leavesContour = leavesHair && !AttributeParts.facialHair.contains(name)
     sparesEyes = edit == .age
     movesMouth = Self.expressions.contains(name)
+    leavesMouth = AttributeParts.facialHair.contains(name)
     shutsMouth = !edit.adds && movesMouth
   }
 
@@ -51,6 +54,7 @@ struct EditScope: Sendable, Equatable {
     both.leavesHair = leavesHair && other.leavesHair
     both.leavesSkinColour = leavesSkinColour && other.leavesSkinColour
     both.leavesContour = leavesContour && other.leavesContour
+    both.leavesMouth = leavesMouth && other.leavesMouth
     both.shutsMouth = shutsMouth || other.shutsMouth
     both.movesMouth = movesMouth || other.movesMouth
     both.sparesEyes = sparesEyes || other.sparesEyes
@@ -80,6 +84,8 @@ struct SeenParts {
   var inner: Tensor
   /// How far the photo's own eyes and brows stay where they are spared, the same.
   var eyes: Tensor
+  /// How surely a place is of the lips or between them, the same.
+  var mouth: Tensor
   /// How near eyes and brows are, the same.
   var aroundEyes: Tensor
 
@@ -87,8 +93,10 @@ struct SeenParts {
   ///   - other: as of ``other``.
   ///   - outside: as of ``FaceParser/otherThanFace(in:)``, of what decodes after the steps.
   ///   - eyes: of the photos, as ``FaceParser/eyesAndBrows(in:)`` gives it.
-  init(other: Tensor, outside: Tensor, eyes: Tensor) throws {
+  ///   - lips: how surely a place is of the photos' lips, N × 1 × S × S in [0, 1].
+  init(other: Tensor, outside: Tensor, eyes: Tensor, lips: Tensor) throws {
     self.other = other
+    mouth = try (lips + other.narrow(1, 1..<2)).blurred(sigma: 1).smoothStep(from: 0.2, to: 0.7)
     face = try 1 - outside.blurred(sigma: 3).smoothStep(from: 0.1, to: 0.5)
     inner = try 1 - outside.blurred(sigma: 4).smoothStep(from: 0.05, to: 0.3)
     aroundEyes = try eyes.sum(dims: [1], keepDim: true).blurred(sigma: 5).smoothStep(from: 0.02, to: 0.2)
@@ -126,7 +134,7 @@ extension Composition {
     let contour = try 1 - darkened * (1 - seen.inner) * plane(\.leavesContour)
     let eyes = try 1 - seen.eyes * plane(\.sparesEyes)
     let lids = try 1 - (-lighter / 0.1).clamp(min: 0, max: 1) * seen.aroundEyes * (plane(\.sparesLids) * Self.sparedLids)
-    let scoped = try change * contour * lids * eyes * (1 - hair * plane(\.leavesHair))
+    let scoped = try change * contour * lids * eyes * (1 - seen.mouth * plane(\.leavesMouth)) * (1 - hair * plane(\.leavesHair))
     return scopes.contains(where: \.sparesEyes) ? try dimmed(scoped, of: crops, seen: other, where: plane(\.sparesEyes)) : scoped
   }
 

@@ -278,20 +278,21 @@ extension FaceEditor {
   /// What scopes of steps ask for, of faces and of what decodes after these steps.
   private func seenParts(of faces: Faces, _ rows: [Int]) throws -> SeenParts {
     let side = bundle.configuration.imageSize
-    var (other, eyes) = ([Tensor](), [Tensor]())
+    var (other, eyes, lips) = ([Tensor](), [Tensor](), [Tensor]())
     var outside = [Tensor](repeating: try .zeros([1, 1, side, side]), count: rows.count)
     for row in rows {
       let (face, scope, flow) = (faces.work[row].face, faces.moved[row].scope, faces.canvases[row].flow)
-      let parts = try scope.leavesHair || scope.shutsMouth ? otherThanSkin(of: face) : .zeros([1, 4, side, side])
+      let parts = try scope.leavesHair || scope.leavesMouth || scope.shutsMouth ? otherThanSkin(of: face) : .zeros([1, 4, side, side])
       other.append(try flow?.moved(parts, by: .bilinear) ?? parts)
       eyes.append(try scope.sparesEyes ? eyesAndBrows(of: face) : .zeros([1, 2, side, side]))
+      lips.append(try scope.leavesMouth ? paintable(of: face).narrow(1, 0..<1) : .zeros([1, 1, side, side]))
     }
     let asking = rows.indices.filter { faces.moved[rows[$0]].scope.leavesContour }
     if !asking.isEmpty {
       let found = try partFinder.otherThanFace(in: Tensor.cat(asking.map { faces.decoded[rows[$0]].image }))
       for (place, index) in asking.enumerated() { outside[index] = try found.narrow(0, place..<place + 1) }
     }
-    return try SeenParts(other: .cat(other), outside: .cat(outside), eyes: .cat(eyes))
+    return try SeenParts(other: .cat(other), outside: .cat(outside), eyes: .cat(eyes), lips: .cat(lips))
   }
 
   private func region(of place: FacePlace, in face: EncodedFace) throws -> Tensor {

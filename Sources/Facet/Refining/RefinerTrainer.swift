@@ -218,7 +218,8 @@ public final class RefinerTrainer: SteppingTrainer {
     let eyes = try scopes.contains(where: \.sparesEyes)
       ? autocast { try parser.eyesAndBrows(in: images) } : .zeros([edits.count, 2, images.size(2), images.size(3)]).to(device)
     let change = try Composition.difference(
-      of: images, from: before, to: after, within: scopes, seen: SeenParts(other: spared, outside: outside, eyes: eyes))
+      of: images, from: before, to: after, within: scopes,
+      seen: SeenParts(other: spared, outside: outside, eyes: eyes, lips: .zeros([edits.count, 1, images.size(2), images.size(3)]).to(device)))
     return try Composition.difference.composed(over: images, change * isDecoded)
   }
 
