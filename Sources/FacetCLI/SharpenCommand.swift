@@ -56,6 +56,9 @@ struct SharpenCommand: ParsableCommand {
     if let likeness { configuration.likeness = likeness }
     let url = model.map { URL(fileURLWithPath: $0, isDirectory: true) } ?? ModelBundle.defaultURL
     let bundle = try ModelBundle(contentsOf: url, device: device)
+    // Named wrongly, they would be noticed only once all photos are decoded.
+    let directions = try AttributeDirections(of: bundle)
+    for name in configuration.attributes { _ = try directions.index(of: name) }
     let dataset = try CelebA(
       directory: URL(fileURLWithPath: data, isDirectory: true), configuration: .measuring(bundle.configuration))
     let trainer = try DecoderTrainer(
