@@ -100,6 +100,12 @@ import Torch
     #expect(try zip(both.pixels, edited(wearer, worn, [smile, off]).pixels).allSatisfy { abs(Int($0.0) - Int($0.1)) <= 1 })
     let plain = try edited(face, photo.picture, [smile])
     #expect(try distance(both, plain) < 0.7 * distance(edited(wearer, worn, [smile]), plain))
+    // Skin that was behind glasses takes a colour, as light as it is now.
+    let pale = AttributeEdit("Pale_Skin")
+    let (together, later) = try (edited(wearer, worn, [off, pale]), edited(editor.face(in: taken), taken, [pale]))
+    let rims = taken.pixels.indices.filter { abs(Int(taken.pixels[$0]) - Int(worn.pixels[$0])) > 40 }
+    let lighter = rims.reduce(0) { $0 + Int(together.pixels[$1]) - Int(later.pixels[$1]) } / rims.count
+    #expect(rims.count > 300 && abs(lighter) < 12, "\(rims.count), \(lighter)")
     // A crop of any size is changed as the photo is.
     let change = try editor.changes([FaceEdit(wearer, [off])])[0]
     var crop = wearer.crop

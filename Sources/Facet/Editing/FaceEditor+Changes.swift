@@ -106,7 +106,12 @@ extension FaceEditor {
     }
     let tints = moved.tints
     if tints.isEmpty { return canvas }
-    let regions = try regions(of: face)
+    var regions = try regions(of: face)
+    if let change = try canvas.bare.map({ try FloatPicture($0) }) {
+      // What was behind glasses is skin, and as light.
+      regions.skin = regions.skin.changed { face.alignment.change(surroundings: &$0, by: change) }
+      regions.hair = regions.hair.changed { face.alignment.change(surroundings: &$0, by: change) }
+    }
     let skin = regions.skin.tinted(tints.filter { $0.colour.part == .skin })
     let hair = regions.hair.tinted(tints.filter { $0.colour.part == .hair })
     canvas.tints = [skin, hair].compactMap(\.self)

@@ -15,11 +15,12 @@ final class PartFinder: Sendable {
     get throws { try reader { Reader(parser: try FaceParser()) }.parser }
   }
 
-  /// How much of each pixel of a picture around a face is hair, and how much skin, 0…1; lips are skin in part.
+  /// How much of each pixel of a picture around a face is hair, and how much skin, 0…1; lips are skin in part, and through glasses
+  /// one sees skin.
   /// - Parameter picture: square, as ``FaceAlignment/surroundings(size:)`` cuts it out.
   /// - Throws: ``BundleError`` where the parser is damaged.
   func hairAndSkin(in picture: Picture) throws -> (hair: [Float], skin: [Float]) {
-    let classes: [[FaceClass]] = [[.hair], [.skin, .nose, .leftEar, .rightEar, .neck], [.upperLip, .lowerLip]]
+    let classes: [[FaceClass]] = [[.hair], [.skin, .nose, .leftEar, .rightEar, .neck, .eyeglasses], [.upperLip, .lowerLip]]
     let image = try Tensor(picture)
     // From as near as it has learned to look at faces it sees a fringe; the whole shows how far hair reaches.
     let size = picture.width

@@ -6,7 +6,7 @@ import Torch
 /// Where hair or skin is around a face, and its colour.
 struct PartRegion: Sendable {
   /// The face and what is around it, as ``FaceAlignment/surroundings(size:)`` cuts it out.
-  private let picture: Picture
+  private var picture: Picture
   /// Which part of each pixel of it is of the region: grey, 255 for all of it.
   let coverage: Picture
   /// The mean colour of what is surely of it; `nil` where there is too little.
@@ -44,6 +44,13 @@ struct PartRegion: Sendable {
       let near = blurred[parts.count + $0]
       return (blurred[$0] / max(near, 1e-3), min(1, 4 * near))
     }
+  }
+
+  /// The same region in a picture that was changed since it was found.
+  func changed(_ change: (inout Picture) -> Void) -> PartRegion {
+    var copy = self
+    change(&copy.picture)
+    return copy
   }
 
   /// How soft a hairline is, in pixels.

@@ -178,6 +178,12 @@ public struct FaceAlignment: Equatable, Sendable {
     crop.move(by: feathered(flow), place: Affine(Similarity(scale: Double(crop.width) / Double(flow.width))))
   }
 
+  /// Changes the face in what ``surroundings(size:)`` cuts out as it is changed in the photo.
+  func change(surroundings picture: inout Picture, by patch: FloatPicture) {
+    picture.change(
+      by: feathered(patch), smooth: nil, place: transform(size: patch.width).inverse.then(surroundings(size: picture.width)))
+  }
+
   /// Changes what is around the face as ``surroundings(size:)`` cuts it out.
   func change(_ picture: inout Picture, bySurroundings patch: FloatPicture) {
     picture.change(by: patch.feathered(0.08), place: surroundings(size: patch.width).inverse)
