@@ -345,10 +345,10 @@ public final class FaceEditor {
       moved.glasses += strength
       return
     }
-    if options.draws, state == .bareEyes, refiner?.index(of: GlassesModel.edit.name, adding: false) == nil {
+    if options.draws, state == .bareEyes, refiner?.index(of: AttributeState.bareEyes.name, adding: false) == nil {
       // Who wears none stays as the photo has it.
       guard let bare = try bare(face) else { return }
-      let opacity = min(1, moved.bared - strength)
+      let opacity = min(1, moved.bared + abs(strength))
       moved.latent = try moved.latent + (bare.latent - face.latent) * (opacity - moved.bared)
       moved.bared = opacity
       return
