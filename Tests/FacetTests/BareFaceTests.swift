@@ -100,6 +100,9 @@ import Torch
     #expect(try zip(both.pixels, edited(wearer, worn, [smile, off]).pixels).allSatisfy { abs(Int($0.0) - Int($0.1)) <= 1 })
     let plain = try edited(face, photo.picture, [smile])
     #expect(try distance(both, plain) < 0.7 * distance(edited(wearer, worn, [smile]), plain))
+    // Nor does it matter what was asked before.
+    let other = try editor.face(in: worn)
+    #expect(try edited(other, worn, [smile]) == edited(wearer, worn, [smile]) && edited(other, worn, [off, smile]) == both)
     // Skin that was behind glasses takes a colour, as light as it is now.
     let pale = AttributeEdit("Pale_Skin")
     let (together, later) = try (edited(wearer, worn, [off, pale]), edited(editor.face(in: taken), taken, [pale]))

@@ -8,6 +8,8 @@ struct BareFace: Sendable {
   /// The code of the crop without them, and what decodes from it.
   let latent: Tensor
   let reconstruction: Reconstruction
+  /// Landmarks of what decodes from it, 1 wide; once somebody asks.
+  let decodedLandmarks = Once<[Point]>()
 }
 
 /// Where glasses are in a face, and what shows there without them.
@@ -87,7 +89,7 @@ extension FaceEditor {
     let crop = try Tensor(face.crop)
     guard let region = try partFinder.glasses(in: crop) else { return nil }
     func latent(after change: Tensor) throws -> Tensor {
-      try bundle.model.encode(crop * (change.narrow(1, 3..<4) + 1) + change.narrow(1, 0..<3)).mean
+      try bundle.model.encode(crop.changed(by: change)).mean
     }
     // A step far enough to take glasses off takes more; the code of the face without them is this face's own.
     let step = try directions.step(AttributeState.bareEyes.name, strength: -1, on: face.latent)

@@ -53,9 +53,9 @@ public enum Composition: String, Sendable, CaseIterable {
 
   /// The crops with a change, in [0, 1].
   func composed(over crops: Tensor, _ change: Tensor) throws -> Tensor {
-    let (offset, slope) = (try change.narrow(1, 0..<3), try change.narrow(1, 3..<4))
-    var composed = try crops * (slope + 1) + offset
+    var composed = try crops.changed(by: change)
     if keepsGrain {
+      let slope = try change.narrow(1, 3..<4)
       let difference = try crops - Self.smooth(crops)
       let weight = try (1 - (difference / Double(FloatPicture.largestGrain)).square()).clamp(min: 0, max: 1).square()
       composed = try composed - slope * difference * weight
@@ -193,6 +193,11 @@ extension Float {
 }
 
 extension Tensor {
+  /// Crops, N × 3 × S × S, with a change as ``Composition/change(of:from:to:)`` gives it.
+  func changed(by change: Tensor) throws -> Tensor {
+    try self * (change.narrow(1, 3..<4) + 1) + change.narrow(1, 0..<3)
+  }
+
   /// 0 up to `low`, 1 from `high` on, 3t² − 2t³ between them.
   func smoothStep(from low: Double, to high: Double) throws -> Tensor {
     let t = try ((self - low) / (high - low)).clamp(min: 0, max: 1)

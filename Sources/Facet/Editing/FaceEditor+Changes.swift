@@ -58,8 +58,8 @@ extension FaceEditor {
     /// How the photo's features follow these edits; all but `after` is as they have moved.
     var flow: FaceFlow?
     var smooth: FloatPicture
-    /// What took glasses off, 1 × 4 × S × S.
-    var bare: Tensor?
+    /// What took glasses off.
+    var bare: FloatPicture?
     var tints: [FloatPicture] = []
     /// Which part of each pixel of the crop is hair that got its colour by itself.
     var tintedHair: Picture?
@@ -80,8 +80,11 @@ extension FaceEditor {
       func found(_ decoded: Reconstruction) throws -> [Point] {
         try face.alignment.foundLandmarks(in: Picture(FloatPicture(decoded.image)), by: detector)
       }
+      let bare = try moved.bared > 0 ? bare(face) : nil
+      let from = try bare.map { bare in try bare.decodedLandmarks { try found(bare.reconstruction) } }
+        ?? face.decodedLandmarks { try found(face.reconstruction) }
       canvas.flow = try face.alignment.flow(
-        of: landmarks(of: face), from: face.decodedLandmarks { try found(canvas.before) }, to: found(canvas.after),
+        of: landmarks(of: face), from: from, to: found(canvas.after),
         within: movable)
       guard let flow = canvas.flow else { return canvas }
       canvas.crop = try flow.moved(canvas.crop)
@@ -98,16 +101,16 @@ extension FaceEditor {
     var canvas = Canvas(crop: try Tensor(face.crop), before: before, after: after, smooth: face.smooth)
     var crop = face.crop
     if moved.bared > 0, let bare = try bare(face) {
-      let change = try bare.change * moved.bared
+      let change = try FloatPicture(bare.change * moved.bared)
+      face.alignment.change(crop: &crop, by: change)
       canvas.bare = change
-      face.alignment.change(crop: &crop, by: try FloatPicture(change))
       canvas.crop = try Tensor(crop)
       canvas.smooth = try FloatPicture(Composition.smooth(canvas.crop))
     }
     let tints = moved.tints
     if tints.isEmpty { return canvas }
     var regions = try regions(of: face)
-    if let change = try canvas.bare.map({ try FloatPicture($0) }) {
+    if let change = canvas.bare {
       // What was behind glasses is skin, and as light.
       regions.skin = regions.skin.changed { face.alignment.change(surroundings: &$0, by: change) }
       regions.hair = regions.hair.changed { face.alignment.change(surroundings: &$0, by: change) }

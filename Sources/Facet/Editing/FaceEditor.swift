@@ -258,7 +258,7 @@ public final class FaceEditor {
         let face = work[$0].face
         let drawn = try drawn(on: face, moved[$0], over: canvases[$0], changes[$0])
         return FaceChange(
-          alignment: face.alignment, bare: try canvases[$0].bare.map { try FloatPicture($0) }, tints: canvases[$0].tints, flow: try canvases[$0].flow?.picture,
+          alignment: face.alignment, bare: canvases[$0].bare, tints: canvases[$0].tints, flow: try canvases[$0].flow?.picture,
           patch: try FloatPicture(changes[$0]), smooth: work[$0].composition.keepsGrain ? canvases[$0].smooth : nil,
           drawn: try drawn.map { try FloatPicture($0) })
       }
@@ -396,8 +396,7 @@ public final class FaceEditor {
     let change = try changes(of: work, [canvas], [moved])[0]
     let edited = try options.composition.composed(over: canvas.crop, change)
     return try drawn(on: face, moved, over: canvas, change).reduce(edited) { edited, layer in
-      let coarse = try layer.avgPool2d(layer.size(3) / canvas.crop.size(3))
-      return try edited * (coarse.narrow(1, 3..<4) + 1) + coarse.narrow(1, 0..<3)
+      try edited.changed(by: layer.avgPool2d(layer.size(3) / canvas.crop.size(3)))
     }
   }
 
