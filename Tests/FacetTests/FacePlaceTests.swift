@@ -8,10 +8,10 @@ import Torch
 
   /// A mouth of 30 × 10 with its corners at columns 35 and 64, a nose that ends above it, and eyes in row 40.
   private static func planes(mouth: Bool = true, eyes: Bool = true) -> [[Float]] {
-    var planes = [[Float]](repeating: [Float](repeating: 0, count: size * size), count: 3)
+    var planes = [[Float]](repeating: [Float](repeating: 0, count: size * size), count: FacePlace.classes.count)
     for y in 70..<80 where mouth { for x in 35..<65 { planes[0][y * size + x] = 1 } }
     for y in 40..<65 { for x in 42..<58 { planes[1][y * size + x] = 1 } }
-    for y in 38..<43 where eyes { for x in [30, 31, 32, 68, 69, 70] { planes[2][y * size + x] = 1 } }
+    for y in 38..<43 where eyes { for x in [30, 31, 32, 68, 69, 70] { planes[2][y * size + x] = 1; planes[3][y * size + x] = 1 } }
     return planes
   }
 
@@ -19,6 +19,7 @@ import Torch
     func place(_ text: String) -> FacePlace? { AttributeState(text).flatMap(FacePlace.init) }
     #expect(place("Mustache=1") == .underNose && place("Mustache=-1") == .underNose)
     #expect(place("Eyeglasses=1") == .atEyes && place("Eyeglasses=-1") == .atEyes)
+    #expect(place("Bags_Under_Eyes=1") == .underEyes && place("Sideburns=1") == .besideEars)
     for name in ["Bangs", "Goatee", "No_Beard", "Smiling", "mustache"] { #expect(place("\(name)=1") == nil) }
   }
 
@@ -44,6 +45,26 @@ import Torch
     for (x, y) in [(50, 63), (50, 73), (50, 60), (25, 70), (75, 70), (50, 85)] { #expect(!inside(x, y), "\(x), \(y)") }
     // Lower beside the corners.
     #expect(inside(66, 71) && !inside(66, 63))
+  }
+
+  @Test func bagsAreUnderTheEyesAndSideburnsBesideThem() {
+    func inside(_ place: FacePlace, _ x: Int, _ y: Int) -> Bool {
+      place.region(Self.planes(), size: Self.size)[y * Self.size + x] > 0.5
+    }
+    for x in [31, 69] {
+      #expect(inside(.underEyes, x, 45) && !inside(.underEyes, x, 40) && !inside(.underEyes, x, 60))
+      #expect(!inside(.besideEars, x, 50))
+    }
+    #expect(!inside(.underEyes, 50, 45))
+    for x in [20, 80] { #expect(inside(.besideEars, x, 60) && !inside(.besideEars, x, 30) && !inside(.besideEars, x, 80)) }
+    // Where no eyes are seen there are neither.
+    for place in [FacePlace.underEyes, .besideEars] {
+      #expect(place.region(Self.planes(eyes: false), size: Self.size).allSatisfy { $0 == 0 })
+    }
+    // Eyes at the lower border have nothing below.
+    var planes = Self.planes(eyes: false)
+    for x in 0..<Self.size { planes[3][(Self.size - 1) * Self.size + x] = 1 }
+    #expect(FacePlace.underEyes.region(planes, size: Self.size).allSatisfy { $0 == 0 })
   }
 
   @Test func atTheBorderAndWithoutAMouth() {

@@ -1,3 +1,4 @@
+import Foundation
 import Photo
 import Testing
 import Torch
@@ -26,15 +27,18 @@ import Torch
       covered: none.map { _ in covered })
   }
 
-  /// What is lost at a place of the frame.
+  /// What is lost at a place of the frame, of make-up that is seen.
   private static func loss(_ makeup: Makeup, _ x: Double, _ y: Double) -> SIMD3<Float> {
     let point = place.inverse(Point(x: x, y: y))
-    return makeup.loss[Int(point.y) * side + Int(point.x)]
+    return Makeup.Pigment.allCases.reduce(.zero) {
+      $0 + $1.tone * makeup.coverage[$1.rawValue][Int(point.y) * side + Int(point.x)]
+    }
   }
 
   @Test func pigmentsTakeLightAwayWhereTheyBelong() {
     let makeup = Makeup(on: Self.landmarks, at: Self.place, parts: Self.parts(lips: true))
-    #expect(makeup.loss.allSatisfy { $0.max() <= 0 && $0.min() > -6 })
+    #expect(makeup.coverage.allSatisfy { $0.allSatisfy { (0...3).contains($0) } })
+    #expect(Makeup.Pigment.allCases.allSatisfy { $0.tone.max() <= 0 && $0.tone.min() > -2 })
     // Red lips.
     let mouth = Self.landmarks[57]
     let lips = Self.loss(makeup, mouth.x, mouth.y - 3)
@@ -56,12 +60,36 @@ import Torch
 
   @Test func nothingIsPutOnHairAndGlasses() {
     let makeup = Makeup(on: Self.landmarks, at: Self.place, parts: Self.parts(lips: true, covered: 1))
-    #expect(makeup.loss.allSatisfy { $0 == .zero })
+    #expect(makeup.coverage.allSatisfy { $0.allSatisfy { $0 == 0 } })
   }
 
   @Test func landmarksInOnePlaceAreNoFace() {
     let makeup = Makeup(on: [Point](repeating: Point(x: 89, y: 111), count: 68), at: Self.place, parts: Self.parts())
-    #expect(makeup.loss.allSatisfy { $0 == .zero })
+    #expect(makeup.coverage.allSatisfy { $0.allSatisfy { $0 == 0 } })
+  }
+
+  @Test func eachLabelOfMakeupHasItsPigments() throws {
+    func amounts(_ text: String) throws -> Makeup.Amounts? { Makeup.amounts(for: try #require(AttributeState(text))) }
+    #expect(try amounts("Wearing_Lipstick=1") == [.lips: 1])
+    #expect(try amounts("Wearing_Lipstick=-1") == [.lips: -1])
+    #expect(try #require(amounts("Rosy_Cheeks=1")).keys.elementsEqual([.cheeks]))
+    #expect(try #require(amounts("Heavy_Makeup=1")).count == Makeup.Pigment.allCases.count)
+    #expect(try #require(amounts("Heavy_Makeup=-1")).values.allSatisfy { $0 == -1 })
+    #expect(try amounts("Pale_Skin=1") == nil)
+  }
+
+  @Test func lipstickIsTakenOffAsFarAsThereIsSome() throws {
+    let skin = SIMD3<Float>(0.8, 0.6, 0.5)
+    let bare = try #require(Makeup.Pigment.lips.removal(from: [0.75, 0.2, 0.25], on: skin))
+    // Lighter, in green most, to lips that are a little redder and darker than skin.
+    #expect(bare.change.y > 0.5 && bare.change.y > bare.change.z && abs(bare.change.x) < 0.2)
+    #expect(exp(bare.end.y) < skin.y && exp(bare.end.y) > 0.35)
+    // Nothing where lips are as light as skin, nor where nobody knows what is beneath.
+    #expect(Makeup.Pigment.lips.removal(from: [0.75, 0.55, 0.45], on: skin) == nil)
+    #expect(Makeup.Pigment.lashes.removal(from: [0.1, 0.1, 0.1], on: skin) == nil)
+    // Cheeks change in hue alone.
+    let cheeks = try #require(Makeup.Pigment.cheeks.removal(from: [0.85, 0.45, 0.4], on: skin))
+    #expect(abs(cheeks.change.sum()) < 1e-4 && cheeks.change.x < 0 && cheeks.change.y > 0)
   }
 
   @Test func thePortraitWearsSome() throws {
@@ -80,7 +108,19 @@ import Torch
     let half = try #require(change([AttributeEdit("Heavy_Makeup", strength: 0.5)]).drawn.first)
     #expect(darkest(layer) < darkest(half) && darkest(half) < -0.2 && darkest(layer) > -1)
     #expect(try change([AttributeEdit("Heavy_Makeup", strength: 0)]).drawn.isEmpty)
-    #expect(try change([AttributeEdit("Heavy_Makeup", strength: -1)]).drawn.isEmpty)
+    // Lipstick alone is on the lips alone, and decodes nothing.
+    let lipstick = try change([AttributeEdit("Wearing_Lipstick")])
+    let lips = try #require(lipstick.drawn.first)
+    #expect(lipstick.drawn.count == 1 && lipstick.patch.values.allSatisfy { $0 == 0 })
+    func touched(_ layer: FloatPicture) -> Int { stride(from: 3, to: layer.values.count, by: 4).count { abs(layer.values[$0]) > 0.05 } }
+    #expect(touched(lips) > 50 && touched(lips) < touched(layer) / 2)
+    // The astronaut wears some; without, her lips are lighter, and no place gets darker by much.
+    let bare = try #require(change([AttributeEdit("Wearing_Lipstick", strength: -1)]).drawn.first)
+    let light = stride(from: 3, to: bare.values.count, by: 4).map { bare.values[$0] }
+    #expect(light.max()! > 0.02 && light.max()! < 1 && light.min()! > -0.1, "\(light.min()!) \(light.max()!)")
+    // Twice as much off is no more than off.
+    #expect(try change([AttributeEdit("Wearing_Lipstick", strength: -2)]).drawn == [bare])
+    #expect(try change([AttributeEdit("Heavy_Makeup", strength: -1)]).patch.values.allSatisfy { $0 == 0 })
     // It lies where the mouth has come to.
     #expect(try change([AttributeEdit("Heavy_Makeup"), AttributeEdit("Smiling", strength: -1)]).drawn != whole.drawn)
     #expect(try change([AttributeEdit("female_makeup")]).drawn.count == 1)

@@ -18,6 +18,8 @@ struct EditScope: Sendable, Equatable {
   /// One leaves eyes as they are, and brows in part: what decodes of age has neither make-up nor any colour there, and make-up is put
   /// on.
   var sparesEyes = false
+  /// One makes nothing lighter than the skin around it: what decodes of age does beside dark hair and dark lines.
+  var staysDim = false
   /// One leaves most of what gets darker around the eyes: make-up that decodes is a bruise there, that which is put on is none.
   var sparesLids = false
 
@@ -31,9 +33,10 @@ struct EditScope: Sendable, Equatable {
     let name = edit.name
     leavesHair = Self.ofTheFace.contains(name)
     // A beard's shadow is a colour, and so is the make-up that women wear.
-    leavesSkinColour = Self.shapes.contains(name) || (name == "Male" && edit.adds)
+    leavesSkinColour = Self.shapes.contains(name) || Self.baring.contains(edit) || (name == "Male" && edit.adds)
     leavesContour = leavesHair && !AttributeParts.facialHair.contains(name)
     sparesEyes = edit == .age
+    staysDim = edit == .age
     movesMouth = Self.expressions.contains(name)
     leavesMouth = AttributeParts.facialHair.contains(name)
     shutsMouth = !edit.adds && movesMouth
@@ -58,6 +61,7 @@ struct EditScope: Sendable, Equatable {
     both.shutsMouth = shutsMouth || other.shutsMouth
     both.movesMouth = movesMouth || other.movesMouth
     both.sparesEyes = sparesEyes || other.sparesEyes
+    both.staysDim = staysDim || other.staysDim
     both.sparesLids = sparesLids || other.sparesLids
     return both
   }
@@ -66,8 +70,13 @@ struct EditScope: Sendable, Equatable {
 
   /// Age is one of shapes: what decodes of it reddens. Such edits are decoded even where a refiner draws over them.
   private static let shapes: Set = [
-    "Big_Lips", "Big_Nose", "Double_Chin", "High_Cheekbones", "Mouth_Slightly_Open", "Narrow_Eyes", "Pointy_Nose", "Smiling",
-    "Young",
+    "Big_Lips", "Big_Nose", "Chubby", "Double_Chin", "High_Cheekbones", "Mouth_Slightly_Open", "Narrow_Eyes", "Oval_Face",
+    "Pointy_Nose", "Smiling", "Young",
+  ]
+
+  /// Where hair goes, skin of this face comes.
+  private static let baring: Set = [
+    AttributeState(name: "Bald", adds: true), AttributeState(name: "Receding_Hairline", adds: true), AttributeState(name: "Bangs", adds: false),
   ]
 
   private static let ofTheFace = shapes.union(AttributeParts.facialHair + AttributeParts.makeup)
@@ -135,7 +144,7 @@ extension Composition {
     let eyes = try 1 - seen.eyes * plane(\.sparesEyes)
     let lids = try 1 - (-lighter / 0.1).clamp(min: 0, max: 1) * seen.aroundEyes * (plane(\.sparesLids) * Self.sparedLids)
     let scoped = try change * contour * lids * eyes * (1 - seen.mouth * plane(\.leavesMouth)) * (1 - hair * plane(\.leavesHair))
-    return scopes.contains(where: \.sparesEyes) ? try dimmed(scoped, of: crops, seen: other, where: plane(\.sparesEyes)) : scoped
+    return scopes.contains(where: \.staysDim) ? try dimmed(scoped, of: crops, seen: other, where: plane(\.staysDim)) : scoped
   }
 
   /// A change that makes nothing lighter than the skin around it: where a dark line goes that the photo has thinner than what decodes, or

@@ -23,10 +23,10 @@ extension FaceEditor {
     var layers: [Layer] = []
     /// What is done to the skin after all of these, and how far.
     var shaded: [(edit: AttributeState, strength: Double)] = []
-    /// What is drawn over all of it: teeth where a mouth opens, how much make-up, how opaque a mustache and glasses, and how long bangs
-    /// over these.
+    /// What is drawn over all of it: teeth where a mouth opens, how much of which make-up, how opaque a mustache and glasses, and how
+    /// long bangs over these.
     var teeth = false
-    var makeup = 0.0
+    var makeup = Makeup.Amounts()
     var mustache = 0.0
     var glasses = 0.0
     var bangs = 0.0

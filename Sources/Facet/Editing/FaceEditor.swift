@@ -35,8 +35,8 @@ public struct EncodedFace: Sendable {
   let paintable = Once<Tensor>()
   /// How far it shows teeth of its own, 0…1; once somebody asks.
   let shownTeeth = Once<Double>()
-  /// What make-up takes away of its light, 1 × 3 × M × M, as ``Makeup/loss``; once somebody asks.
-  let makeup = Once<Tensor?>()
+  /// Where make-up goes on it, if it is found; once somebody asks.
+  let madeUp = Once<MadeUpParts?>()
   /// Where bangs would hang, if hair grows above its forehead; once somebody asks.
   let fringe = Once<Fringe?>()
   /// What prototypes do at its features, each 1 × 4 × N × N; once somebody asks.
@@ -353,8 +353,9 @@ public final class FaceEditor {
       moved.bared = opacity
       return
     }
-    if options.draws, state == .makeup {
-      moved.makeup += strength
+    if options.draws, let state, let amounts = Makeup.amounts(for: state) {
+      moved.makeup.merge(amounts.mapValues { $0 * abs(strength) }, uniquingKeysWith: +)
+      guard state == .makeup else { return }
       (scope.sparesEyes, scope.sparesLids) = (true, true)
     }
     if options.draws, strength > 0, scope.movesMouth { moved.teeth = true }
@@ -404,7 +405,7 @@ public final class FaceEditor {
   private func drawn(on face: EncodedFace, _ moved: Moved, over canvas: Canvas, _ change: Tensor) throws -> [Tensor] {
     var layers: [Tensor?] = []
     let flow = try moved.teeth && shownTeeth(of: face) < 1 ? canvas.flow : nil
-    if flow != nil || moved.makeup > 0 || moved.mustache > 0 {
+    if flow != nil || !moved.makeup.isEmpty || moved.mustache > 0 {
       let (shown, isElsewhere) = (try Composition.difference.composed(over: canvas.crop, change), moved.scope.movesMouth)
       if let flow { layers.append(try teeth(on: face, in: shown, flow)) }
       layers.append(try makeup(on: face, moved.makeup, in: shown, isElsewhere: isElsewhere))

@@ -5,19 +5,26 @@ enum FacePlace: Sendable, CaseIterable {
   case underNose
   /// A band across the eyes, from temple to temple.
   case atEyes
+  /// Under each eye, as far down as it is wide.
+  case underEyes
+  /// Between eyes and ears, from the brows down to the mouth.
+  case besideEars
 
   /// Where a change is, if it is of a part alone.
   init?(_ edit: AttributeState) {
     switch edit.name {
     case "Mustache": self = .underNose
     case "Eyeglasses": self = .atEyes
+    case "Bags_Under_Eyes": self = .underEyes
+    case "Sideburns": self = .besideEars
     default: return nil
     }
   }
 
-  /// The classes that places are found by: the mouth, the nose, and what is at the eyes.
+  /// The classes that places are found by: the mouth, the nose, what is at the eyes, and these themselves.
   static let classes: [[FaceClass]] = [
     [.upperLip, .mouth, .lowerLip], [.nose], [.leftEye, .rightEye, .leftBrow, .rightBrow, .eyeglasses],
+    [.leftEye, .rightEye],
   ]
 
   /// How far each pixel is inside, row by row, with hard borders.
@@ -28,6 +35,8 @@ enum FacePlace: Sendable, CaseIterable {
     switch self {
     case .underNose: Self.underNose(mouth: found[0], nose: found[1], size)
     case .atEyes: Self.atEyes(found[2], size)
+    case .underEyes: Self.underEyes(found[3], size)
+    case .besideEars: Self.besideEars(eyes: found[3], mouth: found[0], size)
     }
   }
 
@@ -56,6 +65,27 @@ enum FacePlace: Sendable, CaseIterable {
     return rows(middle - Int(glasses.above * Double(size))...middle + Int(glasses.below * Double(size)), size)
   }
 
+  private static func underEyes(_ eyes: [Float], _ size: Int) -> [Float] {
+    var region = [Float](repeating: 0, count: size * size)
+    let bottoms = (0..<size).map { column in (0..<size).last { eyes[$0 * size + column] > 0.5 } }
+    let height = Int(bag * Double(size))
+    for column in 0..<size {
+      guard let bottom = bottoms[column] else { continue }
+      for row in bottom + 1..<max(bottom + 1, min(size, bottom + height)) { region[row * size + column] = 1 }
+    }
+    return region
+  }
+
+  private static func besideEars(eyes: [Float], mouth: [Float], _ size: Int) -> [Float] {
+    let columns = (0..<size).filter { column in (0..<size).contains { eyes[$0 * size + column] > 0.5 } }
+    guard let first = columns.first, let last = columns.last, let top = middle(of: eyes, size), let bottom = middle(of: mouth, size)
+    else { return [Float](repeating: 0, count: size * size) }
+    return (0..<size * size).map { index in
+      let (row, column) = (index / size, index % size)
+      return row > top && row < bottom && (column < first || column > last) ? 1 : 0
+    }
+  }
+
   /// The middle row of what is somewhere, if it is.
   private static func middle(of plane: [Float], _ size: Int) -> Int? {
     let rows = (0..<size).map { row in plane[row * size..<(row + 1) * size].count { $0 > 0.5 } }
@@ -69,6 +99,8 @@ enum FacePlace: Sendable, CaseIterable {
 
   /// The most that a mustache is high, in parts of the crop.
   private static let mustache = 0.08
+  /// How far down bags reach from an eye, in parts of the crop.
+  private static let bag = 0.1
   /// How far glasses reach from the middle of eyes and brows, in parts of the crop.
   private static let glasses = (above: 0.14, below: 0.22)
 }

@@ -5,11 +5,11 @@ import Photo
 /// skin throws back. Skin keeps its texture, and dark skin stays dark.
 struct Makeup: Sendable {
   /// Lipstick, eye shadow, the line along the lashes, rouge, and colour for brows.
-  private enum Pigment {
+  enum Pigment: Int, CaseIterable, Sendable {
     case lips, lids, lashes, cheeks, brows
 
     /// What is left of red, green and blue light where there is all of it.
-    var kept: SIMD3<Float> {
+    private var kept: SIMD3<Float> {
       switch self {
       case .lips: [0.94, 0.54, 0.63]
       case .lids: [0.63, 0.5, 0.54]
@@ -19,8 +19,55 @@ struct Makeup: Sendable {
       }
     }
 
-    /// The logarithm of it.
-    var tone: SIMD3<Float> { SIMD3(log(kept.x), log(kept.y), log(kept.z)) }
+    /// What it does to the logarithm of light.
+    var tone: SIMD3<Float> { kept.logarithm }
+
+    /// The logarithm of what a part without it throws back, less that of the skin; `nil` where its own colour is not known.
+    private var bare: SIMD3<Float>? {
+      switch self {
+      case .lips: [-0.13, -0.31, -0.22]
+      case .lids: [-0.07, -0.1, -0.1]
+      case .cheeks: [0.02, -0.02, -0.02]
+      case .lashes, .brows: nil
+      }
+    }
+
+    /// What taking it off does to the logarithm of light: nothing where the part is as light as a bare one.
+    /// - Parameters:
+    ///   - part: the mean colour of where it lies, 0…1.
+    ///   - skin: that of the face's skin.
+    func removal(from part: SIMD3<Float>, on skin: SIMD3<Float>) -> Removal? {
+      guard let bare else { return nil }
+      let own = (part + noise).logarithm
+      var change = bare + (skin + noise).logarithm - own
+      // Cheeks lie in other light than the rest.
+      if self == .cheeks { change -= change.sum() / 3 }
+      // Pigments take green before all else.
+      change *= change.y.smoothStep(from: 0, to: 0.12)
+      return (change * change).sum() > 1e-6 ? Removal(change: change, end: own + change) : nil
+    }
+
+    /// More than this no skin can carry.
+    var most: Double { self == .cheeks ? 5 : 2 }
+  }
+
+  /// How a part loses its pigment, in logarithms of light: by a change, on the mean, to an end.
+  struct Removal: Sendable, Equatable {
+    var change, end: SIMD3<Float>
+  }
+
+  /// How much of each pigment: 1 for what is seen, negative to take it off.
+  typealias Amounts = [Pigment: Double]
+
+  /// What a change of a label is, if it is one of make-up alone.
+  static func amounts(for state: AttributeState) -> Amounts? {
+    switch (state.name, state.adds) {
+    case ("Heavy_Makeup", true): Dictionary(uniqueKeysWithValues: Pigment.allCases.map { ($0, 1) })
+    case ("Heavy_Makeup", false): [.lips: -1, .lids: -1, .cheeks: -1]
+    case ("Wearing_Lipstick", let adds): [.lips: adds ? 1 : -1]
+    case ("Rosy_Cheeks", let adds): [.cheeks: adds ? 1.8 : -1]
+    default: nil
+    }
   }
 
   /// Which part of a face each pixel is of, row by row, 0…1.
@@ -30,8 +77,8 @@ struct Makeup: Sendable {
     var covered: [Float]
   }
 
-  /// How much of the logarithm of light each pixel loses in red, green and blue, row by row.
-  private(set) var loss: [SIMD3<Float>]
+  /// How thick each pigment lies where it does, one plane for each of ``Pigment``, row by row, from 0 on.
+  private(set) var coverage: [[Float]]
 
   /// - Parameters:
   ///   - landmarks: the face's 68, in CelebA's frame.
@@ -42,23 +89,23 @@ struct Makeup: Sendable {
     let pixel = Float(place.largestScale)
     let eyes = [Eye(landmarks, .right), Eye(landmarks, .left)].compactMap(\.self)
     let cheeks = [Cheek(landmarks, .right), Cheek(landmarks, .left)].compactMap(\.self)
-    let (lips, lids, lashes) = (Pigment.lips.tone, Pigment.lids.tone, Pigment.lashes.tone)
-    let (rouge, brows) = (Pigment.cheeks.tone, Pigment.brows.tone)
-    loss = (0..<side * side).map { index in
+    coverage = [[Float]](repeating: [Float](repeating: 0, count: side * side), count: Pigment.allCases.count)
+    for index in 0..<side * side {
       let free = 1 - parts.covered[index]
-      if free < 0.01 { return .zero }
+      if free < 0.01 { continue }
       let point = place(Point(x: Double(index % side) + 0.5, y: Double(index / side) + 0.5))
       let at = SIMD2(Float(point.x), Float(point.y))
-      var loss = parts.lips[index].smoothStep(from: 0.3, to: 0.75) * lips
-      loss += parts.brows[index].smoothStep(from: 0.3, to: 0.8) * brows
+      func put(_ pigment: Pigment, _ amount: Float) { coverage[pigment.rawValue][index] += free * amount }
+      put(.lips, parts.lips[index].smoothStep(from: 0.3, to: 0.75))
+      put(.brows, parts.brows[index].smoothStep(from: 0.3, to: 0.8))
       let outside = 1 - parts.eyes[index].smoothStep(from: 0.4, to: 0.8)
       for eye in eyes where eye.isNear(at) {
         let (shadow, line) = eye.made(up: at, pixel: pixel)
-        loss += shadow * outside * lids + line * lashes
+        put(.lids, shadow * outside)
+        put(.lashes, line)
       }
       let skin = parts.skin[index].smoothStep(from: 0.3, to: 0.7)
-      if skin > 0 { loss += cheeks.reduce(0) { $0 + $1.rouge(at) } * skin * rouge }
-      return free * loss
+      if skin > 0 { put(.cheeks, cheeks.reduce(0) { $0 + $1.rouge(at) } * skin) }
     }
   }
 

@@ -99,4 +99,7 @@ extension SIMD3<Float> {
   func raised(to exponents: SIMD3<Float>) -> SIMD3<Float> {
     SIMD3(pow(x, exponents.x), pow(y, exponents.y), pow(z, exponents.z))
   }
+
+  /// The natural logarithm of each.
+  var logarithm: SIMD3<Float> { SIMD3(log(x), log(y), log(z)) }
 }
