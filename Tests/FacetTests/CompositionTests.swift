@@ -173,16 +173,21 @@ import Torch
     let photo = try picture(line: 15..<17) { _ in 0.2 }
     let before = Reconstruction(image: try picture(line: 12..<20) { _ in 0.3 }, maskLogits: logits)
     let after = Reconstruction(image: try picture(line: 0..<0) { _ in 0 }, maskLogits: logits)
-    func most(_ text: String) throws -> [Float] {
+    func scope(_ text: String) throws -> EditScope { EditScope(try #require(AttributeState(text))) }
+    func most(_ scope: EditScope) throws -> [Float] {
       let seen = try SeenParts(
         other: .zeros([1, 4, n, n]), outside: .zeros([1, 1, n, n]), eyes: .zeros([1, 2, n, n]), lips: .zeros([1, 1, n, n]))
       let change = try Composition.difference(
-        of: photo, from: before, to: after, within: [EditScope(#require(AttributeState(text)))], seen: seen)
+        of: photo, from: before, to: after, within: [scope], seen: seen)
       let edited = try photo * (change.narrow(1, 3..<4) + 1) + change.narrow(1, 0..<3)
       return try (0..<3).map { try edited.select(0, 0).select(0, $0).array(Float.self).max()! }
     }
-    let (aged, other) = (try most("Young=-1"), try most("Narrow_Eyes=1"))
+    let (aged, other) = (try most(scope("Young=-1")), try most(scope("Narrow_Eyes=1")))
     #expect(other[0] > 0.65)
+    // Make-up leaves eyes to the photo as well, but may be light.
+    var makeup = try scope("Heavy_Makeup=1")
+    makeup.sparesEyes = true
+    #expect(try most(makeup)[0] > 0.65)
     // Nor has it another colour.
     #expect(aged[0] < 0.61 && aged[0] > 0.55)
     #expect(abs(aged[1] - 0.8 * aged[0]) < 0.02)
@@ -200,11 +205,16 @@ import Torch
     let both = try scope("Smiling=-1").and(scope("Wavy_Hair=1"))
     #expect(!both.leavesHair && !both.leavesSkinColour && !both.leavesContour && both.shutsMouth)
     #expect(try EditScope.none.and(scope("Young=-1")) == scope("Young=-1") && scope("Young=-1").leavesSkinColour)
-    #expect(try scope("Young=-1").and(scope("Smiling=1")).sparesEyes && !scope("Young=1").sparesEyes)
+    #expect(try scope("Young=-1").and(scope("Smiling=1")).sparesEyes && !scope("Young=-1").sparesLids)
+    // Who gets younger gets no make-up.
+    #expect(try scope("Young=1").sparesEyes && scope("Young=1").sparesLids && !scope("Young=1").staysDim)
     #expect(try scope("Mouth_Slightly_Open=1").movesMouth && !scope("Young=-1").movesMouth)
     #expect(try scope("Young=-1").and(scope("Smiling=1")).movesMouth)
     // A woman's make-up comes with her, a man's skin does not with him.
     #expect(try scope("Male=1").leavesSkinColour && !scope("Male=-1").leavesSkinColour)
+    // Skin that hair leaves is this face's, whatever decodes; hair that comes has colours of its own.
+    #expect(try scope("Receding_Hairline=1").leavesSkinColour && scope("Bangs=-1").leavesSkinColour && !scope("Bangs=1").leavesSkinColour)
+    #expect(try !scope("Receding_Hairline=1").leavesHair)
     #expect(try !scope("Smiling=1").shutsMouth && scope("No_Beard=-1").leavesHair && !scope("No_Beard=-1").leavesContour)
   }
 

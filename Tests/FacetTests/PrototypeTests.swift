@@ -77,19 +77,23 @@ import Torch
     let half = try edited(dark, 0.5, sparing: none).select(0, 0).select(1, 32).select(1, 32).array(Float.self)
     #expect(abs(Double(half[0] + 0.03) - (0.83 * Double(pixel[0] + 0.03)).squareRoot()) < 5e-3)
     #expect(try Self.largest(edited(dark, 1, sparing: none + 1) - crop) < 1e-6)
+    // Taken away, shade goes in part, and what would be darker stays.
+    let lifted = try edited(dark, -1, sparing: none).select(0, 0).select(1, 32).select(1, 32).array(Float.self)
+    #expect(lifted[1] > 0.51 && lifted[1] < 0.65)
+    #expect(try Self.largest(edited(Self.prototype(skin: 1, shade: 0.1), -1, sparing: none) - crop) < 1e-4)
     // Skin without detail has none to be deepened.
     #expect(try Self.largest(edited(Self.prototype(skin: 1, shade: 0, ratio: 1), 1, sparing: none) - crop) < 1e-4)
   }
 
   @Test func ownDetailIsDeepenedAndEdgesAreNot() throws {
-    func contrast(step: Double, skin: Double) throws -> Double {
+    func contrast(step: Double, skin: Double, strength: Double = 1) throws -> Double {
       // Stripes of two pixels.
       let row = (0..<Self.size).map { Float(0.5 + ($0 / 4 % 2 == 0 ? step : -step)) }
       let crop = try Tensor(row, shape: [1, 1, 1, Self.size]).expand([1, 3, Self.size, Self.size]).contiguous()
       let maps = try Self.prototype(skin: skin, shade: 0, ratio: 0.5)
         .maps(on: Self.landmarks, at: Self.place(Self.size), side: Self.size)
       let change = try SkinPrototype.change(
-        of: crop, by: maps, strength: 1, sparing: .zeros([1, 1, Self.size, Self.size]))
+        of: crop, by: maps, strength: strength, sparing: .zeros([1, 1, Self.size, Self.size]))
       let edited = try (crop * (change.narrow(1, 3..<4) + 1) + change.narrow(1, 0..<3))
         .select(0, 0).select(0, 0).select(0, 64).array(Float.self)
       let middle = edited[48..<80]
@@ -98,6 +102,11 @@ import Torch
     let (small, large) = try (contrast(step: 0.03, skin: 1), contrast(step: 0.4, skin: 1))
     #expect(small > 1.2 && large - 1 < (small - 1) / 4, "\(small), \(large)")
     #expect(try abs(contrast(step: 0.03, skin: 0) - 1) < 1e-4)
+    // The other way it is smoothed, in part and no farther; edges stay.
+    let smooth = try contrast(step: 0.03, skin: 1, strength: -1)
+    #expect(smooth < 0.8 && smooth > 0.2, "\(smooth)")
+    #expect(try contrast(step: 0.03, skin: 1, strength: -3) == smooth)
+    #expect(try contrast(step: 0.4, skin: 1, strength: -1) > 0.9)
   }
 
   // MARK: Learning
@@ -261,8 +270,12 @@ import Torch
       (0..<60).reduce(0) { $0 + picture[photo.width * 9 / 20, $1].reduce(0) { $0 + Int($1) } }
     }
     #expect(try light(whole) > light(photo.picture) + 300 && abs(light(edited(editor, -1, kept)) - light(photo.picture)) < 60)
-    // Only in this direction, only by default.
-    #expect(try edited(plain, 1) == edited(editor, 1) && edited(editor, 0) == photo.picture)
+    // The other way, skin has less detail.
+    func roughness(_ picture: Picture) -> Int {
+      let green = stride(from: 1, to: picture.pixels.count, by: picture.channels).map { Int(picture.pixels[$0]) }
+      return zip(green, green.dropFirst()).reduce(0) { $0 + abs($1.0 - $1.1) }
+    }
+    #expect(try roughness(edited(editor, 1)) < roughness(edited(plain, 1)) && edited(editor, 0) == photo.picture)
     var options = EditOptions()
     options.method = .isolated
     #expect(try edited(plain, -1, options) == edited(editor, -1, options))

@@ -35,7 +35,9 @@ struct EditScope: Sendable, Equatable {
     // A beard's shadow is a colour, and so is the make-up that women wear.
     leavesSkinColour = Self.shapes.contains(name) || Self.baring.contains(edit) || (name == "Male" && edit.adds)
     leavesContour = leavesHair && !AttributeParts.facialHair.contains(name)
-    sparesEyes = edit == .age
+    // Who gets younger gets no make-up.
+    sparesEyes = name == AttributeState.age.name
+    sparesLids = edit == AttributeState.age.reversed
     staysDim = edit == .age
     movesMouth = Self.expressions.contains(name)
     leavesMouth = AttributeParts.facialHair.contains(name)

@@ -259,7 +259,7 @@ extension FaceEditor {
   /// What prototypes do to each face's skin, as it is by then.
   private func shade(_ faces: inout Faces) throws {
     for row in faces.moved.indices {
-      for (edit, strength) in faces.moved[row].shaded where strength > 0 {
+      for (edit, strength) in faces.moved[row].shaded where strength != 0 {
         let face = faces.work[row].face
         guard let maps = try face.prototypes({ try maps(on: face) })[edit] else { continue }
         let shown = try Composition.difference.composed(over: faces.canvases[row].crop, faces.changes[row])

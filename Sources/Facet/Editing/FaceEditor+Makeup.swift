@@ -29,9 +29,13 @@ extension FaceEditor {
         try face.madeUp { try makeup(for: face, in: Tensor(face.crop), paintable(of: face), landmarks: landmarks(of: face)) }
       }
     guard let parts else { return nil }
+    // What is not there is not taken off.
+    let wanted = zip(Makeup.Pigment.allCases, parts.removals).map { pigment, removal in
+      min(pigment.most, max(removal == nil ? 0 : -1, amounts[pigment] ?? 0))
+    }
+    if wanted.allSatisfy({ $0 == 0 }) { return nil }
     let (count, side) = (parts.coverage.size(1), parts.coverage.size(3))
     let shown = try Self.enlarged(crop, to: side)
-    let wanted = Makeup.Pigment.allCases.map { min($0.most, max(-1, amounts[$0] ?? 0)) }
     let tones = zip(Makeup.Pigment.allCases, wanted).map { $0.tone * Float(max(0, $1)) }
     var change = try Tensor((0..<3).flatMap { c in tones.map { $0[c] } }, shape: [3, count])
       .matmul(parts.coverage.reshape([count, side * side])).reshape([1, 3, side, side])

@@ -365,13 +365,13 @@ public final class FaceEditor {
       if state == .mustache { moved.mustache += strength }
       if state == .bangs || state == .mustache { return }
     }
-    let prototype = options.draws ? state.flatMap { prototypes[$0] } : nil
+    let prototype = options.draws ? state.flatMap { prototypes[$0] ?? prototypes[$0.reversed] } : nil
     let grays = options.keepsToParts && state == .age && !options.keeps(PartColour.graying.label)
     if prototype != nil || grays {
       // Who is old already gets fewer lines, as the step is shorter.
       let amount = try abs(strength)
         * directions.need(of: attribute, strength: strength, on: face.latent, method: options.method)
-      if let prototype { moved.shaded.append((prototype.edit, amount)) }
+      if let prototype { moved.shaded.append((prototype.edit, prototype.edit == state ? amount : -amount)) }
       if grays { moved.tints.append((PartColour.graying.colour, PartColour.graying.part * amount)) }
     }
     if options.draws, let state, let edit = refiner?.index(of: state.name, adding: state.adds) {

@@ -18,6 +18,9 @@ public struct AttributeState: Hashable, Codable, Sendable, CustomStringConvertib
 }
 
 extension AttributeState {
+  /// The other way.
+  var reversed: AttributeState { AttributeState(name: name, adds: !adds) }
+
   /// Growing old.
   static let age = AttributeState(name: "Young", adds: false)
   /// Glasses taken off.

@@ -36,24 +36,32 @@ public struct SkinPrototype {
   /// - Parameters:
   ///   - crop: 1 × 3 × S × S in [0, 1].
   ///   - maps: the prototype's on this face.
-  ///   - strength: how far it goes.
+  ///   - strength: how far it goes; negative to take the lines away that it would deepen.
   ///   - spared: where it has no business, 1 × 1 × S × S in [0, 1].
   static func change(of crop: Tensor, by maps: Tensor, strength: Double, sparing spared: Tensor) throws -> Tensor {
-    let side = crop.size(3)
     func map(_ index: Int) throws -> Tensor { try maps.narrow(1, index..<index + 1) }
     let bands = try bands(of: logLuma(crop))
     /// Of edges there are none more, as of grain (Tukey's biweight).
     func detail(_ band: Tensor) throws -> Tensor {
       try band * (1 - (band / largestDetail).square()).clamp(min: 0).square()
     }
+    if strength < 0 {
+      // The photo's own lines lose their depth, and folds some of their shade; nothing gets darker but light between lines.
+      let lines = try map(0) * ((detail(bands.fine) + detail(bands.coarse)) * smoothed + map(1).clamp(max: 0) * (shading * lifted))
+      return try lit(crop, by: lines * (1 - spared) * max(strength, -1))
+    }
     let deepened = try (map(2) + fine.more) * detail(bands.fine) * fine.gain
       + (map(3) + coarse.more) * detail(bands.coarse) * coarse.gain
     let all = try (map(1) * shading + map(0) * deepened) * (1 - spared) * strength
-    let added = try all - all.relu() * (1 - lighter)
+    return try lit(crop, by: all - all.relu() * (1 - lighter))
+  }
+
+  /// A crop whose luma changes by its logarithm, N × 1 × S × S, as a change.
+  private static func lit(_ crop: Tensor, by added: Tensor) throws -> Tensor {
     let factor = try added.exp() - 1
     // Light that comes through skin is red, the more so where there is less of it.
     let hue = try (added * Tensor(exponents, shape: [1, 3, 1, 1])).exp() - 1 - factor
-    return try Tensor.cat([(factor * black).expand([1, 3, side, side]) + crop * hue, factor], dim: 1)
+    return try Tensor.cat([(factor * black).expand([1, 3, crop.size(2), crop.size(3)]) + crop * hue, factor], dim: 1)
   }
 
   /// The log of a crop's luma, N × 1 × S × S.
@@ -82,6 +90,10 @@ public struct SkinPrototype {
 
   /// Added to intensities before their log is taken: noise in the dark is no detail.
   private static let black = 0.03
+  /// How much of their depth lines lose where they go.
+  private static let smoothed = 0.7
+  /// How much of their shade folds lose, in parts of what age brings.
+  private static let lifted = 0.25
   private static let largestDetail = 0.25
   /// How far the means' difference in light is taken: those who are labelled are of many ages. Set by eye, with the judge beside
   /// (docs/experiments.md).

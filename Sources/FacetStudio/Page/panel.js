@@ -151,11 +151,11 @@ export class Panel {
   /** What people call an attribute. */
   labelOf(name) { return this.#rows.get(name)?.label ?? name; }
 
-  #group({ label, attributes }, presets = null) {
+  #group({ name, label, attributes }, presets = null) {
     const rows = attributes.map((attribute) => new Row(attribute, this.#range, this.#editing, this.#announce));
     for (const row of rows) this.#rows.set(row.name, row);
     const count = make("span", { class: "group-count" });
-    const element = make("details", { class: "group", open: true },
+    const element = make("details", { class: "group", open: name !== "experimental" },
       make("summary", {}, icon("chevron", "small"), label, count),
       presets, make("div", { class: "rows" }, ...rows.map((row) => row.element)));
     this.#groups.push({ element, rows, count, presets });

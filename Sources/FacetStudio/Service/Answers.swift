@@ -145,21 +145,22 @@ private struct AttributeGroup {
       name: "hair", label: "Hair and beard",
       attributes: [
         "Blond_Hair", "Brown_Hair", "Black_Hair", "Gray_Hair", "Bangs", "Straight_Hair", "Wavy_Hair",
-        "Receding_Hairline", "Bald", "No_Beard", "5_o_Clock_Shadow", "Goatee", "Mustache", "Sideburns",
+        "Receding_Hairline", "No_Beard", "5_o_Clock_Shadow", "Goatee", "Mustache", "Sideburns",
       ]),
     AttributeGroup(
       name: "face", label: "Face",
       attributes: [
         "Attractive", "Oval_Face", "Chubby", "Double_Chin", "Big_Nose", "Pointy_Nose", "Big_Lips", "Arched_Eyebrows",
-        "Bushy_Eyebrows", "Bags_Under_Eyes", "Rosy_Cheeks", "Pale_Skin", "Blurry",
+        "Bushy_Eyebrows", "Bags_Under_Eyes", "Pale_Skin",
       ]),
     AttributeGroup(
-      name: "accessories", label: "Accessories and make-up",
-      attributes: [
-        "Eyeglasses", "Heavy_Makeup", "Wearing_Lipstick", "Wearing_Earrings", "Wearing_Necklace", "Wearing_Necktie",
-        "Wearing_Hat",
-      ]),
+      name: "accessories", label: "Glasses and make-up",
+      attributes: ["Eyeglasses", "Heavy_Makeup", "Wearing_Lipstick", "Rosy_Cheeks"]),
     AttributeGroup(name: "age-and-gender", label: "Age and gender", attributes: ["Young", "Male"]),
+    // What no face says: hats come as shadows, and hair that goes leaves no head.
+    AttributeGroup(
+      name: "experimental", label: "Experimental",
+      attributes: ["Bald", "Wearing_Hat", "Wearing_Earrings", "Wearing_Necklace", "Wearing_Necktie", "Blurry"]),
   ]
 
   /// Where the name itself is no good label.
