@@ -78,7 +78,7 @@ struct EditScope: Sendable, Equatable {
 
   /// Where hair goes, skin of this face comes.
   private static let baring: Set = [
-    AttributeState(name: "Bald", adds: true), AttributeState(name: "Receding_Hairline", adds: true), AttributeState(name: "Bangs", adds: false),
+    AttributeState(name: "Bald", adds: true), AttributeState(name: "Receding_Hairline", adds: true), .bangs.reversed,
   ]
 
   private static let ofTheFace = shapes.union(AttributeParts.facialHair + AttributeParts.makeup)

@@ -55,7 +55,8 @@ extension FaceEditor {
     func colour(_ value: SIMD3<Float>) throws -> Tensor { try Tensor([value.x, value.y, value.z], shape: [1, 3, 1, 1]) }
     let change = removal.change
     let rest = try colour(removal.end) - (shown + Double(noise)).log()
-    let part = try (rest * colour(change / (change * change).sum())).sum(dims: [1], keepDim: true).clamp(min: 0, max: 1.6)
+    let part = try (rest * colour(change / (change * change).sum())).sum(dims: [1], keepDim: true)
+      .clamp(min: 0, max: Makeup.Removal.farthest)
     return try part * colour(change)
   }
 

@@ -54,6 +54,8 @@ struct Makeup: Sendable {
   /// How a part loses its pigment, in logarithms of light: by a change, on the mean, to an end.
   struct Removal: Sendable, Equatable {
     var change, end: SIMD3<Float>
+    /// How many times the change a pixel goes where there is most of the pigment.
+    static let farthest = 1.6
   }
 
   /// How much of each pigment: 1 for what is seen, negative to take it off.
