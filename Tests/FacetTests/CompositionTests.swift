@@ -215,6 +215,7 @@ import Torch
     // Skin that hair leaves is this face's, whatever decodes; hair that comes has colours of its own.
     #expect(try scope("Receding_Hairline=1").leavesSkinColour && scope("Bangs=-1").leavesSkinColour && !scope("Bangs=1").leavesSkinColour)
     #expect(try !scope("Receding_Hairline=1").leavesHair)
+    #expect(try scope("Heavy_Makeup=-1").leavesSkinColour && !scope("Heavy_Makeup=1").leavesSkinColour)
     #expect(try !scope("Smiling=1").shutsMouth && scope("No_Beard=-1").leavesHair && !scope("No_Beard=-1").leavesContour)
   }
 

@@ -32,8 +32,8 @@ struct EditScope: Sendable, Equatable {
   init(_ edit: AttributeState) {
     let name = edit.name
     leavesHair = Self.ofTheFace.contains(name)
-    // A beard's shadow is a colour, and so is the make-up that women wear.
-    leavesSkinColour = Self.shapes.contains(name) || Self.baring.contains(edit) || (name == "Male" && edit.adds)
+    // A beard's shadow is a colour, and so is the make-up that women wear; skin without it is not darker.
+    leavesSkinColour = Self.shapes.contains(name) || Self.baring.contains(edit) || edit == .makeup.reversed || (name == "Male" && edit.adds)
     leavesContour = leavesHair && !AttributeParts.facialHair.contains(name)
     // Who gets younger gets no make-up.
     sparesEyes = name == AttributeState.age.name

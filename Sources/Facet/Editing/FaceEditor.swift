@@ -335,6 +335,8 @@ public final class FaceEditor {
   ) throws {
     let states = try directions.states(of: attribute, adds: strength >= 0)
     var scope = EditScope(states)
+    /// How much of it is a step.
+    var decoded = strength
     // What is of one label alone may be more than a step.
     let state = states.count == 1 ? states[0] : nil
     if options.keepsToParts, let state, let colour = PartColour(state.name) {
@@ -355,8 +357,9 @@ public final class FaceEditor {
     }
     if options.draws, let state, let amounts = Makeup.amounts(for: state) {
       moved.makeup.merge(amounts.mapValues { $0 * abs(strength) }, uniquingKeysWith: +)
-      guard state == .makeup else { return }
-      (scope.sparesEyes, scope.sparesLids) = (true, true)
+      guard state.name == AttributeState.makeup.name else { return }
+      // What is put on needs no decoding at the eyes; what is taken off there does, for lashes.
+      if state.adds { (scope.sparesEyes, scope.sparesLids) = (true, true) } else { decoded *= Makeup.decodedPart }
     }
     if options.draws, strength > 0, scope.movesMouth { moved.teeth = true }
     // Strands are drawn but where a refiner knows better.
@@ -380,7 +383,7 @@ public final class FaceEditor {
       moved.layers.append((edit, step, abs(strength), isDecoded))
       guard isDecoded else { return }
     }
-    let step = try step(attribute, strength, on: face, options)
+    let step = try step(attribute, decoded, on: face, options)
     if options.keepsToParts, let place = state.flatMap(FacePlace.init) {
       moved.placed.append((place, step))
       return

@@ -61,6 +61,9 @@ struct Makeup: Sendable {
   /// How much of each pigment: 1 for what is seen, negative to take it off.
   typealias Amounts = [Pigment: Double]
 
+  /// How much of the step is taken beside pigments that are taken off: all of it makes men of women.
+  static let decodedPart = 0.6
+
   /// What a change of a label is, if it is one of make-up alone.
   static func amounts(for state: AttributeState) -> Amounts? {
     switch (state.name, state.adds) {
