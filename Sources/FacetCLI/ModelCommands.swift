@@ -109,9 +109,6 @@ struct InfoCommand: ParsableCommand {
     if try GlassesModel.of(bundle) != nil { print("  drawn: glasses") }
     let shaded = try SkinPrototypes.of(bundle).prototypes
     if !shaded.isEmpty { print("  prototypes: \(shaded.map(\.edit.description).joined(separator: ", "))") }
-    if let refiner = try Refiner.of(bundle) {
-      print("  refined: \(refiner.edits.map { "\($0.adds ? "add" : "remove") \($0.name)" }.joined(separator: ", "))")
-    }
   }
 
   /// A line for each attribute.

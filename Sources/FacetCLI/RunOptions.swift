@@ -50,15 +50,6 @@ struct RunOptions: ParsableArguments {
     if images != nil || minutes != nil { budget = .init(images: images, minutes: minutes) }
   }
 
-  /// Puts the options that were given over those of a recipe against a critic.
-  func set(in recipe: inout some CriticTraining) {
-    if let batch { recipe.batchSize = batch }
-    if let learningRate { recipe.learningRate = learningRate }
-    if let checkpointMinutes { recipe.checkpointMinutes = checkpointMinutes }
-    if let seed { recipe.seed = seed }
-    if images != nil || minutes != nil { recipe.budget = .init(images: images, minutes: minutes) }
-  }
-
   /// The output folder; a run or a bundle in it is not overwritten unasked.
   /// - Parameter resumes: whether the run goes on, if `--resume` does not say so.
   func checkedFolder(resumes: Bool? = nil) throws -> URL {

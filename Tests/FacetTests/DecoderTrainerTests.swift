@@ -36,11 +36,7 @@ private struct StripedPhotos: @unchecked Sendable {
     let told = try ModelConfiguration.tiny.makeModel(seed: 1)
     told.setTraining(false)
     try AttributeDirections.find(with: told, in: samples).write(to: bundle)
-    try Refiner.write(
-      Refiner(edits: [Self.smile], seed: 2).state(), edits: [[Self.smile]], fingerprint: bundle.fingerprint, to: url)
   }
-
-  static let smile = AttributeState(name: "Smiling", adds: true)
 
   func folder(_ name: String) -> URL { fixture.folder.appendingPathComponent(name) }
 
@@ -101,7 +97,6 @@ private struct StripedPhotos: @unchecked Sendable {
     }
     let (old, new) = (try AttributeDirections(of: made.bundle), try AttributeDirections(of: bundle))
     #expect(try values(old.step("Male", strength: 1)) == values(new.step("Male", strength: 1)))
-    #expect(try Refiner.of(bundle)?.edits == [StripedPhotos.smile])
   }
 
   @Test func aResumedRunEndsWithTheSameWeights() throws {

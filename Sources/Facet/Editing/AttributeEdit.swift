@@ -41,7 +41,7 @@ public struct EditOptions: Sendable, Equatable {
   /// Whether edits of a part act on that alone: colours are given to hair and skin, found in the photo, and not decoded; a
   /// mustache decodes under the nose, and nothing else with it.
   var keepsToParts: Bool { composition == .difference && method == .steered }
-  /// Whether what the bundle can draw is drawn: glasses, and the edits that its refiner knows.
+  /// Whether what the bundle can draw is drawn, such as glasses.
   var draws: Bool { composition == .difference && method == .steered }
 
   /// Whether a label is left still; letter case does not matter.

@@ -63,20 +63,6 @@ public enum Composition: String, Sendable, CaseIterable {
     return try composed.clamp(min: 0, max: 1)
   }
 
-  /// A layer over what a change leaves, as one change.
-  /// - Parameters:
-  ///   - layer: as of ``Refiner/change(_:of:from:to:sparing:)``.
-  ///   - strengths: N × 1 × 1 × 1, factors on its opacity, which does not go beyond 1.
-  ///   - change: as of ``change(of:from:to:)``.
-  static func laid(_ layer: Tensor, _ strengths: Tensor, over change: Tensor) throws -> Tensor {
-    let opacity = try -layer.narrow(1, 3..<4)
-    let shown = try (opacity * strengths).clamp(max: 1)
-    let colours = try layer.narrow(1, 0..<3) * (shown / opacity.clamp(min: 1e-6))
-    let rest = try 1 - shown
-    let (offset, slope) = (try change.narrow(1, 0..<3), try change.narrow(1, 3..<4))
-    return try Tensor.cat([offset * rest + colours, (slope + 1) * rest - 1], dim: 1)
-  }
-
   /// A change and another one after it, as one.
   /// - Parameters:
   ///   - change: as of ``change(of:from:to:)``.

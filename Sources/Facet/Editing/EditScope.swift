@@ -70,7 +70,7 @@ struct EditScope: Sendable, Equatable {
 
   private static let expressions: Set = ["Mouth_Slightly_Open", "Smiling"]
 
-  /// Age is one of shapes: what decodes of it reddens. Such edits are decoded even where a refiner draws over them.
+  /// Age is one of shapes: what decodes of it reddens.
   private static let shapes: Set = [
     "Big_Lips", "Big_Nose", "Chubby", "Double_Chin", "High_Cheekbones", "Mouth_Slightly_Open", "Narrow_Eyes", "Oval_Face",
     "Pointy_Nose", "Smiling", "Young",

@@ -2,14 +2,12 @@ import Foundation
 import Photo
 import Torch
 
-/// What edits do to faces, one kind after the other: colours of hair and skin; steps in latent space, decoded and composed; steps that
-/// stay within a place; and what the refiner draws.
+/// What edits do to faces, one kind after the other: colours of hair and skin; steps in latent space, decoded and composed; and steps
+/// that stay within a place.
 extension FaceEditor {
-  /// What edits come to: another code; other colours of hair and skin, which are given to these themselves; what the refiner
-  /// draws: its edit, a whole step of it, how far it is taken, and whether the code is moved by it, too.
+  /// What edits come to: another code, and other colours of hair and skin, which are given to these themselves.
   struct Moved {
     typealias Tint = (colour: PartColour, strength: Double)
-    typealias Layer = (edit: Int, step: Tensor, strength: Double, isDecoded: Bool)
     var latent: Tensor
     /// How far the face is one without its glasses, 0…1.
     var bared = 0.0
@@ -20,7 +18,6 @@ extension FaceEditor {
     var tints: [Tint] = []
     /// Steps that are decoded each by itself, for they stay within a place.
     var placed: [(place: FacePlace, step: Tensor)] = []
-    var layers: [Layer] = []
     /// What is done to the skin after all of these, and how far.
     var shaded: [(edit: AttributeState, strength: Double)] = []
     /// What is drawn over all of it: teeth where a mouth opens, how much of which make-up, how opaque a mustache and glasses, and how
@@ -179,7 +176,6 @@ extension FaceEditor {
       work: work, canvases: canvases, moved: moved, latents: moved.map(\.latent), decoded: canvases.map(\.after))
     try compose(&faces)
     for turn in 0..<(moved.map(\.placed.count).max() ?? 0) { try place(&faces, turn) }
-    for turn in 0..<(moved.map(\.layers.count).max() ?? 0) { try draw(&faces, turn) }
     try shade(&faces)
     // Hair that gets its colour by itself takes none from what decodes there.
     return try zip(faces.changes, canvases).map { change, canvas in
@@ -224,36 +220,6 @@ extension FaceEditor {
       return try Composition.followed(faces.changes[row], by: change)
     }
     try faces.set(rows, .cat(changed), latents, next)
-  }
-
-  /// What the refiner draws for each face's next layer, over what is there by then.
-  private func draw(_ faces: inout Faces, _ turn: Int) throws {
-    guard let refiner else { return }
-    let rows = faces.moved.indices.filter { faces.moved[$0].layers.count > turn }
-    let layers = rows.map { faces.moved[$0].layers[turn] }
-    // Where a step was decoded already, the layer is about that step, and no other.
-    for (row, layer) in zip(rows, layers) where layer.isDecoded {
-      faces.latents[row] = try faces.latents[row] - layer.step * layer.strength
-      let moved = faces.moved[row]
-      faces.decoded[row] = try turn == 0 && moved.steps == 1 && moved.placed.isEmpty && moved.bared == 0
-        ? faces.work[row].face.reconstruction : bundle.model.decode(faces.latents[row])
-    }
-    let latents = try Tensor.cat(zip(rows, layers).map { try faces.latents[$0] + $1.step })
-    let next = try bundle.model.decode(latents)
-    let below = try Tensor.cat(rows.map { faces.changes[$0] })
-    let shown = try Composition.difference.composed(over: faces.crops(rows), below)
-    let (side, edits) = (shown.size(3), layers.map { refiner.edits[$0.edit] })
-    let spared = try zip(rows, edits).map { row, edit in
-      try edit.spared.contains(true) ? otherThanSkin(of: faces.work[row].face) : .zeros([1, 4, side, side])
-    }
-    let regions = try zip(rows, edits).map { row, edit in
-      try FacePlace(edit).map { try region(of: $0, in: faces.work[row].face) } ?? .full([1, 1, side, side], 1)
-    }
-    let drawn = try refiner.change(
-      layers.map(\.edit), of: shown, from: Reconstruction(rows.map { faces.decoded[$0] }), to: next, sparing: .cat(spared))
-    let strengths = try Tensor(
-      layers.map { Float($0.isDecoded ? Self.shownOfDecoded * $0.strength : $0.strength) }, shape: [rows.count, 1, 1, 1])
-    try faces.set(rows, Composition.laid(drawn * .cat(regions), strengths, over: below), latents, next)
   }
 
   /// What prototypes do to each face's skin, as it is by then.
@@ -322,7 +288,4 @@ extension FaceEditor {
   private func eyesAndBrows(of face: EncodedFace) throws -> Tensor {
     try face.eyesAndBrows { try partFinder.eyesAndBrows(in: Tensor(face.crop)) }
   }
-
-  /// How much is shown of a layer over what decodes by itself: lines that a face already has in part.
-  private static let shownOfDecoded = 0.8
 }

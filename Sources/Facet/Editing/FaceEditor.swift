@@ -120,7 +120,6 @@ public final class FaceEditor {
 
   public let bundle: ModelBundle
   public let directions: AttributeDirections
-  let refiner: Refiner?
   let glasses: GlassesModel?
   let prototypes: SkinPrototypes
   let detector: FaceDetector
@@ -133,7 +132,6 @@ public final class FaceEditor {
     self.bundle = bundle
     self.detector = detector
     directions = try AttributeDirections(of: bundle)
-    refiner = try Refiner.of(bundle)
     glasses = try GlassesModel.of(bundle)
     prototypes = try SkinPrototypes.of(bundle)
     bundle.model.setTraining(false)
@@ -265,24 +263,6 @@ public final class FaceEditor {
     }
   }
 
-  /// What decodes from a face's code after the edits.
-  /// - Parameters:
-  ///   - face: from ``faces(in:_:isAligned:)``.
-  ///   - edits: attributes and how far each is changed.
-  ///   - options: how.
-  /// - Throws: ``AttributeError``.
-  public func decode(
-    _ face: EncodedFace, _ edits: [AttributeEdit], options: EditOptions = .init()
-  ) throws -> Reconstruction {
-    try withoutGradients {
-      let moved = try moved(face, edits, options)
-      return try bundle.model.decode(
-        moved.layers.filter { !$0.isDecoded }.reduce(moved.placed.reduce(moved.latent) { try $0 + $1.step }) {
-          try $0 + $1.step * $1.strength
-        })
-    }
-  }
-
   /// What the encoder sees in a face after edits.
   /// - Parameters:
   ///   - face: from ``faces(in:_:isAligned:)``.
@@ -347,7 +327,7 @@ public final class FaceEditor {
       moved.glasses += strength
       return
     }
-    if options.draws, state == .bareEyes, refiner?.index(of: AttributeState.bareEyes.name, adding: false) == nil {
+    if options.draws, state == .bareEyes {
       // Who wears none stays as the photo has it.
       guard let bare = try bare(face) else { return }
       let opacity = min(1, moved.bared + abs(strength))
@@ -362,8 +342,7 @@ public final class FaceEditor {
       if state.adds { (scope.sparesEyes, scope.sparesLids) = (true, true) } else { decoded *= Makeup.decodedPart }
     }
     if options.draws, strength > 0, scope.movesMouth { moved.teeth = true }
-    // Strands are drawn but where a refiner knows better.
-    if options.draws, let state, refiner?.index(of: state.name, adding: state.adds) == nil {
+    if options.draws, let state {
       if state == .bangs { moved.bangs += strength }
       if state == .mustache { moved.mustache += strength }
       if state == .bangs || state == .mustache { return }
@@ -376,12 +355,6 @@ public final class FaceEditor {
         * directions.need(of: attribute, strength: strength, on: face.latent, method: options.method)
       if let prototype { moved.shaded.append((prototype.edit, prototype.edit == state ? amount : -amount)) }
       if grays { moved.tints.append((PartColour.graying.colour, PartColour.graying.part * amount)) }
-    }
-    if options.draws, let state, let edit = refiner?.index(of: state.name, adding: state.adds) {
-      let step = try step(attribute, strength < 0 ? -1 : 1, on: face, options)
-      let isDecoded = scope.leavesSkinColour
-      moved.layers.append((edit, step, abs(strength), isDecoded))
-      guard isDecoded else { return }
     }
     let step = try step(attribute, decoded, on: face, options)
     if options.keepsToParts, let place = state.flatMap(FacePlace.init) {

@@ -3,8 +3,6 @@
 enum FacePlace: Sendable, CaseIterable {
   /// Between nose and mouth, and around its corners.
   case underNose
-  /// A band across the eyes, from temple to temple.
-  case atEyes
   /// Under each eye, as far down as it is wide.
   case underEyes
   /// Between eyes and ears, from the brows down to the mouth.
@@ -14,18 +12,14 @@ enum FacePlace: Sendable, CaseIterable {
   init?(_ edit: AttributeState) {
     switch edit.name {
     case "Mustache": self = .underNose
-    case "Eyeglasses": self = .atEyes
     case "Bags_Under_Eyes": self = .underEyes
     case "Sideburns": self = .besideEars
     default: return nil
     }
   }
 
-  /// The classes that places are found by: the mouth, the nose, what is at the eyes, and these themselves.
-  static let classes: [[FaceClass]] = [
-    [.upperLip, .mouth, .lowerLip], [.nose], [.leftEye, .rightEye, .leftBrow, .rightBrow, .eyeglasses],
-    [.leftEye, .rightEye],
-  ]
+  /// The classes that places are found by: the mouth, the nose, and the eyes.
+  static let classes: [[FaceClass]] = [[.upperLip, .mouth, .lowerLip], [.nose], [.leftEye, .rightEye]]
 
   /// How far each pixel is inside, row by row, with hard borders.
   /// - Parameters:
@@ -34,9 +28,8 @@ enum FacePlace: Sendable, CaseIterable {
   func region(_ found: [[Float]], size: Int) -> [Float] {
     switch self {
     case .underNose: Self.underNose(mouth: found[0], nose: found[1], size)
-    case .atEyes: Self.atEyes(found[2], size)
-    case .underEyes: Self.underEyes(found[3], size)
-    case .besideEars: Self.besideEars(eyes: found[3], mouth: found[0], size)
+    case .underEyes: Self.underEyes(found[2], size)
+    case .besideEars: Self.besideEars(eyes: found[2], mouth: found[0], size)
     }
   }
 
@@ -57,12 +50,6 @@ enum FacePlace: Sendable, CaseIterable {
       }
     }
     return region
-  }
-
-  private static func atEyes(_ eyes: [Float], _ size: Int) -> [Float] {
-    // Where no eyes are seen, all of the face.
-    guard let middle = middle(of: eyes, size) else { return [Float](repeating: 1, count: size * size) }
-    return rows(middle - Int(glasses.above * Double(size))...middle + Int(glasses.below * Double(size)), size)
   }
 
   private static func underEyes(_ eyes: [Float], _ size: Int) -> [Float] {
@@ -93,14 +80,8 @@ enum FacePlace: Sendable, CaseIterable {
     return count > 0 ? rows.enumerated().reduce(0) { $0 + $1.offset * $1.element } / count : nil
   }
 
-  private static func rows(_ rows: ClosedRange<Int>, _ size: Int) -> [Float] {
-    (0..<size).flatMap { [Float](repeating: rows.contains($0) ? 1 : 0, count: size) }
-  }
-
   /// The most that a mustache is high, in parts of the crop.
   private static let mustache = 0.08
   /// How far down bags reach from an eye, in parts of the crop.
   private static let bag = 0.1
-  /// How far glasses reach from the middle of eyes and brows, in parts of the crop.
-  private static let glasses = (above: 0.14, below: 0.22)
 }

@@ -3,8 +3,7 @@ import Torch
 
 /// How the direction of an attribute comes from the photos' codes.
 public enum DirectionMethod: String, Sendable, CaseIterable, Codable {
-  /// The step that was found by looking at edited photos, where the bundle has one; the isolated direction elsewhere. An
-  /// editor draws what the bundle's ``Refiner`` knows.
+  /// The step that was found by looking at edited photos, where the bundle has one; the isolated direction elsewhere.
   case steered
   /// The difference of the means, less what the labels that were neither asked for nor parts of those explain of it.
   case isolated

@@ -3,7 +3,7 @@ import Foundation
 import Torch
 
 /// A model on disk: a folder with `config.json`, `model.safetensors`, once they have been found `attributes.safetensors`,
-/// once it has been trained `refiner.safetensors`, `glasses.safetensors` where glasses are drawn,
+/// `glasses.safetensors` where glasses are drawn,
 /// `prototypes.safetensors` where lines are deepened, and a `card.md` for people.
 public struct ModelBundle {
   public let url: URL
@@ -59,7 +59,7 @@ public struct ModelBundle {
     }
   }
 
-  /// Writes configuration and weights into a folder; directions and a refiner there belong to other weights and go.
+  /// Writes configuration and weights into a folder; directions there belong to other weights and go.
   ///
   /// Each file is replaced whole. A process that is killed in between leaves the old bundle, the new one, or (where the
   /// configuration changes) one without weights, never weights of another configuration.
@@ -106,7 +106,7 @@ public struct ModelBundle {
     }
   }
 
-  /// Writes this model with another decoder into a folder, with what belongs to its codes: directions, refiner; glasses, card.
+  /// Writes this model with another decoder into a folder, with what belongs to its codes: directions; glasses, card.
   /// - Parameters:
   ///   - weights: the tensors by name, those of the encoder as they are here.
   ///   - origin: a line for people on where the weights are from.
@@ -125,7 +125,7 @@ public struct ModelBundle {
   }
 
   /// What belongs to the weights that it was made for.
-  private static let boundFiles = [AttributeDirections.file, Refiner.file]
+  private static let boundFiles = [AttributeDirections.file]
 
   /// What does not depend on the weights.
   private static let freeFiles = [GlassesModel.file, SkinPrototypes.file, cardFile]

@@ -7,18 +7,19 @@ import Torch
 /// A decoder that is trained on the distance to photos alone gives the mean of all that a code could be: skin without
 /// pores, teeth without gaps. Here a critic learns to tell photos from decoded faces, and the decoder to be taken for
 /// photos, at codes as they are and at codes that edits move. The encoder stays, so codes keep their meaning, and directions
-/// and a refiner stay with them. The output folder is a bundle from the first checkpoint on. A run that is taken up from a
+/// stay with them. The output folder is a bundle from the first checkpoint on. A run that is taken up from a
 /// checkpoint does what it would have done without the break, on the CPU to the last bit with the same threads and a budget
 /// in images.
-public final class DecoderTrainer: SteppingTrainer {
+public final class DecoderTrainer {
   public let configuration: DecoderTraining
   public let output: URL
+  /// Where the run stands.
   public internal(set) var progress = TrainingProgress()
   let bundle: ModelBundle
   private let directions: AttributeDirections
   private let attributes: [Int]
   /// What may be asked of a moved face, where the critic is to know: each has an output of its own after the first.
-  private let edits: [(state: AttributeState, photos: RefinerPhotos)]
+  private let edits: [(state: AttributeState, photos: BalancedPhotos)]
   let samples: DecodedCache
   let device: Device
   private let model: any FaceVAE
@@ -64,7 +65,7 @@ public final class DecoderTrainer: SteppingTrainer {
       : configuration.attributes.flatMap { name in
         try [true, false].map { adds in
           let state = AttributeState(name: name, adds: adds)
-          return (state, try RefinerPhotos(state, in: samples))
+          return (state, try BalancedPhotos(state, in: samples))
         }
       }
     bundle.model.setTraining(false)
@@ -94,15 +95,10 @@ public final class DecoderTrainer: SteppingTrainer {
     try takeUp(resume: resume)
   }
 
+  /// The numbers that it trains.
   public var parameterCount: Int { decoder.parameterCount }
+  /// The photos that it learns from.
   public var photoCount: Int { samples.count }
-
-  @discardableResult
-  public func run(
-    shouldStop: () -> Bool = { false }, onEvent: (CriticTrainingEvent<DecoderLosses>) throws -> Void = { _ in }
-  ) throws -> Trainer.Ending {
-    try train(shouldStop, onEvent)
-  }
 
   // MARK: A step
 
@@ -217,12 +213,10 @@ public final class DecoderTrainer: SteppingTrainer {
 
   // MARK: Checkpoints
 
+  /// What its checkpoints say that they are.
   static let format = "facet-decoder-checkpoint-1"
 
-  /// The configuration of the run that the folder `output` holds; `nil` where there is none.
-  /// - Throws: ``TrainingError`` or `SafetensorsError` when its checkpoint is damaged.
-  public static func savedConfiguration(in output: URL) throws -> DecoderTraining? { try saved(in: output) }
-
+  /// What a checkpoint holds, by the prefix of its names.
   var stored: [String: StoredPart] {
     [
       "ema": StoredPart(average), "decoder": StoredPart(decoder), "critic": StoredPart(critic),
@@ -230,6 +224,7 @@ public final class DecoderTrainer: SteppingTrainer {
     ]
   }
 
+  /// - Throws: ``TrainingError`` when a run with another recipe cannot be gone on with, for more than another batch or seed.
   func check(_ saved: DecoderTraining) throws {
     let knows = [saved, configuration].map { $0.critic == .attributes ? $0.attributes : [] }
     guard knows[0] == knows[1] else {

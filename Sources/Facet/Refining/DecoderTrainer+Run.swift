@@ -1,90 +1,12 @@
 import Foundation
 import Torch
 
-/// What every recipe of training against a critic has.
-public protocol CriticTraining: Codable, Sendable, Equatable {
-  /// Photos in a step.
-  var batchSize: Int { get set }
-  /// Seed of all chance.
-  var seed: UInt64 { get set }
-  /// The highest learning rate; its course is ``TrainingConfiguration/Schedule/cosine``.
-  var learningRate: Double { get set }
-  /// The decay of the averaged weights, which are the ones that ship.
-  var emaDecay: Double { get set }
-  /// Convolutions in bfloat16, losses in float32.
-  var usesBFloat16: Bool { get set }
-  var budget: TrainingConfiguration.Budget { get set }
-  /// Minutes between two checkpoints.
-  var checkpointMinutes: Double { get set }
-}
-
-extension CriticTraining {
-  /// Checks the ranges of the fields that all recipes have.
-  /// - Parameter kind: what is trained, for errors.
-  /// - Throws: ``TrainingError`` that names the field.
-  func validateCourse(of kind: String) throws {
-    try require((1...4096).contains(batchSize), "batchSize", "from 1 to 4096", of: kind)
-    try require(learningRate > 0 && learningRate.isFinite, "learningRate", "above 0", of: kind)
-    try require((0..<1).contains(emaDecay), "emaDecay", "at least 0 and under 1", of: kind)
-    try require(budget.isLimited, "budget", "limited", of: kind)
-    try require(checkpointMinutes >= 0, "checkpointMinutes", "at least 0", of: kind)
-  }
-
-  func require(_ condition: Bool, _ field: String, _ range: String, of kind: String) throws {
-    if !condition { throw TrainingError("\(kind) training: '\(field)' must be \(range)") }
-  }
-}
-
-/// What a step of training against a critic came to, each figure a mean over its photos.
-public protocol CriticLosses: Sendable {
-  /// Names and values in a fixed order.
-  var named: [(name: String, value: Double)] { get }
-}
-
-/// Trains a part of a model against a critic. The output folder is a bundle from the first checkpoint on, with the
-/// checkpoint in `checkpoints`.
-public protocol CriticTrainer: AnyObject {
-  associatedtype Recipe: CriticTraining
-  associatedtype Losses: CriticLosses
-  var configuration: Recipe { get }
-  var output: URL { get }
-  /// Where the run stands.
-  var progress: TrainingProgress { get }
-  /// The numbers that it trains.
-  var parameterCount: Int { get }
-  /// The photos that it learns from.
-  var photoCount: Int { get }
-
-  /// Trains until the budget is spent or `shouldStop` says so.
-  /// - Throws: ``TrainingError`` with the step when a loss is not finite, and what `onEvent` throws.
-  @discardableResult
-  func run(shouldStop: () -> Bool, onEvent: (CriticTrainingEvent<Losses>) throws -> Void) throws -> Trainer.Ending
-}
-
-/// What happens while training against a critic runs, in order.
-public enum CriticTrainingEvent<Losses: CriticLosses>: Sendable {
+/// What happens while a decoder is trained, in order.
+public enum DecoderTrainingEvent: Sendable {
   case started(TrainingProgress)
-  case step(TrainingProgress, Losses, learningRate: Double)
+  case step(TrainingProgress, DecoderLosses, learningRate: Double)
   /// The checkpoint and the bundle are written.
   case checkpoint(TrainingProgress)
-}
-
-/// A trainer whose steps are its own, and the course of a run and its checkpoints all trainers'.
-protocol SteppingTrainer: CriticTrainer {
-  var progress: TrainingProgress { get set }
-  var bundle: ModelBundle { get }
-  var samples: DecodedCache { get }
-  var device: Device { get }
-  /// What its checkpoints say that they are.
-  static var format: String { get }
-  /// What a checkpoint holds, by the prefix of its names.
-  var stored: [String: StoredPart] { get }
-  /// - Throws: ``TrainingError`` when a run with another recipe cannot be gone on with, for more than another batch or seed.
-  func check(_ saved: Recipe) throws
-  /// Changes the weights by one batch.
-  func step(learningRate: Double) throws -> Losses
-  /// Writes the bundle as it stands.
-  func writeBundle() throws
 }
 
 /// A part of a trainer that a checkpoint holds.
@@ -97,9 +19,12 @@ struct StoredPart {
   init(_ average: ExponentialMovingAverage) { (state, load) = ({ try average.state() }, { try average.load($0) }) }
 }
 
-extension SteppingTrainer {
-  func train(
-    _ shouldStop: () -> Bool, _ onEvent: (CriticTrainingEvent<Losses>) throws -> Void
+extension DecoderTrainer {
+  /// Trains until the budget is spent or `shouldStop` says so.
+  /// - Throws: ``TrainingError`` with the step when a loss is not finite, and what `onEvent` throws.
+  @discardableResult
+  public func run(
+    shouldStop: () -> Bool = { false }, onEvent: (DecoderTrainingEvent) throws -> Void = { _ in }
   ) throws -> Trainer.Ending {
     let clock = StopWatch(alreadySpent: progress.minutes * 60)
     var lastSave = clock.seconds
@@ -144,10 +69,12 @@ extension SteppingTrainer {
 
   // MARK: Checkpoints
 
-  static func saved(in output: URL) throws -> Recipe? {
+  /// The configuration of the run that the folder `output` holds; `nil` where there is none.
+  /// - Throws: ``TrainingError`` or `SafetensorsError` when its checkpoint is damaged.
+  public static func savedConfiguration(in output: URL) throws -> DecoderTraining? {
     let url = Trainer.lastCheckpoint(in: output)
     guard FileManager.default.fileExists(atPath: url.path) else { return nil }
-    return try Checkpoint<Recipe>(url, SafetensorsFile(url).metadata, format: format).configuration
+    return try Checkpoint<DecoderTraining>(url, SafetensorsFile(url).metadata, format: format).configuration
   }
 
   /// Makes the output folder ready, and goes on from the checkpoint there or removes it.
@@ -173,7 +100,7 @@ extension SteppingTrainer {
 
   private func restore(_ url: URL) throws {
     let (tensors, metadata) = try Tensor.load(from: url)
-    let saved = try Checkpoint<Recipe>(url, metadata, format: Self.format)
+    let saved = try Checkpoint<DecoderTraining>(url, metadata, format: Self.format)
     do {
       guard metadata["model"] == bundle.fingerprint else { throw TrainingError("made for another model") }
       let (old, new) = (saved.configuration, configuration)
