@@ -1,5 +1,6 @@
 import ArgumentParser
 import Facet
+import FacetTraining
 import Foundation
 
 /// Options of every command that trains: where the run is kept, how long it goes on, and what all recipes have.

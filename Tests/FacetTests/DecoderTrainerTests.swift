@@ -5,6 +5,8 @@ import Testing
 import Torch
 
 @testable import Facet
+@testable import FacetConversion
+@testable import FacetTraining
 
 /// Photos of stripes that begin anywhere, so that no small code can say where, with a model that knows nothing of them.
 private struct StripedPhotos: @unchecked Sendable {

@@ -4,6 +4,8 @@ import Testing
 import Torch
 
 @testable import Facet
+@testable import FacetConversion
+@testable import FacetTraining
 
 /// The editor with the default bundle, on a face of the portrait that ships with the package.
 @Suite(.serialized) struct EditingTests {

@@ -2,6 +2,8 @@ import Testing
 import Torch
 
 @testable import Facet
+@testable import FacetConversion
+@testable import FacetTraining
 
 @Suite("Places of a face") struct FacePlaceTests {
   private static let size = 100

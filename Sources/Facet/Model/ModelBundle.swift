@@ -91,7 +91,7 @@ public struct ModelBundle {
   }
 
   /// Copies what makes a bundle into another folder, each file whole; what is there of other weights goes.
-  func copy(to folder: URL) throws {
+  package func copy(to folder: URL) throws {
     if (try? Self.fingerprint(of: folder.appendingPathComponent(Self.weightsFile))) != fingerprint {
       try Self.remove(at: folder)
     }
@@ -111,7 +111,7 @@ public struct ModelBundle {
   ///   - weights: the tensors by name, those of the encoder as they are here.
   ///   - origin: a line for people on where the weights are from.
   ///   - folder: the other bundle's.
-  func write(withDecoderOf weights: [String: Tensor], origin: String, to folder: URL) throws {
+  package func write(withDecoderOf weights: [String: Tensor], origin: String, to folder: URL) throws {
     try Self.write(configuration: configuration, weights: weights, origin: origin, to: folder)
     let other = try Self.fingerprint(of: folder.appendingPathComponent(Self.weightsFile))
     for file in Self.boundFiles {
@@ -131,7 +131,7 @@ public struct ModelBundle {
   private static let freeFiles = [GlassesModel.file, SkinPrototypes.file, cardFile]
 
   /// Removes a bundle's files, the weights first, except for those that do not depend on them.
-  static func remove(at url: URL) throws {
+  package static func remove(at url: URL) throws {
     for file in ([weightsFile] + boundFiles + [configurationFile]).map(url.appendingPathComponent)
     where FileManager.default.fileExists(atPath: file.path) {
       try FileManager.default.removeItem(at: file)
@@ -153,9 +153,9 @@ public struct ModelBundle {
   }
 
   private static let deviationSuffix = "logDeviation.weight"
-  static let configurationFile = "config.json"
-  static let weightsFile = "model.safetensors"
-  static let cardFile = "card.md"
+  package static let configurationFile = "config.json"
+  package static let weightsFile = "model.safetensors"
+  package static let cardFile = "card.md"
 }
 
 /// A model bundle that cannot be read.
@@ -163,23 +163,25 @@ public struct BundleError: Error, Equatable, CustomStringConvertible {
   public let path: String
   public let reason: String
   public var description: String { "\(path): \(reason)" }
+
+  package init(path: String, reason: String) { (self.path, self.reason) = (path, reason) }
 }
 
-enum JSON {
-  static func encode(_ value: some Encodable) throws -> String {
+package enum JSON {
+  package static func encode(_ value: some Encodable) throws -> String {
     let encoder = JSONEncoder()
     encoder.outputFormatting = .sortedKeys
     return String(decoding: try encoder.encode(value), as: UTF8.self)
   }
 
-  static func decode<Value: Decodable>(_: Value.Type, _ text: String) throws -> Value {
+  package static func decode<Value: Decodable>(_: Value.Type, _ text: String) throws -> Value {
     try JSONDecoder().decode(Value.self, from: Data(text.utf8))
   }
 }
 
 extension DecodingError {
   /// One line for people.
-  var brief: String {
+  package var brief: String {
     switch self {
     case .keyNotFound(let key, _): "'\(key.stringValue)' is missing"
     case .typeMismatch(_, let context), .valueNotFound(_, let context), .dataCorrupted(let context):
