@@ -1,6 +1,7 @@
 import ArgumentParser
 import Facet
 import Foundation
+import Photo
 
 /// Trains against a critic, shown on the terminal and to TensorBoard.
 /// - Parameter name: the command's, before each line.
@@ -54,6 +55,10 @@ private final class CriticLog<Trained: CriticTrainer> {
       }
     case .checkpoint(let progress):
       report.note("checkpoint  \(progress.images) images seen")
+      if let sheet = try trainer.sheet() {
+        try events.addImage(
+          png: Photo(sheet).encoded(as: .png), width: sheet.width, height: sheet.height, tag: name, step: progress.images)
+      }
       try events.synchronize()
     }
   }

@@ -1,4 +1,5 @@
 import Foundation
+import Photo
 import Torch
 
 /// What every recipe of training against a critic has.
@@ -59,6 +60,12 @@ public protocol CriticTrainer: AnyObject {
   /// - Throws: ``TrainingError`` with the step when a loss is not finite, and what `onEvent` throws.
   @discardableResult
   func run(shouldStop: () -> Bool, onEvent: (CriticTrainingEvent<Losses>) throws -> Void) throws -> Trainer.Ending
+  /// Pictures of what it makes at this point, where it shows some.
+  func sheet() throws -> Picture?
+}
+
+extension CriticTrainer {
+  public func sheet() throws -> Picture? { nil }
 }
 
 /// What happens while training against a critic runs, in order.
@@ -72,8 +79,8 @@ public enum CriticTrainingEvent<Losses: CriticLosses>: Sendable {
 /// A trainer whose steps are its own, and the course of a run and its checkpoints all trainers'.
 protocol SteppingTrainer: CriticTrainer {
   var progress: TrainingProgress { get set }
-  var bundle: ModelBundle { get }
-  var samples: DecodedCache { get }
+  /// What its checkpoints are bound to: a model's fingerprint, or a word.
+  var source: String { get }
   var device: Device { get }
   /// What its checkpoints say that they are.
   static var format: String { get }
@@ -83,8 +90,8 @@ protocol SteppingTrainer: CriticTrainer {
   func check(_ saved: Recipe) throws
   /// Changes the weights by one batch.
   func step(learningRate: Double) throws -> Losses
-  /// Writes the bundle as it stands.
-  func writeBundle() throws
+  /// Writes what was trained as it stands.
+  func writeResult() throws
 }
 
 /// A part of a trainer that a checkpoint holds.
@@ -159,26 +166,26 @@ extension SteppingTrainer {
     }
   }
 
-  /// Writes the checkpoint, then the bundle.
+  /// Writes the checkpoint, then what was trained.
   private func save() throws {
     var tensors: [String: Tensor] = [:]
     for (prefix, part) in stored { tensors.merge(try part.state().prefixed(prefix + ".")) { $1 } }
     for name in tensors.keys.sorted() where try !tensors[name]!.isAllFinite() { throw burst("'\(name)' is not finite") }
-    let checkpoint = Checkpoint(configuration: configuration, progress: progress, photos: samples.count)
+    let checkpoint = Checkpoint(configuration: configuration, progress: progress, photos: photoCount)
     var metadata = try checkpoint.metadata(format: Self.format)
-    metadata["model"] = bundle.fingerprint
+    metadata["model"] = source
     try Tensor.save(tensors, metadata: metadata, to: Trainer.lastCheckpoint(in: output))
-    try writeBundle()
+    try writeResult()
   }
 
   private func restore(_ url: URL) throws {
     let (tensors, metadata) = try Tensor.load(from: url)
     let saved = try Checkpoint<Recipe>(url, metadata, format: Self.format)
     do {
-      guard metadata["model"] == bundle.fingerprint else { throw TrainingError("made for another model") }
+      guard metadata["model"] == source else { throw TrainingError("made for another model") }
       let (old, new) = (saved.configuration, configuration)
       try check(old)
-      guard (old.batchSize, old.seed) == (new.batchSize, new.seed), saved.photos == samples.count else {
+      guard (old.batchSize, old.seed) == (new.batchSize, new.seed), saved.photos == photoCount else {
         throw TrainingError(
           "made with batch \(old.batchSize), seed \(old.seed) and \(saved.photos ?? 0) photos; resume with the same")
       }

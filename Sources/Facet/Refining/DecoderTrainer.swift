@@ -94,6 +94,7 @@ public final class DecoderTrainer: SteppingTrainer {
     try takeUp(resume: resume)
   }
 
+  var source: String { bundle.fingerprint }
   public var parameterCount: Int { decoder.parameterCount }
   public var photoCount: Int { samples.count }
 
@@ -237,7 +238,7 @@ public final class DecoderTrainer: SteppingTrainer {
     }
   }
 
-  func writeBundle() throws {
+  func writeResult() throws {
     let shipped = try bundle.configuration.makeModel(seed: nil)
     try shipped.load(bundle.model.state())
     try Parts(shipped.decoders).load(average.state())

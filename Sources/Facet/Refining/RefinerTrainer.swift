@@ -99,6 +99,7 @@ public final class RefinerTrainer: SteppingTrainer {
     try takeUp(resume: resume)
   }
 
+  var source: String { bundle.fingerprint }
   public var parameterCount: Int { refiner.parameterCount }
   public var photoCount: Int { samples.count }
 
@@ -254,7 +255,7 @@ public final class RefinerTrainer: SteppingTrainer {
     }
   }
 
-  func writeBundle() throws {
+  func writeResult() throws {
     try bundle.copy(to: output)
     try Refiner.write(
       average.state().prefixed("networks.0."), edits: [configuration.edits], fingerprint: bundle.fingerprint, to: output)
