@@ -5,6 +5,7 @@ import Testing
 import Torch
 
 @testable import Facet
+@testable import FacetTraining
 
 /// A set of faces of one colour each with stripes that a painter can copy, and no decoder.
 struct DrawnCrops {

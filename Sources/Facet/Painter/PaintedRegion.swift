@@ -1,7 +1,7 @@
 import Photo
 
 /// A part of a face that a painter paints, outlined by landmarks. All lie within the face's contour.
-enum PaintedRegion: String, CaseIterable, Sendable {
+package enum PaintedRegion: String, CaseIterable, Sendable {
   /// Lips and the skin around them.
   case mouth
   /// All from the lower eyelids to the chin: what a smile moves, and where beards grow.
@@ -22,7 +22,7 @@ enum PaintedRegion: String, CaseIterable, Sendable {
   ///   - size: of the mask.
   ///   - contour: the jaw line is brought to the face's middle by this factor.
   ///   - growth: the region is scaled about its middle by this factor.
-  func mask(_ landmarks: [Point], size: (height: Int, width: Int), contour: Double = 0.93, growth: Double = 1) -> RegionMask {
+  package func mask(_ landmarks: [Point], size: (height: Int, width: Int), contour: Double = 0.93, growth: Double = 1) -> RegionMask {
     let face = FaceOutline(landmarks, contour: contour)
     var mask = RegionMask(size)
     switch self {
@@ -99,38 +99,38 @@ struct FaceOutline {
 }
 
 /// A mask that polygons and ellipses are filled into, in pixels.
-struct RegionMask {
-  let width, height: Int
-  private(set) var values: [Float]
+package struct RegionMask {
+  package let width, height: Int
+  package private(set) var values: [Float]
 
-  init(_ size: (height: Int, width: Int)) {
+  package init(_ size: (height: Int, width: Int)) {
     (height, width) = size
     values = Array(repeating: 0, count: width * height)
   }
 
-  mutating func fill(_ polygon: [Point]) {
+  package mutating func fill(_ polygon: [Point]) {
     for (y, spans) in spans(of: polygon).enumerated() {
       for span in spans { for x in span { values[y * width + x] = 1 } }
     }
   }
 
   /// Clears all that is outside of a polygon.
-  mutating func cut(to polygon: [Point]) {
+  package mutating func cut(to polygon: [Point]) {
     var other = RegionMask((height, width))
     other.fill(polygon)
     cut(to: other)
   }
 
   /// Clears all that is outside of another mask of its size.
-  mutating func cut(to other: RegionMask) {
+  package mutating func cut(to other: RegionMask) {
     for i in values.indices { values[i] *= other.values[i] }
   }
 
-  mutating func fill(ellipse: (middle: Point, halfWidth: Double, halfHeight: Double), _ growth: Double) {
+  package mutating func fill(ellipse: (middle: Point, halfWidth: Double, halfHeight: Double), _ growth: Double) {
     set(1, ellipse, growth)
   }
 
-  mutating func clear(ellipse: (middle: Point, halfWidth: Double, halfHeight: Double), _ growth: Double) {
+  package mutating func clear(ellipse: (middle: Point, halfWidth: Double, halfHeight: Double), _ growth: Double) {
     set(0, ellipse, growth)
   }
 

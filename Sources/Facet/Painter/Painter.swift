@@ -5,9 +5,9 @@ import Torch
 /// A trained painter: `painter.safetensors` of a bundle. It is bound to no weights, only to the size of its crop.
 public final class Painter: Sendable {
   // Read alone once it is made.
-  nonisolated(unsafe) let network: PainterNetwork
+  nonisolated(unsafe) package let network: PainterNetwork
   /// What the critic knew at the end of its training, where it is kept to go on from.
-  let critic: [String: Tensor]?
+  package let critic: [String: Tensor]?
   /// Windows seen in training.
   public let images: Int
 
@@ -18,7 +18,7 @@ public final class Painter: Sendable {
   ///   - weights: the network's tensors by name.
   ///   - critic: the critic's.
   ///   - images: windows seen in training.
-  init(_ configuration: PainterConfiguration, weights: [String: Tensor], critic: [String: Tensor]?, images: Int) throws {
+  package init(_ configuration: PainterConfiguration, weights: [String: Tensor], critic: [String: Tensor]?, images: Int) throws {
     network = try configuration.makeNetwork(seed: nil)
     try network.load(weights)
     try network.useChannelsLast()
@@ -28,7 +28,7 @@ public final class Painter: Sendable {
   // MARK: On disk
 
   /// The file in a bundle's folder.
-  static let file = "painter.safetensors"
+  package static let file = "painter.safetensors"
   private static let format = "facet-painter-1"
 
   /// Reads a painter's file.
@@ -51,7 +51,7 @@ public final class Painter: Sendable {
 
   /// The painter of a bundle; `nil` where it has none.
   /// - Throws: ``BundleError``, `FileError` or `SafetensorsError` that names the file at fault.
-  static func of(_ bundle: ModelBundle) throws -> Painter? {
+  package static func of(_ bundle: ModelBundle) throws -> Painter? {
     let url = bundle.url.appendingPathComponent(file)
     return FileManager.default.fileExists(atPath: url.path) ? try Painter(contentsOf: url) : nil
   }

@@ -6,15 +6,15 @@ import Torch
 /// aligner finds how the photo's own pixels move from the one to the other. A U-net sees the photo around the hole, the guide and
 /// the moved pixels, and gives for each pixel of the hole how far the moved photo is taken, and what is added. So skin, stubble
 /// and folds come from the photo where they may, and shape from the guide where it must.
-final class PainterNetwork: Module {
-  let configuration: PainterConfiguration
-  let aligner: Aligner
-  let inner: [Block]
-  let middle: [Residual]
-  let outer: [Merge]
-  let output: Conv2d
+package final class PainterNetwork: Module {
+  package let configuration: PainterConfiguration
+  package let aligner: Aligner
+  package let inner: [Block]
+  package let middle: [Residual]
+  package let outer: [Merge]
+  package let output: Conv2d
 
-  init(_ configuration: PainterConfiguration, generator: Generator?) throws {
+  package init(_ configuration: PainterConfiguration, generator: Generator?) throws {
     self.configuration = configuration
     aligner = try Aligner(configuration.alignerChannels, generator: generator)
     let channels = configuration.channels
@@ -32,36 +32,41 @@ final class PainterNetwork: Module {
   }
 
   /// What a painter sees, each N × channels × H × W, H and W multiples of ``PainterConfiguration/multiple``.
-  struct Input {
+  package struct Input {
     /// The photo, in [0, 1].
-    var photo: Tensor
+    package var photo: Tensor
     /// Where it is painted: 1 in the hole, 0 outside, soft at its border; one channel.
-    var hole: Tensor
+    package var hole: Tensor
     /// The photo whose pixels may be moved into the hole. In use it is `photo`.
-    var own: Tensor
+    package var own: Tensor
     /// 0 where `own` is not to be used; one channel.
-    var seen: Tensor
+    package var seen: Tensor
     /// The decoded faces of the code as it is and of the code that is asked for, at the photo's size.
-    var before, guide: Tensor
+    package var before, guide: Tensor
+
+    package init(photo: Tensor, hole: Tensor, own: Tensor, seen: Tensor, before: Tensor, guide: Tensor) {
+      (self.photo, self.hole, self.own, self.seen) = (photo, hole, own, seen)
+      (self.before, self.guide) = (before, guide)
+    }
   }
 
-  struct Output {
+  package struct Output {
     /// The photo with its hole painted, N × 3 × H × W; not held within [0, 1].
-    let painted: Tensor
+    package let painted: Tensor
     /// The moved photo, and how far it was to be used.
-    let moved, movedSeen: Tensor
+    package let moved, movedSeen: Tensor
     /// How far it was taken, N × 1 × H × W in [0, 1].
-    let share: Tensor
+    package let share: Tensor
     /// What was added, N × 3 × H × W.
-    let drawn: Tensor
+    package let drawn: Tensor
     /// How far to the right and how far below each pixel was taken from, N × 2 × H × W in pixels.
-    let flow: Tensor
+    package let flow: Tensor
   }
 
-  func callAsFunction(_ input: Input) throws -> Output {
+  package func callAsFunction(_ input: Input) throws -> Output {
     let (height, width) = (input.photo.size(2), input.photo.size(3))
     // At the hole's border nothing moves, so that there is no seam.
-    let flow = try aligner(input) * input.hole
+    package let flow = try aligner(input) * input.hole
     let sides = try Tensor([Float(2) / Float(width), Float(2) / Float(height)], shape: [1, 2, 1, 1]).to(flow.device)
     let places = try Aligner.grid(height, width).to(flow.device) + (flow * sides).permute([0, 2, 3, 1])
     let carried = try Tensor.cat([input.own, input.seen, input.before], dim: 1).sampled(at: places, by: .bilinear)
@@ -92,16 +97,16 @@ final class PainterNetwork: Module {
   }
 
   /// Pixels in a row that are folded into channels, channels of the U-net's input, and of its output.
-  static let (stem, inputs, outputs) = (2, 14, 4)
+  package static let (stem, inputs, outputs) = (2, 14, 4)
 
   /// Finds where each pixel of the hole comes from: how `before` moves to become `guide`.
-  final class Aligner: Module {
-    let inner: [Block]
-    let middle: Residual
-    let outer: [Merge]
-    let output: Conv2d
+  package final class Aligner: Module {
+    package let inner: [Block]
+    package let middle: Residual
+    package let outer: [Merge]
+    package let output: Conv2d
 
-    init(_ channels: [Int], generator: Generator?) throws {
+    package init(_ channels: [Int], generator: Generator?) throws {
       var inputs = 11
       inner = try channels.enumerated().map { index, count in
         defer { inputs = count }
@@ -116,7 +121,7 @@ final class PainterNetwork: Module {
     }
 
     /// - Returns: how far to the right and how far below each pixel comes from, N × 2 × H × W in pixels.
-    func callAsFunction(_ input: Input) throws -> Tensor {
+    package func callAsFunction(_ input: Input) throws -> Tensor {
       let seen = try input.seen * (input.hole > 0).to(.float32)
       let coarse = try Tensor.cat(
         [
@@ -135,7 +140,7 @@ final class PainterNetwork: Module {
     }
 
     /// Each pixel's own place, 1 × H × W × 2.
-    static func grid(_ height: Int, _ width: Int) throws -> Tensor {
+    package static func grid(_ height: Int, _ width: Int) throws -> Tensor {
       func line(_ count: Int) throws -> Tensor {
         try Tensor((0..<count).map { Float(2 * $0 + 1) / Float(count) - 1 })
       }
@@ -147,50 +152,50 @@ final class PainterNetwork: Module {
     }
 
     /// It works on a quarter of the resolution, and finds pixels up to this many away.
-    static let (coarseness, reach) = (4, 24.0)
+    package static let (coarseness, reach) = (4, 24.0)
   }
 
   /// Convolution 3 × 3 → group norm → leaky ReLU.
-  final class Block: Module {
-    let conv: Conv2d
-    let norm: GroupNorm?
+  package final class Block: Module {
+    package let conv: Conv2d
+    package let norm: GroupNorm?
 
-    init(_ inputs: Int, _ outputs: Int, stride: Int = 1, isNormalized: Bool = true, generator: Generator?) throws {
+    package init(_ inputs: Int, _ outputs: Int, stride: Int = 1, isNormalized: Bool = true, generator: Generator?) throws {
       conv = try Conv2d(inputs, outputs, stride: stride, generator: generator)
       norm = isNormalized ? try GroupNorm(outputs) : nil
     }
 
-    func callAsFunction(_ x: Tensor) throws -> Tensor {
+    package func callAsFunction(_ x: Tensor) throws -> Tensor {
       let y = try conv(x)
       return try (norm.map { try $0(y) } ?? y).leakyRelu(0.2)
     }
   }
 
   /// x + F(x), F starting near 0.
-  final class Residual: Module {
-    let first: Block
-    let second: Conv2d
+  package final class Residual: Module {
+    package let first: Block
+    package let second: Conv2d
 
-    init(_ channels: Int, generator: Generator?) throws {
+    package init(_ channels: Int, generator: Generator?) throws {
       first = try Block(channels, channels, generator: generator)
       second = try Conv2d(channels, channels, generator: generator)
       try second.scaleWeights(by: 0.2)
     }
 
-    func callAsFunction(_ x: Tensor) throws -> Tensor { try x + second(first(x)) }
+    package func callAsFunction(_ x: Tensor) throws -> Tensor { try x + second(first(x)) }
   }
 
   /// Coarse features at the finer resolution, beside the finer ones, mixed.
-  final class Merge: Module {
-    let mix: Block
-    let residual: Residual
+  package final class Merge: Module {
+    package let mix: Block
+    package let residual: Residual
 
-    init(_ coarse: Int, _ fine: Int, isNormalized: Bool, generator: Generator?) throws {
+    package init(_ coarse: Int, _ fine: Int, isNormalized: Bool, generator: Generator?) throws {
       mix = try Block(coarse + fine, fine, isNormalized: isNormalized, generator: generator)
       residual = try Residual(fine, generator: generator)
     }
 
-    func callAsFunction(_ coarse: Tensor, _ fine: Tensor) throws -> Tensor {
+    package func callAsFunction(_ coarse: Tensor, _ fine: Tensor) throws -> Tensor {
       try residual(mix(.cat([coarse.upsampleNearest2d(scale: 2), fine], dim: 1)))
     }
   }
@@ -208,14 +213,14 @@ public struct PainterConfiguration: Codable, Sendable, Equatable {
   public init() {}
 
   /// What height and width of a window must be multiples of.
-  var multiple: Int {
+  package var multiple: Int {
     max(PainterNetwork.stem << (channels.count - 1), PainterNetwork.Aligner.coarseness << (alignerChannels.count - 1))
   }
 
   /// A network with fresh weights.
   /// - Parameter seed: of the weights; `nil` leaves them zero, to be loaded.
   /// - Throws: ``ModelError`` when the numbers are out of bounds.
-  func makeNetwork(seed: UInt64?) throws -> PainterNetwork {
+  package func makeNetwork(seed: UInt64?) throws -> PainterNetwork {
     for channels in [channels, alignerChannels] {
       guard (2...6).contains(channels.count), channels.allSatisfy({ (8...512).contains($0) && $0 % 8 == 0 }) else {
         throw ModelError("channels of a painter must be 2 to 6 multiples of 8 from 8 to 512")
