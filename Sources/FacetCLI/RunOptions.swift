@@ -51,6 +51,13 @@ struct RunOptions: ParsableArguments {
     if images != nil || minutes != nil { budget = .init(images: images, minutes: minutes) }
   }
 
+  /// Puts the options that were given over those of a recipe.
+  func set(in recipe: inout some TrainingRecipe) {
+    set(
+      batch: &recipe.batchSize, learningRate: &recipe.learningRate, checkpointMinutes: &recipe.checkpointMinutes,
+      seed: &recipe.seed, budget: &recipe.budget)
+  }
+
   /// The output folder; a run or a bundle in it is not overwritten unasked.
   /// - Parameter resumes: whether the run goes on, if `--resume` does not say so.
   func checkedFolder(resumes: Bool? = nil) throws -> URL {

@@ -51,9 +51,7 @@ struct SharpenCommand: ParsableCommand {
     var configuration = try (options.resume ? DecoderTrainer.savedConfiguration(in: output) : nil) ?? DecoderTraining()
     if !attribute.isEmpty { configuration.attributes = attribute }
     if let critic { configuration.critic = critic }
-    options.set(
-      batch: &configuration.batchSize, learningRate: &configuration.learningRate,
-      checkpointMinutes: &configuration.checkpointMinutes, seed: &configuration.seed, budget: &configuration.budget)
+    options.set(in: &configuration)
     if let realism { configuration.realism = realism }
     if let features { configuration.features = features }
     if let likeness { configuration.likeness = likeness }
@@ -67,58 +65,8 @@ struct SharpenCommand: ParsableCommand {
     let trainer = try DecoderTrainer(
       configuration, of: bundle, on: open(dataset, .train, for: nil), output: output, device: device,
       resume: options.resume)
-    let log = try DecoderLog(of: trainer)
-    Interruption.watch()
-    let ending = try trainer.run(shouldStop: { Interruption.requested }, onEvent: log.record)
-    log.report.finish()
-    if ending == .interrupted { throw ExitCode(130) }
+    try train(trainer, as: "sharpen")
   }
 }
 
 extension DecoderTraining.CriticView: ExpressibleByArgument {}
-
-/// A run on the terminal and for TensorBoard.
-private final class DecoderLog {
-  let report: ProgressReport
-  private let trainer: DecoderTrainer
-  private let events: EventFileWriter
-  private var window: [DecoderLosses] = []
-  private static let interval = 20
-
-  init(of trainer: DecoderTrainer) throws {
-    self.trainer = trainer
-    let (budget, progress) = (trainer.configuration.budget, trainer.progress)
-    report = ProgressReport(
-      "sharpen", total: budget.images, completed: progress.images,
-      share: budget.progress(images: progress.images, minutes: progress.minutes), interval: .seconds(30))
-    events = try EventFileWriter(
-      directory: trainer.output.appendingPathComponent("logs", isDirectory: true), startingAtStep: progress.images + 1)
-  }
-
-  func record(_ event: DecoderTrainingEvent) throws {
-    switch event {
-    case .started(let progress):
-      report.note(
-        "sharpen  from step \(progress.step), \(trainer.parameterCount) parameters, \(trainer.photoCount) photos")
-    case .step(let progress, let losses, let learningRate):
-      window.append(losses)
-      let means = losses.named.enumerated().map { place, figure in
-        (name: figure.name, value: window.reduce(0) { $0 + $1.named[place].value } / Double(window.count))
-      }
-      let figures = means.map { String(format: "%@ %.4f", $0.name, $0.value) } + [String(format: "lr %.1e", learningRate)]
-      report.update(
-        progress.images,
-        share: trainer.configuration.budget.progress(images: progress.images, minutes: progress.minutes),
-        detail: figures.joined(separator: "  "))
-      if window.count == Self.interval {
-        try events.addScalars(
-          means.map { ("train/\($0.name)", Float($0.value)) } + [("train/learning_rate", Float(learningRate))],
-          step: progress.images)
-        window = []
-      }
-    case .checkpoint(let progress):
-      report.note("checkpoint  \(progress.images) images seen")
-      try events.synchronize()
-    }
-  }
-}

@@ -29,7 +29,7 @@ public struct FaceAlignment: Equatable, Sendable {
   /// How far from its border, in parts of its side, the crop's weight falls to 0.
   private let feather: Double
   /// The face's 68 landmarks in the crop, 1 wide, where a detector saw them.
-  let landmarks: [Point]?
+  package let landmarks: [Point]?
   private let view: ModelConfiguration.View
 
   /// From a face's landmarks; nil when they fall into one place.

@@ -11,7 +11,7 @@ import Torch
 /// stay with them. The output folder is a bundle from the first checkpoint on. A run that is taken up from a
 /// checkpoint does what it would have done without the break, on the CPU to the last bit with the same threads and a budget
 /// in images.
-public final class DecoderTrainer {
+public final class DecoderTrainer: SteppingTrainer {
   public let configuration: DecoderTraining
   public let output: URL
   /// Where the run stands.
@@ -96,10 +96,18 @@ public final class DecoderTrainer {
     try takeUp(resume: resume)
   }
 
+  var source: String { bundle.fingerprint }
   /// The numbers that it trains.
   public var parameterCount: Int { decoder.parameterCount }
   /// The photos that it learns from.
   public var photoCount: Int { samples.count }
+
+  @discardableResult
+  public func run(
+    shouldStop: () -> Bool = { false }, onEvent: (TrainingEvent<DecoderLosses>) throws -> Void = { _ in }
+  ) throws -> Trainer.Ending {
+    try train(shouldStop, onEvent)
+  }
 
   // MARK: A step
 
@@ -217,6 +225,10 @@ public final class DecoderTrainer {
   /// What its checkpoints say that they are.
   static let format = "facet-decoder-checkpoint-1"
 
+  /// The configuration of the run that the folder `output` holds; `nil` where there is none.
+  /// - Throws: ``TrainingError`` or `SafetensorsError` when its checkpoint is damaged.
+  public static func savedConfiguration(in output: URL) throws -> DecoderTraining? { try saved(in: output) }
+
   /// What a checkpoint holds, by the prefix of its names.
   var stored: [String: StoredPart] {
     [
@@ -233,7 +245,7 @@ public final class DecoderTrainer {
     }
   }
 
-  func writeBundle() throws {
+  func writeResult() throws {
     let shipped = try bundle.configuration.makeModel(seed: nil)
     try shipped.load(bundle.model.state())
     try Parts(shipped.decoders).load(average.state())

@@ -2,7 +2,7 @@ import Facet
 import Torch
 
 /// Everything that decides how a decoder is sharpened against a critic; stored in each checkpoint.
-public struct DecoderTraining: Codable, Sendable, Equatable {
+public struct DecoderTraining: TrainingRecipe {
   /// The attributes by which half of each step's codes are moved, each face to the side where it is not: what decodes
   /// there has no photo to be compared with, and is what edits are made of.
   public var attributes = AttributeTable.all.filter(\.isSharpened).map(\.name)
@@ -40,34 +40,29 @@ public struct DecoderTraining: Codable, Sendable, Equatable {
     case attributes
   }
 
+  private static let kind = "decoder"
+
   public init() {}
 
   /// Checks the ranges of the fields.
   /// - Throws: ``TrainingError`` that names the field.
   func validate() throws {
-    func require(_ condition: Bool, _ field: String, _ range: String) throws {
-      if !condition { throw TrainingError("decoder training: '\(field)' must be \(range)") }
-    }
-    try require((1...4096).contains(batchSize), "batchSize", "from 1 to 4096")
-    try require(learningRate > 0 && learningRate.isFinite, "learningRate", "above 0")
-    try require((0..<1).contains(emaDecay), "emaDecay", "at least 0 and under 1")
-    try require(budget.isLimited, "budget", "limited")
-    try require(checkpointMinutes >= 0, "checkpointMinutes", "at least 0")
-    try require(batchSize % 2 == 0, "batchSize", "even: half of the codes are moved")
-    try require(!attributes.isEmpty, "attributes", "at least one")
+    try validateCourse(of: Self.kind)
+    try require(batchSize % 2 == 0, "batchSize", "even: half of the codes are moved", of: Self.kind)
+    try require(!attributes.isEmpty, "attributes", "at least one", of: Self.kind)
     let weights = [
       ("realism", realism), ("features", features), ("likeness", likeness), ("objective.ssim", objective.ssim),
       ("objective.mae", objective.mae), ("objective.mask", objective.mask),
     ]
-    for (name, weight) in weights { try require((0...1e6).contains(weight), name, "from 0 to 1000000") }
+    for (name, weight) in weights { try require((0...1e6).contains(weight), name, "from 0 to 1000000", of: Self.kind) }
     try require(
       strengths.count == 2 && 0 < strengths[0] && strengths[0] <= strengths[1] && strengths[1] <= 3, "strengths",
-      "two rising numbers above 0 and up to 3")
+      "two rising numbers above 0 and up to 3", of: Self.kind)
   }
 }
 
 /// What a step of a decoder's training came to, each a mean over its photos.
-public struct DecoderLosses: Sendable {
+public struct DecoderLosses: TrainingLosses {
   /// The critic's own: max(0, 1 − real) + max(0, 1 + decoded); 2 where it cannot tell them apart.
   public let critic: Double
   /// How real decoded faces looked to it.
