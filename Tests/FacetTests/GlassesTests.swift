@@ -82,7 +82,7 @@ import Torch
     // The astronaut's, about where CelebA's frame has them.
     var landmarks = (0..<68).map { Point(x: (Double(flat[2 * $0]) - 224) * 0.85 * stretch + 89, y: Double(flat[2 * $0 + 1]) * 0.85 + 27) }
     for i in 27...35 { landmarks[i].y += nose }
-    let eyes = [landmarks[DetectedFace.leftEye].mean, landmarks[DetectedFace.rightEye].mean]
+    let eyes = [landmarks[Landmark.leftEye].mean, landmarks[Landmark.rightEye].mean]
     let distance = eyes[1].x - eyes[0].x
     let lenses = eyes.map { eye in
       GlassesShape.Lens(middle: Point(x: eye.x, y: eye.y + 3 + nose / 2), halfWidth: 0.38 * distance, halfHeight: 12)

@@ -4,8 +4,7 @@ import Torch
 
 /// A trained painter: `painter.safetensors` of a bundle. It is bound to no weights, only to the size of its crop.
 public final class Painter: Sendable {
-  // Read alone once it is made.
-  nonisolated(unsafe) package let network: PainterNetwork
+  package let network: PainterNetwork
   /// What the critic knew at the end of its training, where it is kept to go on from.
   package let critic: [String: Tensor]?
   /// Windows seen in training.

@@ -13,7 +13,7 @@ public struct GlassesModel: Sendable, Equatable {
   package static let edit = AttributeState(name: AttributeTable.glasses, adds: true)
   /// Landmarks that say where glasses sit, of the 68 of ``DetectedFace``: the jaw at the ears, brows, nose, eyes and the corners of the
   /// mouth.
-  package static let landmarks = Array(0...3) + Array(13...48) + [54]
+  package static let landmarks = Array(0...3) + Array(13...Landmark.leftCorner) + [Landmark.rightCorner]
   /// Of both lenses the middle and half of the sides.
   package static let outputs = 8
   package static let angles = 96
@@ -39,7 +39,8 @@ public struct GlassesModel: Sendable, Equatable {
         middle: Point(x: found[first], y: found[first + 1]), halfWidth: max(Self.least, found[first + 2]),
         halfHeight: max(Self.least, found[first + 3]))
     }
-    return GlassesShape(left: lens(0), right: lens(4), outline: outline, leftEar: landmarks[0], rightEar: landmarks[16])
+    return GlassesShape(left: lens(0), right: lens(4), outline: outline, leftEar: landmarks[Landmark.leftEar],
+      rightEar: landmarks[Landmark.rightEar])
   }
 
   package static func numbers(_ landmarks: [Point]) -> [Double] { self.landmarks.flatMap { [landmarks[$0].x, landmarks[$0].y] } }
