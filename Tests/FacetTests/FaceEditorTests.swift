@@ -8,7 +8,7 @@ import Torch
 @testable import FacetTraining
 
 /// The editor with the default bundle, on a face of the portrait that ships with the package.
-@Suite(.serialized) struct EditingTests {
+@Suite(.serialized) struct FaceEditorTests {
   /// Debug builds search slowly, so the face is encoded once; the suite runs one test at a time.
   nonisolated(unsafe) static let portrait = Result {
     let photo = try Photo(contentsOf: PortraitTests.astronaut)

@@ -99,7 +99,7 @@ import Torch
   }
 
   @Test func thePortraitWearsSome() throws {
-    let (editor, photo, face) = try EditingTests.portrait.get()
+    let (editor, photo, face) = try FaceEditorTests.portrait.get()
     func change(_ edits: [AttributeEdit], _ options: EditOptions = .init()) throws -> FaceChange {
       try editor.change(FaceEdit(face, edits, options: options))
     }

@@ -10,7 +10,7 @@ import Testing
 @Suite struct PortraitTests {
   static let detector = FaceDetector()
   static let astronaut = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-    .appendingPathComponent("../../Sources/Facet/Resources/astronaut.jpg").standardizedFileURL
+    .appendingPathComponent("../../../Sources/Facet/Resources/astronaut.jpg").standardizedFileURL
 
   /// The face with a little around it: unoptimised, dlib's detector takes a second for the whole photo.
   static let small = Result {

@@ -206,7 +206,7 @@ import Torch
   // MARK: On the portrait
 
   @Test func glassesOfThePortraitAreDrawnOnce() throws {
-    let (editor, photo, face) = try EditingTests.portrait.get()
+    let (editor, photo, face) = try FaceEditorTests.portrait.get()
     func edited(_ strength: Double) throws -> Picture {
       try editor.apply([AttributeEdit("Eyeglasses", strength: strength)], to: face, in: photo.picture)
     }
