@@ -72,21 +72,14 @@ extension GlassesModel {
   /// Reads those of a bundle; `nil` where it has none.
   /// - Throws: ``BundleError``, `FileError` or `SafetensorsError` that names the file at fault.
   public static func of(_ bundle: ModelBundle) throws -> GlassesModel? {
-    let url = bundle.url.appendingPathComponent(file)
-    guard FileManager.default.fileExists(atPath: url.path) else { return nil }
-    func fault(_ reason: String) -> BundleError { BundleError(path: url.path, reason: reason) }
-    let (tensors, metadata) = try Tensor.load(from: url)
-    guard metadata["format"] == format else { throw fault("not glasses that this version of Facet reads") }
+    guard let part = try BundlePart(file, of: bundle, format: format, content: "glasses") else { return nil }
     let count = 2 * landmarks.count
     func numbers(_ name: String, _ shape: [Int]) throws -> [Double] {
-      guard let tensor = tensors[name], tensor.shape == shape, tensor.dtype == .float32, try tensor.isAllFinite() else {
-        throw fault("'\(name)' is not finite numbers of shape \(shape); make it again with 'facet glasses'")
-      }
-      return try tensor.array(Float.self).map(Double.init)
+      try part.tensor(name, shape, madeBy: "facet glasses").array(Float.self).map(Double.init)
     }
     let flat = try numbers("weights", [outputs, count + 1])
     let outline = try numbers("outline", [angles])
-    guard outline.allSatisfy({ (0.3...2).contains($0) }) else { throw fault("its outline is none of a lens") }
+    guard outline.allSatisfy({ (0.3...2).contains($0) }) else { throw part.fault("its outline is none of a lens") }
     return GlassesModel(
       mean: try numbers("mean", [count]),
       weights: (0..<outputs).map { Array(flat[$0 * (count + 1)..<($0 + 1) * (count + 1)]) }, outline: outline)
