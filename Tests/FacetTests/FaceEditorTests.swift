@@ -10,7 +10,7 @@ import Torch
 /// The editor with the default bundle, on a face of the portrait that ships with the package.
 @Suite(.serialized) struct FaceEditorTests {
   /// Debug builds search slowly, so the face is encoded once; the suite runs one test at a time.
-  nonisolated(unsafe) static let portrait = Result {
+  static let portrait = Result {
     let photo = try Photo(contentsOf: PortraitTests.astronaut)
     let editor = try FaceEditor()
     return (editor: editor, photo: photo, face: try editor.face(in: photo.picture))

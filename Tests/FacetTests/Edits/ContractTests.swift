@@ -19,7 +19,7 @@ import Torch
   }
 
   /// The portrait that ships, and of `FACET_DATA` portraits of dark skin, of men, and with glasses.
-  nonisolated(unsafe) private static let made = Result {
+  private static let made = Result {
     let editor = try FaceEditorTests.portrait.get().editor
     let (_, photo, face) = try FaceEditorTests.portrait.get()
     var sitters = [Sitter(name: "astronaut", picture: photo.picture, face: face)]

@@ -190,7 +190,7 @@ import Torch
     /// The light on the rows and on the columns of a bar from 20 to 32 across the picture.
     func gleam(lying: Bool, thickness: Double) throws -> [Float] {
       let bar = (0..<n * n).map { (20..<32).contains(lying ? $0 / n : $0 % n) ? Float(1) : 0 }
-      let light = try FaceEditor.gleam(on: Tensor(bar, shape: [1, 1, n, n]), thickness: thickness).select(0, 0).select(0, 0)
+      let light = try Glasses.gleam(on: Tensor(bar, shape: [1, 1, n, n]), thickness: thickness).select(0, 0).select(0, 0)
       return try (lying ? light.select(1, 30) : light.select(0, 30)).array(Float.self)
     }
     let lying = try gleam(lying: true, thickness: 12)

@@ -176,7 +176,7 @@ import Torch
     } throws: { "\($0)".contains("the positives are 0 and 0 photos with a face") }
     #expect(throws: CombinedDirectionError.self) {
       try PrototypeFitting(
-        Self.edit, .init(positives: "Smilig", negatives: "Smiling"), in: dataset, detector: PortraitTests.detector)
+        Self.edit, .init(positives: "Smilig", negatives: "Smiling", balanced: "Male"), in: dataset, detector: PortraitTests.detector)
     }
     #expect(try PrototypeFitting(Self.edit, groups, in: dataset, detector: PortraitTests.detector) { _, _ in false } == nil)
   }

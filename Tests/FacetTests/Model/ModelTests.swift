@@ -360,7 +360,7 @@ extension ModelConfiguration {
     let huge = AttributeDirections(
       names: whole.names, definitions: whole.definitions, positives: whole.positives, negatives: whole.negatives,
       probes: whole.probes, codeMean: whole.codeMean, codeFactor: try whole.codeFactor * 1e6,
-      vectorsByMethod: whole.vectorsByMethod, factorsByMethod: whole.factorsByMethod)
+      vectorsByMethod: whole.vectorsByMethod, factorsByMethod: whole.factorsByMethod, typicalOdds: whole.typicalOdds)
     #expect(throws: BundleError.self) { try huge.write(to: bundle) }
     #expect(!FileManager.default.fileExists(atPath: attributesURL.path))
   }
