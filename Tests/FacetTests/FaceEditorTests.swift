@@ -173,8 +173,7 @@ import Torch
   /// A smile is none of the fringe above it; straight hair is.
   @Test func smilesLeaveTheHairAsItIs() throws {
     let (editor, _, face) = try Self.portrait.get()
-    let parser = try FaceParser()
-    let hair = try withoutGradients { try parser.otherThanSkin(in: Tensor(face.crop)).narrow(1, 2..<3) > 0.7 }.to(.float32)
+    let hair = try withoutGradients { try face.anatomy.otherThanSkin.narrow(1, 2..<3) > 0.7 }.to(.float32)
     #expect(try hair.mean().item() > 0.05)
     func changed(_ name: String, _ strength: Double, _ options: EditOptions = .init()) throws -> Double {
       var crop = face.crop
