@@ -17,7 +17,8 @@ TESTING := --configuration release --scratch-path .build/testing -Xswiftc -enabl
 # Tests in a browser and with several processes need the machine for themselves, for they notice when the other side does
 # not answer in time.
 ALONE := BrowserTests|ProcessesTests|ProcessGroupTests
-test: setup ## Set up, run all tests, and build the examples
+test: setup ## Set up, check the documents, run all tests, and build the examples
+	Scripts/lint-docs
 	swift build $(TESTING) --build-tests
 	FACET_PYTHON="$$(Scripts/test-python)" && export FACET_PYTHON \
 	  && export FACET_PROGRAM="$(CURDIR)/.build/testing/release/facet" \
