@@ -35,8 +35,11 @@ build: setup ## Build the release binary .build/release/facet
 	swift build --configuration release --product facet
 
 docs: setup ## Write the documentation to .build/documentation
-	swift package --allow-writing-to-directory .build/documentation generate-documentation --target Facet \
-	  --warnings-as-errors --output-path .build/documentation
+	mkdir -p .build/documentation
+	for target in Facet FacetTraining FacetConversion; do \
+	  swift package --allow-writing-to-directory .build/documentation generate-documentation --target $$target \
+	    --warnings-as-errors --output-path .build/documentation/$$target || exit 1; \
+	done
 
 bench: build ## Measure Facet and its peers
 	swift build --configuration release --package-path Benchmarks
