@@ -1,5 +1,6 @@
 import ArgumentParser
 import Facet
+import FacetTraining
 import Foundation
 import Torch
 
@@ -10,8 +11,7 @@ struct AttributesCommand: ParsableCommand {
     discussion: """
       'find', which needs not be written, finds a direction for each label of a data set, two ways, the probes that \
       see it, and how far strength 1 goes. 'define' adds directions between photos that queries over the labels \
-      choose. 'steer' finds a better step for one attribute by looking at edited photos, with a classifier that \
-      'classifier' trains.
+      choose.
 
       A query has names of labels, each by itself or with =1 or =-1, '!' for not, '&', '|' and parentheses.
 
@@ -21,7 +21,7 @@ struct AttributesCommand: ParsableCommand {
       --within Male --model runs/a --data celeba
         facet attributes remove bearded_blond --model runs/a
       """,
-    subcommands: [Find.self, Define.self, Remove.self, Strength.self, Classifier.self, Steer.self],
+    subcommands: [Find.self, Define.self, Remove.self, Strength.self],
     defaultSubcommand: Find.self)
 
   struct Find: ParsableCommand {

@@ -59,7 +59,8 @@ struct EditingOptions: ParsableArguments {
   @Option(
     help: """
       steered takes the steps that were found by looking at edits, isolated directions where there is none, draws what \
-      the bundle's refiner knows, and gives colours to hair and skin; isolated moves the asked attribute alone; mean-difference is the article's way.
+      no code keeps, and gives colours to hair and skin; isolated moves the asked attribute alone; mean-difference is \
+      the article's way.
       """)
   var method: DirectionMethod = .steered
   @Option(

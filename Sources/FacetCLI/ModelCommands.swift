@@ -1,5 +1,6 @@
 import ArgumentParser
 import Facet
+import FacetTraining
 import Foundation
 import Torch
 
@@ -109,9 +110,6 @@ struct InfoCommand: ParsableCommand {
     if try GlassesModel.of(bundle) != nil { print("  drawn: glasses") }
     let shaded = try SkinPrototypes.of(bundle).prototypes
     if !shaded.isEmpty { print("  prototypes: \(shaded.map(\.edit.description).joined(separator: ", "))") }
-    if let refiner = try Refiner.of(bundle) {
-      print("  refined: \(refiner.edits.map { "\($0.adds ? "add" : "remove") \($0.name)" }.joined(separator: ", "))")
-    }
   }
 
   /// A line for each attribute.

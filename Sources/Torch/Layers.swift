@@ -26,6 +26,9 @@ public final class Conv2d: Module {
     self.padding = padding ?? kernel / 2
   }
 
+  /// Multiplies the weights; for starting closer to zero.
+  public func scaleWeights(by factor: Double) throws(TorchError) { weight.tensor = try weight.tensor * factor }
+
   public func callAsFunction(_ x: Tensor) throws(TorchError) -> Tensor {
     try x.conv2d(weight.tensor, bias: bias?.tensor, stride: stride, padding: padding)
   }
@@ -114,6 +117,25 @@ public final class BatchNorm: Module {
       try runningVar.tensor.copy(from: runningVar.tensor * (1 - momentum) + variance * unbiased)
     }
     return try (centered * scale.reshape(perChannel) + bias.tensor.reshape(perChannel)).to(x.dtype)
+  }
+}
+
+/// Group normalization over N × C × H × W (Wu & He 2018): the statistics are each picture's own, in training and in use.
+public final class GroupNorm: Module {
+  public let weight: Parameter
+  public let bias: Parameter
+  public let groups: Int
+  public let eps: Double
+
+  /// - Parameter channels: a multiple of `groups`.
+  public init(_ channels: Int, groups: Int = 8, eps: Double = 1e-5) throws(TorchError) {
+    weight = Parameter(try .ones([channels]))
+    bias = Parameter(try .zeros([channels]))
+    (self.groups, self.eps) = (groups, eps)
+  }
+
+  public func callAsFunction(_ x: Tensor) throws(TorchError) -> Tensor {
+    try x.groupNorm(groups, weight: weight.tensor, bias: bias.tensor, eps: eps)
   }
 }
 

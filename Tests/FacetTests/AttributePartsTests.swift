@@ -1,6 +1,8 @@
 import Testing
 
 @testable import Facet
+@testable import FacetConversion
+@testable import FacetTraining
 
 @Suite struct AttributePartsTests {
   private let names = ["Male", "Smiling", "High_Cheekbones", "Blond_Hair", "Black_Hair", "Young"]

@@ -4,6 +4,8 @@ import Testing
 import Torch
 
 @testable import Facet
+@testable import FacetConversion
+@testable import FacetTraining
 
 /// Glasses that are taken off.
 @Suite struct BareFaceTests {

@@ -2,6 +2,8 @@ import Testing
 import Torch
 
 @testable import Facet
+@testable import FacetConversion
+@testable import FacetTraining
 
 @Suite struct CompositionTests {
   private static let side = 32

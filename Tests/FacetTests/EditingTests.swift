@@ -4,6 +4,8 @@ import Testing
 import Torch
 
 @testable import Facet
+@testable import FacetConversion
+@testable import FacetTraining
 
 /// The editor with the default bundle, on a face of the portrait that ships with the package.
 @Suite(.serialized) struct EditingTests {
@@ -168,90 +170,6 @@ import Torch
     #expect(hair.indices.allSatisfy { hair[$0] < 0.9 || beard.patch.values[4 * $0..<4 * $0 + 4].allSatisfy { abs($0) < 0.02 } })
   }
 
-  @Test func theRefinerDrawsWhatItKnows() throws {
-    let (plain, photo, _) = try Self.portrait.get()
-    // One that lays half of what decodes over the face.
-    let known = AttributeState(name: "Eyeglasses", adds: true)
-    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("facet-\(UUID().uuidString)")
-    defer { try? FileManager.default.removeItem(at: folder) }
-    try plain.bundle.copy(to: folder)
-    // Glasses that the bundle knows would be drawn instead.
-    try FileManager.default.removeItem(at: folder.appendingPathComponent(GlassesModel.file))
-    var weights = try Refiner(edits: [known], seed: 1).state()
-    for name in ["networks.0.output.weight", "networks.0.output.bias"] { weights[name] = try #require(weights[name]) * 0 }
-    try Refiner.write(weights, edits: [[known]], fingerprint: plain.bundle.fingerprint, to: folder)
-    let editor = try FaceEditor(bundle: folder)
-    let face = try editor.face(in: photo.picture)
-    func edit(_ strength: Double) -> [AttributeEdit] { [AttributeEdit(known.name, strength: strength)] }
-    func edited(_ edits: [AttributeEdit], _ options: EditOptions = .init()) throws -> Picture {
-      try editor.apply(edits, to: face, in: photo.picture, options: options)
-    }
-    func distance(_ a: Picture, _ b: Picture) -> Int {
-      zip(a.pixels, b.pixels).reduce(0) { $0 + abs(Int($1.0) - Int($1.1)) }
-    }
-    let whole = try edited(edit(1))
-    #expect(distance(whole, photo.picture) > 20_000)
-    // The slider fades it in.
-    #expect(try edited(edit(0)) == photo.picture)
-    let half = try edited(edit(0.5))
-    #expect(distance(half, photo.picture) < distance(whole, photo.picture))
-    #expect(distance(half, whole) < distance(whole, photo.picture))
-    // The ways to compare with leave it out, and what it does not know is decoded as ever.
-    var options = EditOptions()
-    options.method = .isolated
-    #expect(try edited(edit(1), options) != whole)
-    #expect(try edited([AttributeEdit("Smiling", strength: -1)]) == edited([AttributeEdit("Smiling", strength: -1)], options))
-    // Over another edit it is laid last, in whatever order they are asked for.
-    let smile = [AttributeEdit("Smiling", strength: -1)]
-    let both = try edited(smile + edit(1))
-    #expect(try both == edited(edit(1) + smile))
-    #expect(both != whole && distance(both, photo.picture) > distance(whole, photo.picture))
-    // In a batch each face gets its own.
-    let batch = try editor.changes([smile, edit(1), smile + edit(1)].map { FaceEdit(face, $0) })
-    for (change, alone) in zip(batch, [try edited(smile), whole, both]) {
-      var picture = photo.picture
-      change.apply(to: &picture)
-      let largest = zip(picture.pixels, alone.pixels).map { abs(Int($0) - Int($1)) }.max() ?? 0
-      #expect(largest <= 1)
-    }
-    // The model's own view of the edited face follows.
-    let index = try editor.directions.index(of: known.name)
-    let (before, after) = (
-      try editor.probabilities(in: face)[index], try editor.probabilities(in: face, after: edit(1))[index]
-    )
-    #expect(after > before)
-  }
-
-  /// Where its refiner draws nothing, age is what decodes.
-  @Test func ageIsDrawnOverWhatDecodes() throws {
-    let (plain, photo, _) = try Self.portrait.get()
-    let known = AttributeState(name: "Young", adds: false)
-    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("facet-\(UUID().uuidString)")
-    defer { try? FileManager.default.removeItem(at: folder) }
-    try plain.bundle.copy(to: folder)
-    // By itself, as before there were prototypes.
-    try FileManager.default.removeItem(at: folder.appendingPathComponent(SkinPrototypes.file))
-    func edited(opacity odds: Float) throws -> (drawn: Picture, decoded: Picture) {
-      var weights = try Refiner(edits: [known], seed: 1).state()
-      weights["networks.0.output.weight"] = try #require(weights["networks.0.output.weight"]) * 0
-      weights["networks.0.output.bias"] = try Tensor([-1, odds])
-      try Refiner.write(weights, edits: [[known]], fingerprint: plain.bundle.fingerprint, to: folder)
-      let editor = try FaceEditor(bundle: folder)
-      let face = try editor.face(in: photo.picture)
-      var options = EditOptions()
-      options.kept = ["Gray_Hair"]
-      let age = [AttributeEdit("Young", strength: -1)]
-      let drawn = try editor.apply(age, to: face, in: photo.picture, options: options)
-      options.method = .isolated
-      return (drawn, try editor.apply(age, to: face, in: photo.picture, options: options))
-    }
-    func distance(_ a: Picture, _ b: Picture) -> Int { zip(a.pixels, b.pixels).map { abs(Int($0) - Int($1)) }.max() ?? 0 }
-    let (nothing, decoded) = try edited(opacity: -40)
-    #expect(distance(nothing, decoded) <= 1 && distance(decoded, photo.picture) > 10)
-    let dark = try edited(opacity: 0).drawn
-    #expect(distance(dark, decoded) > 20)
-  }
-
   /// A smile is none of the fringe above it; straight hair is.
   @Test func smilesLeaveTheHairAsItIs() throws {
     let (editor, _, face) = try Self.portrait.get()
@@ -274,7 +192,8 @@ import Torch
     let (editor, _, face) = try Self.portrait.get()
     let edits = [AttributeEdit("Smiling", strength: -1)]
     let outside = try withoutGradients {
-      try FaceParser().otherThanFace(in: editor.decode(face, edits).image) > 0.9
+      let step = try editor.directions.step("Smiling", strength: -1, on: face.latent)
+      return try FaceParser().otherThanFace(in: editor.bundle.model.decode(face.latent + step).image) > 0.9
     }.to(.float32)
     #expect(try outside.mean().item() > 0.1)
     let change = try editor.changes([FaceEdit(face, edits)])[0]
@@ -338,17 +257,6 @@ import Torch
     #expect(try editor.apply([AttributeEdit("Smiling", strength: 0)], to: face, in: photo.picture) == photo.picture)
   }
 
-  @Test func editsAddUp() throws {
-    let (editor, _, face) = try Self.portrait.get()
-    let both = try editor.decode(face, [AttributeEdit("Smiling", strength: 1), AttributeEdit("young", strength: -0.5)])
-    let direct = try withoutGradients {
-      try editor.bundle.model.decode(
-        face.latent + editor.directions.step("Smiling", strength: 1, on: face.latent)
-          + editor.directions.step("Young", strength: -0.5, on: face.latent))
-    }
-    #expect(try (both.image - direct.image).abs().mean().item() < 1e-6)
-  }
-
   @Test func theReconstructionIsOfThisFace() throws {
     let (_, _, face) = try Self.portrait.get()
     let input = try Tensor(face.crop)
@@ -362,7 +270,7 @@ import Torch
 
   @Test func unknownAttributesAreRefusedWithSuggestions() throws {
     let (editor, _, face) = try Self.portrait.get()
-    #expect { try editor.decode(face, [AttributeEdit("Eyeglases")]) } throws: {
+    #expect { try editor.changes([FaceEdit(face, [AttributeEdit("Eyeglases")])]) } throws: {
       ($0 as? AttributeError)?.suggestions.first == "Eyeglasses"
     }
   }
@@ -374,8 +282,10 @@ import Torch
     #expect(try #require(seen["Smiling"]) > 0.8 && #require(seen["No_Beard"]) > 0.9)
     #expect(try #require(seen["Bald"]) < 0.1 && #require(seen["Eyeglasses"]) < 0.2)
     // An edit at strength -1 is enough to be seen, by what decodes too.
-    let edited = try editor.decode(face, [AttributeEdit("Smiling", strength: -1)])
-    let again = try withoutGradients { try editor.bundle.model.encode(edited.image).mean }
+    let step = try editor.directions.step("Smiling", strength: -1, on: face.latent)
+    let again = try withoutGradients {
+      try editor.bundle.model.encode(editor.bundle.model.decode(face.latent + step).image).mean
+    }
     let index = try editor.directions.index(of: "Smiling")
     #expect(try probes.probabilities(of: again)[index] < 0.5)
   }

@@ -3,6 +3,8 @@ import Testing
 import Torch
 
 @testable import Facet
+@testable import FacetConversion
+@testable import FacetTraining
 
 @Suite("Features that follow") struct FaceFlowTests {
   private static let side = 128

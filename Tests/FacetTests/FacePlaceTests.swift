@@ -2,6 +2,8 @@ import Testing
 import Torch
 
 @testable import Facet
+@testable import FacetConversion
+@testable import FacetTraining
 
 @Suite("Places of a face") struct FacePlaceTests {
   private static let size = 100
@@ -11,30 +13,16 @@ import Torch
     var planes = [[Float]](repeating: [Float](repeating: 0, count: size * size), count: FacePlace.classes.count)
     for y in 70..<80 where mouth { for x in 35..<65 { planes[0][y * size + x] = 1 } }
     for y in 40..<65 { for x in 42..<58 { planes[1][y * size + x] = 1 } }
-    for y in 38..<43 where eyes { for x in [30, 31, 32, 68, 69, 70] { planes[2][y * size + x] = 1; planes[3][y * size + x] = 1 } }
+    for y in 38..<43 where eyes { for x in [30, 31, 32, 68, 69, 70] { planes[2][y * size + x] = 1 } }
     return planes
   }
 
   @Test func someChangesHaveAPlace() {
     func place(_ text: String) -> FacePlace? { AttributeState(text).flatMap(FacePlace.init) }
     #expect(place("Mustache=1") == .underNose && place("Mustache=-1") == .underNose)
-    #expect(place("Eyeglasses=1") == .atEyes && place("Eyeglasses=-1") == .atEyes)
+    #expect(place("Eyeglasses=1") == nil && place("Eyeglasses=-1") == nil)
     #expect(place("Bags_Under_Eyes=1") == .underEyes && place("Sideburns=1") == .besideEars)
     for name in ["Bangs", "Goatee", "No_Beard", "Smiling", "mustache"] { #expect(place("\(name)=1") == nil) }
-  }
-
-  @Test func glassesAreAcrossTheEyes() {
-    func rows(_ place: FacePlace, eyes: Bool = true) -> [Int] {
-      let region = place.region(Self.planes(eyes: eyes), size: Self.size)
-      return (0..<Self.size).filter { row in
-        let values = Set(region[row * Self.size..<(row + 1) * Self.size])
-        #expect(values.count == 1)
-        return values == [1]
-      }
-    }
-    #expect(rows(.atEyes) == Array(26...62))
-    // Behind sunglasses there may be none.
-    #expect(rows(.atEyes, eyes: false) == Array(0..<Self.size))
   }
 
   @Test func itIsBetweenNoseAndMouth() {

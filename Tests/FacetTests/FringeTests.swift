@@ -3,6 +3,8 @@ import Testing
 import Torch
 
 @testable import Facet
+@testable import FacetConversion
+@testable import FacetTraining
 
 @Suite struct FringeTests {
   private static let side = 64

@@ -5,6 +5,8 @@ import Testing
 import Torch
 
 @testable import Facet
+@testable import FacetConversion
+@testable import FacetTraining
 
 @Suite("Glasses") struct GlassesTests {
   private static let angles = GlassesModel.angles

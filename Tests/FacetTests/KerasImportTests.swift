@@ -2,6 +2,8 @@ import Foundation
 import Testing
 
 @testable import Facet
+@testable import FacetConversion
+@testable import FacetTraining
 @testable import Photo
 @testable import Torch
 

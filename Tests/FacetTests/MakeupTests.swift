@@ -4,6 +4,8 @@ import Testing
 import Torch
 
 @testable import Facet
+@testable import FacetConversion
+@testable import FacetTraining
 
 @Suite struct MakeupTests {
   private static let side = 170

@@ -4,6 +4,8 @@ import Photo
 import Testing
 
 @testable import Facet
+@testable import FacetConversion
+@testable import FacetTraining
 @testable import Torch
 
 /// What is exported, in the hands of the programs that it is for.

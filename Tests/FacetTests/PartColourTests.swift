@@ -4,6 +4,8 @@ import Testing
 import Torch
 
 @testable import Facet
+@testable import FacetConversion
+@testable import FacetTraining
 
 @Suite("Colours of hair and skin") struct PartColourTests {
   private static let dark = SIMD3<Float>(50, 38, 30) / 255

@@ -5,6 +5,8 @@ import Testing
 import Torch
 
 @testable import Facet
+@testable import FacetConversion
+@testable import FacetTraining
 
 @Suite("Prototypes of skin") struct PrototypeTests {
   private static let size = SkinPrototype.size
