@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -38,7 +38,7 @@ class Row:
     name: str
     options: tuple[str, ...]
     asked: tuple[str, ...]
-    photos: str
+    photos: tuple[str, ...]
     success: float
     leakage: float
     identity: float
@@ -81,7 +81,7 @@ def rows(file: Path, only: list[str] | None = None) -> list[Row]:
             success, leakage, identity = map(float, aims.split())
         except ValueError:
             raise SystemExit(f"{file}:{number}: not five cells of name, options, who is asked, photos and three figures")
-        found.append(Row(name, tuple(shlex.split(options)), tuple(asked.split()), photos, success, leakage, identity))
+        found.append(Row(name, tuple(shlex.split(options)), tuple(asked.split()), tuple(photos.split()), success, leakage, identity))
     unknown = set(only or []) - {row.name for row in found}
     if unknown:
         raise SystemExit(f"{file}: no row {', '.join(sorted(unknown))}; there are {', '.join(r.name for r in found)}")
@@ -132,16 +132,22 @@ class Face:
     y: float
     width: float
     height: float
-    attributes: dict[str, bool]
+    # Variance of the Laplacian of gray levels (0 to 255) in the middle of the window, at the photo's own pixels.
+    sharpness: float = 0
+    attributes: dict[str, bool] = field(default_factory=dict)
+
+    def square(self, image: np.ndarray) -> np.ndarray:
+        """The square around the face, the photo's border repeated where it ends."""
+        side = round(max(self.width, self.height))
+        left, top = round(self.x + self.width / 2 - side / 2), round(self.y + self.height / 2 - side / 2)
+        rows, columns = np.arange(top, top + side), np.arange(left, left + side)
+        return image[rows.clip(0, image.shape[0] - 1)[:, None], columns.clip(0, image.shape[1] - 1)]
 
 
-def square(image: np.ndarray, box: dict | Face) -> np.ndarray:
-    """The square around a face, the photo's border repeated where it ends."""
-    x, y, width, height = (box[k] if isinstance(box, dict) else getattr(box, k) for k in ("x", "y", "width", "height"))
-    side = round(max(width, height))
-    left, top = round(x + width / 2 - side / 2), round(y + height / 2 - side / 2)
-    rows, columns = np.arange(top, top + side), np.arange(left, left + side)
-    return image[rows.clip(0, image.shape[0] - 1)[:, None], columns.clip(0, image.shape[1] - 1)]
+def sharpness(square: np.ndarray) -> float:
+    quarter = len(square) // 4
+    gray = cv2.cvtColor(square[quarter:-quarter, quarter:-quarter], cv2.COLOR_BGR2GRAY)
+    return round(float(cv2.Laplacian(gray, cv2.CV_64F).var()), 1)
 
 
 class Judge:
@@ -240,12 +246,14 @@ class Store:
                 done = program.run("inspect", links, "--skip", "--json")
             if done.returncode:
                 raise SystemExit(f"{program.path} inspect failed:\n{done.stderr}")
-            boxes = {Path(f["file"]).stem: f["face"] for f in map(json.loads, done.stdout.splitlines())}
+            boxes = {Path(f["file"]).stem: Face(**f["face"]) for f in map(json.loads, done.stdout.splitlines())}
             images = {n: cv2.imread(str(photos[n])) for n in boxes}
+            squares = {n: face.square(images[n]) for n, face in boxes.items()}
             # A frame's crop is where CelebA has it, as for the judge.
-            crops = [images[n] if of == "frames" else square(images[n], boxes[n]) for n in boxes]
+            seen = self.judge.seen(list((images if of == "frames" else squares).values()))
             known |= {n: None for n in new}
-            known |= {n: boxes[n] | {"attributes": seen} for n, seen in zip(boxes, self.judge.seen(crops))}
+            for (name, face), attributes in zip(boxes.items(), seen):
+                known[name] = asdict(replace(face, sharpness=sharpness(squares[name]), attributes=attributes))
             write(file, json.dumps(known))
         return {n: Face(**known[n]) for n in names if known[n]}
 
@@ -289,9 +297,9 @@ class linked:
 def write(file: Path, text: str) -> None:
     """Writes a file whole or not at all."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=file.parent, delete=False) as stream:
-        stream.write(text)
-    os.replace(stream.name, file)
+    partial = file.with_name(f".{file.name}.{os.getpid()}")
+    partial.write_text(text)
+    partial.rename(file)
 
 
 def programs(options: argparse.Namespace) -> list[Program]:

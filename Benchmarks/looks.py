@@ -7,17 +7,20 @@ import argparse
 import json
 import random
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from edits import Face, Judge, Row, opened, part
+from edits import Face, Judge, Program, Row, opened, part
 
 # Of a crop, in pixels: no wider than readers' sheets show without shrinking.
 NARROW, WIDE = 300, 400
 # How much of the square window around the face is added at either side, and over it.
 BESIDE, ABOVE = 0.08, 0.14
 SHAPE = 5 / 4
+# Readers learn nothing from photos that are less sharp than this (`Face.sharpness`).
+SHARP = 20
 
 
 def crop(photo: Path, face: Face) -> Image.Image:
@@ -34,32 +37,48 @@ def crop(photo: Path, face: Face) -> Image.Image:
 
 
 class Looks:
-    """The crops of some rows' edits by some programs, made where they are asked for."""
+    """The people that rows are looked at on, each "SET/NAME", and their edits, made where they are asked for."""
 
     def __init__(self, options: argparse.Namespace):
         self.store, self.rows, self.programs = opened(options)
-        self.options = options
-        self.people = {}  # faces of each set of photos
-        rows = []
+        self.options, self.faces = options, {}
+        for of in self.store.sources:
+            if any(of in self.sets(row) for row in self.rows):
+                found = self.store.faces(self.programs[-1], of).items()
+                self.faces |= {f"{of}/{name}": face for name, face in found if face.sharpness >= SHARP}
+        self.asked = {}
         for row in self.rows:
-            of = options.set or row.photos
-            if of in self.store.sources:
-                self.people.setdefault(of, self.store.faces(self.programs[-1], of))
-                rows.append((row, of))
-            elif not options.set:
-                print(f"{row.name}: left out, for it is looked at on {of}; give --{of}")
-        self.rows = rows
-        if not rows:
-            raise SystemExit("no edit is left to look at")
+            people = [f"{of}/{n}" for of in self.sets(row) for n in part(list(self.store.sources.get(of, [])), options.part)]
+            people = [p for p in people if p in self.faces and row.asks(self.faces[p].attributes)]
+            if people:
+                self.asked[row] = people
+            else:
+                print(f"{row.name}: left out, for nobody is asked on {', '.join(self.sets(row))}")
+        if not self.asked:
+            raise SystemExit("no edit is left to look at; were the folders given that the rows name?")
 
-    def asked(self, row: Row, of: str) -> list[str]:
-        faces = self.people[of]
-        return [n for n in part(list(self.store.sources[of]), self.options.part) if n in faces and row.asks(faces[n].attributes)]
+    def sets(self, row: Row) -> tuple[str, ...]:
+        return (self.options.set,) if self.options.set else row.photos
 
-    def write(self, folder: Path, of: str, photos: dict[str, Path], prefix: str = "") -> None:
+    def photos(self, people: list[str]) -> dict[str, Path]:
+        return self.each(people, self.store.photos)
+
+    def edits(self, program: Program, row: Row, people: list[str]) -> dict[str, Path]:
+        return self.each(people, lambda of, names: self.store.edits(program, row, of, names))
+
+    @staticmethod
+    def each(people: list[str], files: Callable[[str, list[str]], dict[str, Path]]) -> dict[str, Path]:
+        """The files of each set's people, in their order."""
+        found = {}
+        for of in {Path(p).parent.name for p in people}:
+            names = [Path(p).name for p in people if p.startswith(f"{of}/")]
+            found |= {f"{of}/{name}": file for name, file in files(of, names).items()}
+        return {p: found[p] for p in people if p in found}
+
+    def write(self, folder: Path, photos: dict[str, Path]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, photo in photos.items():
-            crop(photo, self.people[of][name]).save(folder / f"{prefix}{name}.png", compress_level=1)
+        for person, photo in photos.items():
+            crop(photo, self.faces[person]).save(folder / f"{person.replace('/', '-')}.png", compress_level=1)
 
 
 def fresh(folder: Path) -> Path:
@@ -70,15 +89,13 @@ def fresh(folder: Path) -> Path:
 
 
 def crops(options: argparse.Namespace) -> None:
-    """OUT/SET/ROW/NAME.png of everybody who is asked, and OUT/SET/unedited/NAME.png of everybody."""
-    looks = Looks(options)
-    out = fresh(options.out)
-    for of, faces in looks.people.items():
-        looks.write(out / of / "unedited", of, looks.store.photos(of, list(faces)))
-    for row, of in looks.rows:
-        found = looks.store.edits(looks.programs[0], row, of, looks.asked(row, of))
-        looks.write(out / of / row.name, of, found)
-        print(f"{out / of / row.name}: {len(found)} crops", flush=True)
+    """OUT/ROW/SET-NAME.png of everybody who is asked, and OUT/unedited/SET-NAME.png of everybody."""
+    looks, out = Looks(options), fresh(options.out)
+    looks.write(out / "unedited", looks.photos(list(looks.faces)))
+    for row, people in looks.asked.items():
+        found = looks.edits(looks.programs[0], row, people)
+        looks.write(out / row.name, found)
+        print(f"{out / row.name}: {len(found)} crops", flush=True)
 
 
 def deal(slots: list[list[str]]) -> list[str | None]:
@@ -104,63 +121,71 @@ def deal(slots: list[list[str]]) -> list[str | None]:
 
 
 def readings(people: dict[str, list[str]], counts: dict[str, int], options: argparse.Namespace) -> list[dict[str, list[str]]]:
-    """Who is shown to each reader under each heading: nobody twice to one reader, and others to the next where there are any."""
+    """Who is shown to each reader under each heading: nobody twice to one reader, others to the next where there are any.
+
+    Photos of the set that a heading names first come first.
+    """
     rng = random.Random(options.seed)
     shown = {heading: set() for heading in people}
     # Where people are too few for all, every heading goes short by the same part.
     headings = [h for _, h in sorted(((i + 0.5) / count, h) for h, count in counts.items() for i in range(count))]
     found = []
-    for _ in range(options.readers):
-        order = [sorted(rng.sample(people[h], len(people[h])), key=lambda p: p in shown[h]) for h in headings]
+    for reader in range(1, options.readers + 1):
+        order = []
+        for heading in headings:
+            sets = list(dict.fromkeys(Path(p).parent.name for p in people[heading]))
+            some = rng.sample(people[heading], len(people[heading]))
+            order.append(sorted(some, key=lambda p: (sets.index(Path(p).parent.name), p in shown[heading])))
         reading = {h: [] for h in people}
         for heading, person in zip(headings, deal(order)):
             if person:
                 reading[heading].append(person)
                 shown[heading].add(person)
+        for heading, count in counts.items():
+            if len(reading[heading]) < count:
+                print(f"reader {reader}: {heading}: {len(reading[heading])} of {count}, for nobody is left who is asked and not shown")
         found.append(reading)
     return found
 
 
-def group(options: argparse.Namespace, of: str) -> dict[str, str]:
-    """The group that the list beside a set's photos names for each of them."""
-    file = getattr(options, of) / "list.csv"
+def groups(options: argparse.Namespace) -> dict[str, str]:
+    """The group that the list of `ages` names for each of its photos."""
+    file = options.ages / "list.csv"
     if not file.exists():
         raise SystemExit(f"--by-group: {file} is not there, which would name the groups")
     names, *lines = (line.split(",") for line in file.read_text().splitlines())
-    return {Path(line[0]).stem: line[names.index("group")] for line in lines}
+    return {f"ages/{Path(line[0]).stem}": line[names.index("group")] for line in lines}
 
 
 def blind(options: argparse.Namespace) -> None:
-    """OUT/reader-N: sheets of edited faces among half as many real ones, of the same sets of photos."""
+    """OUT/reader-N: sheets of edited faces among half as many real ones, in the same shares of sets."""
     looks, out = Looks(options), fresh(options.out)
-    edited, people = {}, {}
-    for row, of in looks.rows:
-        found = looks.store.edits(looks.programs[0], row, of, looks.asked(row, of))
-        groups = group(options, of) if options.by_group else {}
-        for name in found:
-            heading = f"{row.name}-{groups[name]}" if groups else row.name
-            edited.setdefault(heading, (row, of))
-            people.setdefault(heading, []).append(f"{of}/{name}")
-    counts = dict.fromkeys(edited, options.each)
-    for of, faces in looks.people.items():
-        people[f"real {of}"] = [f"{of}/{name}" for name in faces]
-        counts[f"real {of}"] = sum(o == of for _, o in edited.values()) * options.each // 2
-    for number, reading in enumerate(readings(people, counts, options), 1):
+    known = groups(options) if options.by_group else {}
+    row_of, people = {}, {}
+    for row, asked in looks.asked.items():
+        for person in asked:
+            heading = f"{row.name}-{known[person]}" if person in known else row.name
+            row_of[heading] = row
+            people.setdefault(heading, []).append(person)
+    counts = dict.fromkeys(people, options.each)
+    drawn = readings(people, counts, options)
+    for row in looks.asked:  # a program started once a row
+        looks.edits(looks.programs[0], row, [p for r in drawn for h, shown in r.items() if row_of[h] == row for p in shown])
+    for number, reading in enumerate(drawn, 1):
+        edited = {h: looks.edits(looks.programs[0], row_of[h], shown) for h, shown in reading.items()}
+        used = {p for found in edited.values() for p in found}
+        real = []
+        for of in looks.store.sources:
+            free = [p for p in looks.faces if p.startswith(f"{of}/") and p not in used]
+            count = sum(p.startswith(f"{of}/") for p in used) // 2
+            real += random.Random(f"{options.seed} {number}").sample(free, min(count, len(free)))
         with tempfile.TemporaryDirectory() as folder:
-            real, folders = Path(folder) / "real", []
-            for of in looks.people:
-                half = sum(len(reading[h]) for h in edited if edited[h][1] == of) // 2
-                names = [Path(p).name for p in reading[f"real {of}"][:half]]
-                looks.write(real, of, looks.store.photos(of, names), f"{of}-")
-            for heading, (row, of) in edited.items():
-                names = [Path(p).name for p in reading[heading]]
-                if len(names) < options.each:
-                    print(f"reader {number}: {heading}: {len(names)} people, for no more are asked who are not shown already")
-                if names:
-                    looks.write(Path(folder) / heading, of, looks.store.edits(looks.programs[0], row, of, names), f"{of}-")
-                    folders.append(f"{heading}={Path(folder) / heading}")
+            looks.write(Path(folder) / "real", looks.photos(real))
+            for heading, found in edited.items():
+                looks.write(Path(folder) / heading, found)
             print(sheets(looks.store.judge, "blind.py", Path(folder), out / f"reader-{number}", options.seed + number,
-                         "--real", real, "--edited", *folders, "--each", options.each, "--per-sheet", options.per_sheet), end="")
+                         "--real", f"{folder}/real", "--edited", *(f"{h}={folder}/{h}" for h, found in edited.items() if found),
+                         "--each", options.each, "--per-sheet", options.per_sheet), end="")
 
 
 def pairs(options: argparse.Namespace) -> None:
@@ -168,23 +193,18 @@ def pairs(options: argparse.Namespace) -> None:
     if not options.against:
         raise SystemExit("pairs: name the other program with --against")
     looks, out = Looks(options), fresh(options.out)
-    people, edited = {}, {}
-    for row, of in looks.rows:
-        names = looks.asked(row, of)
-        edited[row.name] = of, [looks.store.edits(program, row, of, names) for program in looks.programs]
-        first, second = edited[row.name][1]
-        people[row.name] = [f"{of}/{name}" for name in first if name in second]
-    for number, reading in enumerate(readings(people, dict.fromkeys(people, options.each), options), 1):
-        for row, shown in reading.items():
-            of, (first, second) = edited[row]
-            names = [Path(p).name for p in shown]
-            if len(names) < options.each:
-                print(f"reader {number}: {row}: {len(names)} people, for no more are asked who are not shown already")
+    people = {row.name: asked for row, asked in looks.asked.items()}
+    drawn = readings(people, dict.fromkeys(people, options.each), options)
+    for row in looks.asked:
+        for program in looks.programs:  # started once a row
+            looks.edits(program, row, [p for reading in drawn for p in reading[row.name]])
+    for number, reading in enumerate(drawn, 1):
+        for row in looks.asked:
             with tempfile.TemporaryDirectory() as folder:
-                for side, photos in (("first", first), ("second", second)):
-                    looks.write(Path(folder) / side, of, {n: photos[n] for n in names})
-                print(sheets(looks.store.judge, "pairs.py", Path(folder), out / f"reader-{number}" / row, options.seed + number,
-                             "--first", f"{folder}/first", "--second", f"{folder}/second", "--count", len(names)), end="")
+                for side, program in zip(("first", "second"), looks.programs):
+                    looks.write(Path(folder) / side, looks.edits(program, row, reading[row.name]))
+                print(sheets(looks.store.judge, "pairs.py", Path(folder), out / f"reader-{number}" / row.name, options.seed + number,
+                             "--first", f"{folder}/first", "--second", f"{folder}/second", "--count", options.each), end="")
 
 
 def sheets(judge: Judge, program: str, pictures: Path, out: Path, seed: int, *arguments) -> str:
@@ -219,17 +239,15 @@ def sheet(options: argparse.Namespace) -> None:
     """OUT/ROW-NN.png: a line of pictures a face, the photo first, then its edit by each program and strength."""
     looks, out = Looks(options), fresh(options.out)
     captions = [f"{p.path.parent.name}/{p.path.name}" + (f" x {p.strength:g}" if p.strength != 1 else "") for p in looks.programs]
-    for row, of in looks.rows:
-        names = looks.asked(row, of)
+    for row, asked in looks.asked.items():
         rng = random.Random(options.seed)
-        names = sorted(rng.sample(names, min(options.photos, len(names))))
-        columns = [looks.store.photos(of, names), *(looks.store.edits(p, row, of, names) for p in looks.programs)]
-        for number, start in enumerate(range(0, len(names), options.per_sheet), 1):
-            lines = names[start:start + options.per_sheet]
-            pictures = {(n, c): crop(photos[n], looks.people[of][n]) for n in lines for c, photos in enumerate(columns) if n in photos}
-            page = contact(pictures, lines, captions, row.name)
-            page.save(out / f"{row.name}-{number:02}.png")
-        print(f"{out / row.name}: {len(names)} photos", flush=True)
+        people = sorted(rng.sample(asked, min(options.photos, len(asked))))
+        columns = [looks.photos(people), *(looks.edits(p, row, people) for p in looks.programs)]
+        for number, start in enumerate(range(0, len(people), options.per_sheet), 1):
+            lines = people[start:start + options.per_sheet]
+            pictures = {(p, c): crop(photos[p], looks.faces[p]) for p in lines for c, photos in enumerate(columns) if p in photos}
+            contact(pictures, lines, captions, row.name).save(out / f"{row.name}-{number:02}.png")
+        print(f"{out / row.name}: {len(people)} photos", flush=True)
 
 
 def contact(pictures: dict[tuple[str, int], Image.Image], lines: list[str], captions: list[str], title: str) -> Image.Image:
@@ -244,6 +262,7 @@ def contact(pictures: dict[tuple[str, int], Image.Image], lines: list[str], capt
             picture = pictures.get((name, column))
             if picture:
                 page.paste(picture, (column * width, top))
-            draw.text((column * width + 4, top + heights[name] - text + 2), caption if picture else f"{caption}: no face found", fill="black", font_size=15)
+            words = caption if picture else f"{caption}: no face found"
+            draw.text((column * width + 4, top + heights[name] - text + 2), words, fill="black", font_size=15)
         top += heights[name]
     return page

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edits import Judge, Program, Row, Store, labels, linked, opened, part, partition, rows, square, write
+from edits import Judge, Program, Row, Store, labels, linked, opened, part, partition, rows, write
 
 # A group of real photos says nothing with fewer.
 LEAST = 10
@@ -43,7 +43,7 @@ def quality(options: argparse.Namespace) -> None:
                             if of == "frames":
                                 (place / f"{name}.png").symlink_to(photo)
                             else:
-                                cv2.imwrite(str(place / f"{name}.png"), square(cv2.imread(str(photo)), faces[name]))
+                                cv2.imwrite(str(place / f"{name}.png"), faces[name].square(cv2.imread(str(photo))))
                     for attribute, comes in states if edits else []:
                         found = judged(store.judge, before, after, attribute, comes, options.labels if of == "frames" else None)
                         if of == "frames" and options.crops:
