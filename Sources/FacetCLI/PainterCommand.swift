@@ -42,7 +42,8 @@ struct PainterCommand: ParsableCommand {
 
   func run() throws {
     let device = try engine.prepare()
-    let output = try options.checkedFolder()
+    let (output, lock) = try options.checkedFolder()
+    defer { withExtendedLifetime(lock) {} }
     var configuration = try (options.resume ? PainterTrainer.savedConfiguration(in: output) : nil) ?? PainterTraining()
     options.set(in: &configuration)
     if let realism { configuration.realism = realism }

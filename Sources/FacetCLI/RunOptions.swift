@@ -1,6 +1,7 @@
 import ArgumentParser
 import Facet
 import FacetTraining
+import Files
 import Foundation
 
 /// Options of every command that trains: where the run is kept, how long it goes on, and what all recipes have.
@@ -60,10 +61,12 @@ struct RunOptions: ParsableArguments {
     if images != nil || minutes != nil { recipe.budget = .init(images: images, minutes: minutes) }
   }
 
-  /// The output folder; a run or a bundle in it is not overwritten unasked.
+  /// The output folder, which nobody else may write to as long as the lock lives; a run or a bundle in it is not
+  /// overwritten unasked.
   /// - Parameter resumes: whether the run goes on, if `--resume` does not say so.
-  func checkedFolder(resumes: Bool? = nil) throws -> URL {
-    if force { return folder }
+  func checkedFolder(resumes: Bool? = nil) throws -> (folder: URL, lock: WriteLock) {
+    let lock = try WriteLock.folder(folder)
+    if force { return (folder, lock) }
     let resume = resumes ?? resume
     func holds(_ path: String) -> Bool {
       FileManager.default.fileExists(atPath: folder.appendingPathComponent(path).path)
@@ -74,6 +77,6 @@ struct RunOptions: ParsableArguments {
     if holds("model.safetensors"), !resume || !holds("checkpoints") {
       throw CommandError("\(folder.path) holds a model already; add --force to replace it")
     }
-    return folder
+    return (folder, lock)
   }
 }
