@@ -183,15 +183,15 @@ static VipsImage *load(const CVImage *from, bool *strict, int *status) {
   return image;
 }
 
-// Opens a file again to read it in spite of faults.
-static bool reopen(CVImage *image) {
-  if (!image->strict) return false;
+// Opens a file again to read it in spite of a fault, whose message it takes over.
+static bool reopen(CVImage *image, char *damage) {
   int status;
-  char *damage = message();
-  image->strict = false;
-  VipsImage *again = load(image, &image->strict, &status);
+  VipsImage *again = NULL;
+  if (image->strict) {
+    image->strict = false;
+    again = load(image, &image->strict, &status);
+  }
   if (!again) {
-    vips_error("facet", "%s", damage);
     g_free(damage);
     return false;
   }
@@ -217,7 +217,7 @@ int cv_open(const char *path, const void *bytes, size_t count, CVImage **result,
   opened->strict = true;
   int status;
   opened->image = load(opened, &opened->strict, &status);
-  if (!opened->image && (status == CV_NOT_AN_IMAGE || !reopen(opened))) {
+  if (!opened->image && (status == CV_NOT_AN_IMAGE || !reopen(opened, message()))) {
     cv_close(opened);
     failed(error);
     return status;
@@ -562,9 +562,7 @@ static int decode(CVImage *image, void *own, uint8_t *rgb, uint8_t *alpha, char 
 int cv_decode(CVImage *image, void *own, uint8_t *rgb, uint8_t *alpha, char **error) {
   int status = decode(image, own, rgb, alpha, error);
   if (status == 0 || !image->strict) return status;
-  vips_error("facet", "%s", *error);
-  if (!reopen(image)) return status;
-  g_free(*error);
+  if (!reopen(image, *error)) return failed(error);
   *error = NULL;
   return decode(image, own, rgb, alpha, error);
 }

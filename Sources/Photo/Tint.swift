@@ -78,7 +78,8 @@ public struct Tint: Equatable, Sendable {
     }
   }
 
-  /// Gives the tint to the pixels that differ from those of the picture before.
+  /// Gives the tint to the pixels that differ from those of the picture before, if these had it: a colour photo on a grey page
+  /// keeps its colours.
   /// - Parameters:
   ///   - picture: three channels.
   ///   - before: of the same size; its pixels keep their bits.
@@ -86,10 +87,20 @@ public struct Tint: Equatable, Sendable {
     precondition(picture.pixels.count == before.pixels.count && picture.channels == 3, "pictures of one shape")
     picture.pixels.withUnsafeMutableBufferPointer { new in
       before.pixels.withUnsafeBufferPointer { old in
-        for i in stride(from: 0, to: new.count, by: 3)
-        where new[i] != old[i] || new[i + 1] != old[i + 1] || new[i + 2] != old[i + 2] {
-          let place = 3 * Int(byte(lumaOf(Float(new[i]), Float(new[i + 1]), Float(new[i + 2]))))
-          for c in 0..<3 { new[i + c] = colours[place + c] }
+        func isChanged(_ i: Int) -> Bool { new[i] != old[i] || new[i + 1] != old[i + 1] || new[i + 2] != old[i + 2] }
+        func place(_ pixels: UnsafeBufferPointer<UInt8>, _ i: Int) -> Int {
+          3 * Int(byte(lumaOf(Float(pixels[i]), Float(pixels[i + 1]), Float(pixels[i + 2]))))
+        }
+        var (changed, coloured) = (0, 0)
+        for i in stride(from: 0, to: new.count, by: 3) where isChanged(i) {
+          let tint = place(old, i)
+          changed += 1
+          if (0..<3).contains(where: { abs(Int(old[i + $0]) - Int(colours[tint + $0])) > Int(Self.nearly) + 1 }) { coloured += 1 }
+        }
+        if coloured * 50 > changed { return }
+        for i in stride(from: 0, to: new.count, by: 3) where isChanged(i) {
+          let tint = place(UnsafeBufferPointer(new), i)
+          for c in 0..<3 { new[i + c] = colours[tint + c] }
         }
       }
     }

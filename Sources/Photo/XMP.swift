@@ -42,6 +42,8 @@ struct XMPPacket {
 
     fileprivate mutating func see(_ name: Name, _ value: String?) {
       switch name.namespace {
+      case XMPPacket.container:
+        if value == nil && name.local == "Item" { items.append([:]) }
       case XMPPacket.item:
         guard let value else { return }
         if items.last?[name.local] == nil && !items.isEmpty {

@@ -54,6 +54,17 @@ import Testing
     #expect(try Photo(data: Photo(Self.colours).encoded(as: .jpeg)).tint == nil)
   }
 
+  /// A small photo in colour on a large grey page.
+  @Test func aColouredPartOfAGreyPageKeepsItsColours() throws {
+    var page = Picture(width: 1500, height: 1000, filledWith: 200)
+    page.paste(Drawn.gradient(60, 60), x: 700, y: 500)
+    var edited = page
+    edited.paste(Drawn.gradient(50, 50), x: 705, y: 505)
+    let drawn = edited
+    Tint(of: page)?.apply(to: &edited, changedFrom: page)
+    #expect(edited == drawn && edited != page)
+  }
+
   /// One coloured spot makes a colour photo.
   @Test func coloursAreNoTint() {
     var spotted = Self.sepia(Self.colours)
