@@ -28,6 +28,8 @@ final class PhotoSession: Sendable {
   /// Of a random face.
   let seed: UInt64?
   let photo: Photo
+  /// Where the photo has one, edits keep to it.
+  let tint: Tint?
   let faces: [EncodedFace]
   /// Of each face and label, as the photo has them.
   let probabilities: [[Double]]
@@ -35,6 +37,7 @@ final class PhotoSession: Sendable {
 
   init(_ kind: Kind, seed: UInt64? = nil, _ photo: Photo, _ faces: [EncodedFace], probabilities: [[Double]]) {
     (self.kind, self.seed, self.photo, self.faces, self.probabilities) = (kind, seed, photo, faces, probabilities)
+    tint = photo.tint
   }
 
   /// A part of the photo at a size.

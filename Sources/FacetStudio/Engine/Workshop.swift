@@ -92,8 +92,13 @@ final class Workshop: Sendable {
     _ kind: PhotoSession.Kind, seed: UInt64? = nil, _ photo: Photo, _ alignments: [FaceAlignment]? = nil
   ) async throws -> PhotoSession {
     let crops = try await slowly { [detector, limits, configuration] in
-      let found = try alignments
-        ?? detector.faces(in: photo.picture).compactMap { FaceAlignment($0, view: configuration.view) }
+      let found: [FaceAlignment]
+      do {
+        found = try alignments
+          ?? detector.faces(in: photo.picture).compactMap { FaceAlignment($0, view: configuration.view) }
+      } catch PortraitError.unclearFace {
+        throw Problem.unclearFace
+      }
       return found.prefix(limits.faces).map { FaceCrop(of: photo.picture, $0, size: configuration.imageSize) }
     }
     if crops.isEmpty { throw Problem.noFace }
@@ -150,7 +155,7 @@ final class Workshop: Sendable {
         let copy = session.copy(for: view)
         var picture = copy.picture
         for change in made.changes { change.apply(to: &picture, at: copy.place) }
-        if session.photo.isGrey { picture = picture.desaturated() }
+        session.tint?.apply(to: &picture, changedFrom: copy.picture)
         let laid = ContinuousClock.now
         let bytes = try format.encode(picture, source: session.digitalSource(isEdited: !edits.isEmpty))
         return (bytes, Timing(made, lay: laid - start, encode: .now - laid))
@@ -166,9 +171,7 @@ final class Workshop: Sendable {
     return try await slowly {
       let start = ContinuousClock.now
       try session.photo.checkMemory()
-      var photo = session.photo
-      for change in made.changes { change.apply(to: &photo.picture) }
-      if photo.isGrey && !edits.isEmpty { photo.picture = photo.picture.desaturated() }
+      var photo = session.photo.changed(by: made.changes)
       photo.digitalSource = session.digitalSource(isEdited: !edits.isEmpty) ?? photo.digitalSource
       let laid = ContinuousClock.now
       let bytes = try photo.encoded(as: format, quality: quality, keepsLocation: keepsLocation)
@@ -189,7 +192,7 @@ final class Workshop: Sendable {
       for (index, change) in made.changes.enumerated() {
         var tile = crop
         change.apply(toCrop: &tile)
-        if session.photo.isGrey { tile = tile.desaturated() }
+        session.tint?.apply(to: &tile, changedFrom: crop)
         strip.paste(tile, x: index * side, y: 0)
       }
       let laid = ContinuousClock.now

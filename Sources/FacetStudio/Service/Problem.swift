@@ -22,6 +22,9 @@ struct Problem: Error, Equatable {
   static let noFace = Problem(
     "no-face", .unprocessableContent, "No face found",
     "No face was found. Take a photo of a face seen from the front, at least 48 pixels wide.")
+  static let unclearFace = Problem(
+    "no-face", .unprocessableContent, "No face found",
+    "The face is seen from the side, or covered too far to be edited. Take a photo of a face seen from the front.")
   static let notFound = Problem("not-found", .notFound, "Not found", "There is nothing at this address.")
   static let internalFault = Problem(
     "internal", .internalServerError, "Internal fault", "Something went wrong in the server; its log says more.")
@@ -103,6 +106,10 @@ struct Problem: Error, Equatable {
         "The photo has \(width) × \(height) pixels; \(limit / 1_000_000) million are taken. Reduce it first.")
     case .tooMuchMemory:
       self = .busy("There is not enough memory for this photo now.", seconds: 30)
+    case .severalPictures(_, let count, let name):
+      self.init(
+        "several-pictures", .unprocessableContent, "Several pictures",
+        "The file has \(count) \(name), and one picture at a time is edited. Save the one that is meant as a file of its own.")
     case .damaged:
       self.init(
         "damaged-photo", .unprocessableContent, "Damaged photo", "The file is truncated or damaged.")
