@@ -37,7 +37,7 @@ public struct Photo: Sendable {
   /// what was there. Nil leaves what was there.
   public var digitalSource: DigitalSource?
   /// Opacity, one value a pixel, 255 for opaque; written back to the formats that have it.
-  public let alpha: [UInt8]?
+  public private(set) var alpha: [UInt8]?
   /// The format of the file that was read.
   public let format: Format
   /// Whether the file had one channel of grey. It is written with one again while the picture has no colour.
@@ -70,10 +70,11 @@ public struct Photo: Sendable {
   }
 
   /// A photo without metadata.
-  public init(_ picture: Picture, format: Format = .jpeg) {
+  /// - Parameter alpha: opacity, one value a pixel.
+  public init(_ picture: Picture, format: Format = .jpeg, alpha: [UInt8]? = nil) {
     self.picture = picture.channels == 3 ? picture : picture.rgb()
     self.format = format
-    (alpha, source, metadata) = (nil, nil, nil)
+    (self.alpha, source, metadata) = (alpha, nil, nil)
     isGrey = picture.channels == 1
     coding = Coding()
   }
@@ -84,6 +85,12 @@ public struct Photo: Sendable {
     isGrey = codec.colours == 1
     coding = codec.coding
     metadata = codec.metadata
+  }
+
+  /// Brings the photo to another size, with its opacity; it is then written with 8 bits a channel, as sRGB.
+  public mutating func resize(to size: (width: Int, height: Int)) {
+    alpha = alpha.map { Picture(width: width, height: height, channels: 1, pixels: $0).resized(to: size).pixels }
+    picture = picture.resized(to: size)
   }
 
   /// The photo as a file's bytes, upright, with the EXIF, XMP and IPTC data it came with; its embedded
