@@ -5,6 +5,8 @@ let package = Package(
   name: "facet",
   products: [
     .library(name: "Facet", targets: ["Facet"]),
+    .library(name: "FacetTraining", targets: ["FacetTraining"]),
+    .library(name: "FacetConversion", targets: ["FacetConversion"]),
     .library(name: "Torch", targets: ["Torch"]),
     .library(name: "Photo", targets: ["Photo"]),
     .executable(name: "facet", targets: ["FacetCLI"]),
@@ -45,11 +47,15 @@ let package = Package(
     .target(name: "Photo", dependencies: ["CJPEG", "CVips", "Files"]),
     .target(
       name: "Facet",
-      dependencies: ["Torch", "Photo", "CDlib", "CHDF5", "Files", "ONNX"],
+      dependencies: ["Torch", "Photo", "CDlib", "Files"],
       resources: [
         .copy("Resources/default.facet"), .copy("Resources/default.parser"), .copy("Resources/astronaut.jpg"),
         .copy("Resources/frontal_faces.dat"),
       ]),
+    // Trains and measures models, directions and parsers.
+    .target(name: "FacetTraining", dependencies: ["Facet", "Torch", "Photo", "Files"]),
+    // Reads and writes the models of other programs: Keras, ONNX.
+    .target(name: "FacetConversion", dependencies: ["Facet", "Torch", "CHDF5", "Files", "ONNX"]),
     .target(
       name: "FacetStudio",
       dependencies: [
@@ -61,7 +67,8 @@ let package = Package(
     .executableTarget(
       name: "FacetCLI",
       dependencies: [
-        "Facet", "FacetStudio", "Photo", "Torch", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Facet", "FacetConversion", "FacetStudio", "FacetTraining", "Photo", "Torch",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 
     // What tests of several targets share.
@@ -70,7 +77,8 @@ let package = Package(
     .testTarget(name: "TorchTests", dependencies: ["Torch", "Files", "TestProcesses"], resources: [.copy("Fixtures")]),
     .testTarget(name: "PhotoTests", dependencies: ["Photo"]),
     .testTarget(
-      name: "FacetTests", dependencies: ["Facet", "Files", "Photo", "Torch", "TestProcesses"],
+      name: "FacetTests",
+      dependencies: ["Facet", "FacetCLI", "FacetConversion", "FacetTraining", "Files", "Photo", "Torch", "TestProcesses"],
       resources: [.copy("Fixtures")]),
     .testTarget(
       name: "FacetStudioTests", dependencies: ["FacetCLI", "FacetStudio", "Facet", "Photo", "Torch"],

@@ -2,7 +2,8 @@
 import PackageDescription
 
 let facet: [Target.Dependency] = [
-  .product(name: "Facet", package: "facet"), .product(name: "Torch", package: "facet"),
+  .product(name: "Facet", package: "facet"), .product(name: "FacetTraining", package: "facet"),
+  .product(name: "Torch", package: "facet"),
 ]
 
 let package = Package(

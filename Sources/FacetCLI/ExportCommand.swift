@@ -1,5 +1,6 @@
 import ArgumentParser
 import Facet
+import FacetConversion
 import Foundation
 
 struct ExportCommand: ParsableCommand {

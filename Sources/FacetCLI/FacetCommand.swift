@@ -17,7 +17,8 @@ struct FacetCommand: AsyncParsableCommand {
     subcommands: [
       EditCommand.self, InspectCommand.self, GridCommand.self, SpectrumCommand.self, MorphCommand.self,
       SampleCommand.self, ReconstructCommand.self, TrainCommand.self, AttributesCommand.self, SharpenCommand.self,
-      RefineCommand.self, GlassesCommand.self, PrototypeCommand.self, EvaluateCommand.self, ParseCommand.self, ServeCommand.self, InfoCommand.self,
-      ImportCommand.self, ExportCommand.self,
+      GlassesCommand.self, PrototypeCommand.self, PrepareCommand.self, PainterCommand.self, EvaluateCommand.self,
+      ParseCommand.self, ServeCommand.self,
+      InfoCommand.self, ImportCommand.self, ExportCommand.self,
     ])
 }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Facet
+import FacetTraining
 import Foundation
 
 struct GlassesCommand: ParsableCommand {
@@ -38,7 +39,7 @@ struct GlassesCommand: ParsableCommand {
     configuration.requiresMasks = true
     let dataset = try CelebA(directory: URL(fileURLWithPath: data, isDirectory: true), configuration: configuration)
     let list = try examples.map { file in
-      guard let names = try RefinerTraining.readExamples(URL(fileURLWithPath: file))["Eyeglasses=1"] else {
+      guard let names = try ExampleList(contentsOf: URL(fileURLWithPath: file)).files["Eyeglasses=1"] else {
         throw CommandError("\(file) names no example of Eyeglasses=1")
       }
       return Set(names)

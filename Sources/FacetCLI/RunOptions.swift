@@ -1,5 +1,6 @@
 import ArgumentParser
 import Facet
+import FacetTraining
 import Foundation
 
 /// Options of every command that trains: where the run is kept, how long it goes on, and what all recipes have.
@@ -50,13 +51,11 @@ struct RunOptions: ParsableArguments {
     if images != nil || minutes != nil { budget = .init(images: images, minutes: minutes) }
   }
 
-  /// Puts the options that were given over those of a recipe against a critic.
-  func set(in recipe: inout some CriticTraining) {
-    if let batch { recipe.batchSize = batch }
-    if let learningRate { recipe.learningRate = learningRate }
-    if let checkpointMinutes { recipe.checkpointMinutes = checkpointMinutes }
-    if let seed { recipe.seed = seed }
-    if images != nil || minutes != nil { recipe.budget = .init(images: images, minutes: minutes) }
+  /// Puts the options that were given over those of a recipe.
+  func set(in recipe: inout some TrainingRecipe) {
+    set(
+      batch: &recipe.batchSize, learningRate: &recipe.learningRate, checkpointMinutes: &recipe.checkpointMinutes,
+      seed: &recipe.seed, budget: &recipe.budget)
   }
 
   /// The output folder; a run or a bundle in it is not overwritten unasked.

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Dispatch
 import Facet
+import FacetTraining
 import Foundation
 import Synchronization
 import Torch

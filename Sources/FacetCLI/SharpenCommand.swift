@@ -1,5 +1,6 @@
 import ArgumentParser
 import Facet
+import FacetTraining
 import Foundation
 
 struct SharpenCommand: ParsableCommand {
@@ -9,7 +10,7 @@ struct SharpenCommand: ParsableCommand {
     discussion: """
       'facet train' asks for the least distance to each photo, which softens what a code does not say. Here a critic learns \
       to tell photos from decoded faces, and the decoder to be taken for photos. The encoder stays, so attribute \
-      directions, a refiner and codes do, too; reconstructions get sharper and a little farther from their photos. The \
+      directions and codes do, too; reconstructions get sharper and a little farther from their photos. The \
       output folder is a bundle from the first checkpoint on; 'tensorboard --logdir OUTPUT/logs' shows how it goes.
 
       Ctrl-C or SIGTERM ends training at the next step with a checkpoint and exit code 130; --resume goes on exactly from \

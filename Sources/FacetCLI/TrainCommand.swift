@@ -1,5 +1,6 @@
 import ArgumentParser
 import Facet
+import FacetTraining
 import Foundation
 import Torch
 

@@ -70,8 +70,11 @@ public struct Photo: Sendable {
   }
 
   /// A photo without metadata.
+  public init(_ picture: Picture, format: Format = .jpeg) { self.init(picture, format: format, alpha: nil) }
+
+  /// A photo without metadata.
   /// - Parameter alpha: opacity, one value a pixel.
-  public init(_ picture: Picture, format: Format = .jpeg, alpha: [UInt8]? = nil) {
+  public init(_ picture: Picture, format: Format = .jpeg, alpha: [UInt8]?) {
     self.picture = picture.channels == 3 ? picture : picture.rgb()
     self.format = format
     (self.alpha, source, metadata) = (alpha, nil, nil)

@@ -1,3 +1,5 @@
+import Synchronization
+
 /// Weights drawn from U(−a, a) with a = √(6 / (fanIn + fanOut)) (Glorot & Bengio 2010), Keras's default;
 /// zeros without a generator, for weights that are loaded next.
 private func glorotUniform(_ shape: [Int], fanIn: Int, fanOut: Int, generator: Generator?) throws(TorchError) -> Parameter {
@@ -25,6 +27,9 @@ public final class Conv2d: Module {
     self.stride = stride
     self.padding = padding ?? kernel / 2
   }
+
+  /// Multiplies the weights; for starting closer to zero.
+  public func scaleWeights(by factor: Double) throws(TorchError) { weight.tensor = try weight.tensor * factor }
 
   public func callAsFunction(_ x: Tensor) throws(TorchError) -> Tensor {
     try x.conv2d(weight.tensor, bias: bias?.tensor, stride: stride, padding: padding)
@@ -72,9 +77,22 @@ public final class BatchNorm: Module {
   public let momentum: Double
   public let eps: Double
   /// Whether the batch's own statistics are used, and the running ones updated.
-  public internal(set) var isTraining = false
+  public internal(set) var isTraining: Bool {
+    get { mode.value.withLock(\.isTraining) }
+    set { mode.value.withLock { $0.isTraining = newValue } }
+  }
   /// The processes over whose batches together training takes the statistics; `nil` for the own batch's.
-  public internal(set) var group: ProcessGroup?
+  public internal(set) var group: ProcessGroup? {
+    get { mode.value.withLock(\.group) }
+    set { mode.value.withLock { $0.group = newValue } }
+  }
+
+  private let mode = Mode()
+
+  // Reflection finds a module's parts, and takes no lock that cannot be copied.
+  private final class Mode: Sendable {
+    let value = Mutex<(isTraining: Bool, group: ProcessGroup?)>((false, nil))
+  }
 
   /// - Parameter scale: the weights' initial value.
   public init(_ channels: Int, momentum: Double = 0.1, eps: Double = 1e-5, scale: Double = 1) throws(TorchError) {
@@ -114,6 +132,25 @@ public final class BatchNorm: Module {
       try runningVar.tensor.copy(from: runningVar.tensor * (1 - momentum) + variance * unbiased)
     }
     return try (centered * scale.reshape(perChannel) + bias.tensor.reshape(perChannel)).to(x.dtype)
+  }
+}
+
+/// Group normalization over N × C × H × W (Wu & He 2018): the statistics are each picture's own, in training and in use.
+public final class GroupNorm: Module {
+  public let weight: Parameter
+  public let bias: Parameter
+  public let groups: Int
+  public let eps: Double
+
+  /// - Parameter channels: a multiple of `groups`.
+  public init(_ channels: Int, groups: Int = 8, eps: Double = 1e-5) throws(TorchError) {
+    weight = Parameter(try .ones([channels]))
+    bias = Parameter(try .zeros([channels]))
+    (self.groups, self.eps) = (groups, eps)
+  }
+
+  public func callAsFunction(_ x: Tensor) throws(TorchError) -> Tensor {
+    try x.groupNorm(groups, weight: weight.tensor, bias: bias.tensor, eps: eps)
   }
 }
 

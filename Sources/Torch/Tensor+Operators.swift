@@ -71,6 +71,7 @@ private enum Op {
   static let conv2d = Operator("aten::conv2d")
   static let convTranspose2d = Operator("aten::conv_transpose2d", "input")
   static let batchNorm = Operator("aten::batch_norm")
+  static let groupNorm = Operator("aten::group_norm")
   static let maxPool2d = Operator("aten::max_pool2d")
   static let avgPool2d = Operator("aten::avg_pool2d")
   static let interpolateNearest = Operator("aten::upsample_nearest2d", "vec")
@@ -78,6 +79,7 @@ private enum Op {
   static let interpolateAntialiased = Operator("aten::_upsample_bilinear2d_aa")
   static let affineGrid = Operator("aten::affine_grid_generator")
   static let gridSample = Operator("aten::grid_sampler")
+  static let replicationPad2d = Operator("aten::replication_pad2d")
   static let pixelShuffle = Operator("aten::pixel_shuffle")
   static let pixelUnshuffle = Operator("aten::pixel_unshuffle")
   static let elu = Operator("aten::elu")
@@ -86,6 +88,7 @@ private enum Op {
   static let silu = Operator("aten::silu")
   static let leakyRelu = Operator("aten::leaky_relu")
   static let leakyReluInPlace = Operator("aten::leaky_relu_")
+  static let tanh = Operator("aten::tanh")
   static let sigmoid = Operator("aten::sigmoid")
   static let softplus = Operator("aten::softplus")
   static let bceWithLogits = Operator("aten::binary_cross_entropy_with_logits")
@@ -319,8 +322,17 @@ extension Tensor {
       .double(momentum), .double(eps), true)
   }
 
+  /// Group normalization of dimension 1 in `groups` equal parts (Wu & He 2018).
+  public func groupNorm(_ groups: Int, weight: Tensor, bias: Tensor, eps: Double) throws(TorchError) -> Tensor {
+    try Op.groupNorm(.tensor(self), .int(groups), .tensor(weight), .tensor(bias), .double(eps), false)
+  }
+
   public func maxPool2d(_ size: Int) throws(TorchError) -> Tensor {
     try Op.maxPool2d(.tensor(self), .ints([size, size]), .ints([size, size]))
+  }
+  /// The largest value of each window of `size` × `size`, `stride` pixels apart.
+  public func maxPool2d(_ size: Int, stride: Int) throws(TorchError) -> Tensor {
+    try Op.maxPool2d(.tensor(self), .ints([size, size]), .ints([stride, stride]))
   }
   public func avgPool2d(_ size: Int) throws(TorchError) -> Tensor {
     try Op.avgPool2d(.tensor(self), .ints([size, size]), .ints([size, size]))
@@ -373,6 +385,11 @@ extension Tensor {
     try Op.gridSample(.tensor(self), .tensor(places), .int(interpolation.rawValue), .int(beyond.rawValue), false)
   }
 
+  /// The border repeated `width` times on each side.
+  public func paddedByBorder(_ width: Int) throws(TorchError) -> Tensor {
+    try Op.replicationPad2d(.tensor(self), .ints([width, width, width, width]))
+  }
+
   /// N × C·r² × H × W to N × C × H·r × W·r.
   public func pixelShuffle(_ factor: Int) throws(TorchError) -> Tensor { try Op.pixelShuffle(.tensor(self), .int(factor)) }
 
@@ -392,6 +409,7 @@ extension Tensor {
   public func leakyRelu(_ slope: Double = 0.01, inPlace: Bool = false) throws(TorchError) -> Tensor {
     try (inPlace ? Op.leakyReluInPlace : Op.leakyRelu)(.tensor(self), .double(slope))
   }
+  public func tanh() throws(TorchError) -> Tensor { try Op.tanh(.tensor(self)) }
   public func sigmoid() throws(TorchError) -> Tensor { try Op.sigmoid(.tensor(self)) }
   public func softplus() throws(TorchError) -> Tensor { try Op.softplus(.tensor(self)) }
 

@@ -82,50 +82,6 @@ struct ModelCommandTests {
     #expect(try program.run(["attributes", "--photos", "0"] + source).status == 64)
   }
 
-  @Test func stepsAreSteeredAndDropped() throws {
-    let faces = try DrawnFaces()
-    let program = try Program()
-    defer { program.remove() }
-    #expect(try program.run(program.training(faces, "run", images: 80)).status == 0)
-    let (model, data) = (["--model", program.path("run")], ["--data", faces.folder.path])
-    #expect(try program.run(["attributes", "--scale", "2"] + model + data).status == 0)
-    let steer = ["attributes", "steer", "Smiling", "--add", "--steps", "2", "--batch", "4"]
-    let with = ["--classifier", program.path("seer")]
-
-    let early = try program.run(steer + model + data + with)
-    #expect(early.status == 1 && early.errorLines.count == 1, "\(early.errors)")
-    #expect(early.errors.contains("classifier.safetensors: missing; make it with"), "\(early.errors)")
-    let train = ["attributes", "classifier", "--output", program.path("seer"), "--epochs", "1"]
-    let large = try program.run(train + data)
-    #expect(large.status == 1 && large.errors.contains("24 training photos don't fill a batch of 64"))
-    let trained = try program.run(train + ["--batch", "8"] + data)
-    #expect(trained.status == 0, "\(trained.errors)")
-    #expect(trained.output.contains(/a classifier of 2 attributes, accuracy [01]\.\d+ on val/), "\(trained.output)")
-
-    let unknown = try program.run(["attributes", "steer", "Smilling", "--add"] + model + data + with)
-    #expect(unknown.status == 1 && unknown.errors.contains("try Smiling"), "\(unknown.errors)")
-    let steered = try program.run(steer + model + data + with)
-    #expect(steered.status == 0, "\(steered.errors)")
-    #expect(steered.output.contains("add Smiling: the classifier sees it as asked in"), "\(steered.output)")
-    #expect(try program.run(["info"] + model).output.contains("steered: add Smiling\n"))
-    // Found anew, the bundle keeps its steps.
-    #expect(try program.run(["attributes", "--scale", "2"] + model + data).status == 0)
-    let strength = ["attributes", "strength", "Smiling", "--add", "1.5", "--method", "steered"]
-    #expect(try program.run(strength + model).status == 0)
-    #expect(try program.run(["info"] + model).output.contains("steered: add Smiling (1.50)\n"))
-
-    #expect(try program.run(["attributes", "steer", "Smiling", "--add", "--drop"] + model).status == 0)
-    #expect(!(try program.run(["info"] + model).output.contains("steered")))
-    let gone = try program.run(["attributes", "steer", "Smiling", "--add", "--drop"] + model)
-    #expect(gone.status == 1 && gone.errors.contains("no steered step that adds 'Smiling'"), "\(gone.errors)")
-    for fault in [["--steps", "0"], ["--leakage", "-1"], ["--margin", "nan"], ["--batch", "0"]] {
-      #expect(try program.run(steer + fault + model + data + with).status == 64)
-    }
-    #expect(try program.run(["attributes", "steer", "Smiling"] + model + data + with).status == 64)
-    #expect(try program.run(["attributes", "steer", "Smiling", "--add"] + model + data).status == 64)
-    #expect(try program.run(train + ["--minutes", "0"] + data).status == 64)
-  }
-
   @Test func aDecoderIsSharpenedAndResumed() throws {
     let faces = try DrawnFaces()
     let program = try Program()
@@ -196,51 +152,6 @@ struct ModelCommandTests {
     #expect(strange.status == 1 && strange.errors.contains("'Smiling=2' is not NAME=1 or NAME=-1"), "\(strange.errors)")
     #expect(try program.run(["prototype", "Smiling=1", "--positives", "Smiling"] + model).status == 64)
     #expect(try Data(contentsOf: file) == Data(contentsOf: shipped))
-  }
-
-  @Test func aRefinerIsTrainedAndResumed() throws {
-    let faces = try DrawnFaces()
-    let program = try Program()
-    defer { program.remove() }
-    #expect(try program.run(program.training(faces, "run", images: 80)).status == 0)
-    let (model, data) = (["--model", program.path("run")], ["--data", faces.folder.path])
-    #expect(try program.run(["attributes", "--scale", "2"] + model + data).status == 0)
-    let seer = ["attributes", "classifier", "--output", program.path("seer"), "--epochs", "1", "--batch", "8"]
-    #expect(try program.run(seer + data).status == 0)
-    let refine = ["refine", "train", "--classifier", program.path("seer"), "--output", program.path("refined"), "--batch", "4"]
-    let edits = ["--edit", "Smiling=1", "--edit", "Eyeglasses=-1"]
-    let trained = try program.run(refine + edits + ["--images", "8"] + model + data)
-    #expect(trained.status == 0, "\(trained.errors)")
-    #expect(trained.errors.contains("checkpoint  8 images seen"), "\(trained.errors)")
-    let refined = ["--model", program.path("refined")]
-    #expect(try program.run(["info"] + refined).output.contains("refined: add Smiling, remove Eyeglasses\n"))
-    let again = try program.run(refine + edits + ["--images", "8"] + model + data)
-    #expect(again.status == 1 && again.errors.contains("holds a run already"), "\(again.errors)")
-    let resumed = try program.run(refine + ["--resume", "--images", "16"] + model + data)
-    #expect(resumed.status == 0 && resumed.errors.contains("from step 2"), "\(resumed.errors)")
-
-    let next = ["--output", program.path("next"), "--edit", "Smiling=-1", "--images", "4", "--batch", "4"]
-    #expect(try program.run(Array(refine.prefix(4)) + next + model + data).status == 0)
-    #expect(try program.run(["refine", "join", program.path("next")] + refined).status == 0)
-    #expect(try program.run(["info"] + refined).output.contains("refined: add Smiling, remove Eyeglasses, remove Smiling\n"))
-    let foreign = try program.run(["refine", "join", ModelBundle.defaultURL.path] + refined)
-    #expect(foreign.status == 1 && foreign.errors.contains("is of another model"), "\(foreign.errors)")
-    #expect(try program.run(["refine", "drop", "Smiling=-1"] + refined).status == 0)
-
-    let drop = ["refine", "drop", "Eyeglasses=-1"] + refined
-    #expect(try program.run(drop).status == 0)
-    #expect(try program.run(["info"] + refined).output.contains("refined: add Smiling\n"))
-    let gone = try program.run(drop)
-    #expect(gone.status == 1 && gone.errors.contains("it draws Smiling=1"), "\(gone.errors)")
-
-    let unnamed = try program.run(["refine", "train", "--classifier", "x", "--output", program.path("new")] + model + data)
-    #expect(unnamed.status == 1 && unnamed.errors.contains("--edit Eyeglasses=1"), "\(unnamed.errors)")
-    for fault in ["Smiling", "=1", "Smiling=2", "Smiling=1=1"] {
-      let refused = try program.run(
-        ["refine", "train", "--classifier", "x", "--output", program.path("new"), "--edit", fault] + model + data)
-      #expect(refused.status == 1 && refused.errors.contains("'\(fault)' is not NAME=1 or NAME=-1"), "\(refused.errors)")
-    }
-    #expect(try program.run(refine + edits + ["--leakage", "-1"] + model + data).status == 64)
   }
 
   @Test func helpAndErrors() throws {

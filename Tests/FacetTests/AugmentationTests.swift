@@ -3,6 +3,8 @@ import Testing
 import Torch
 
 @testable import Facet
+@testable import FacetConversion
+@testable import FacetTraining
 
 @Suite struct AugmentationTests {
   private let images = try! Tensor.rand([16, 3, 32, 32], generator: Generator(seed: 4))

@@ -3,6 +3,8 @@ import Photo
 import Testing
 
 @testable import Facet
+@testable import FacetConversion
+@testable import FacetTraining
 
 struct DataCacheTests {
   @Test func samplesAreResizedByArea() throws {

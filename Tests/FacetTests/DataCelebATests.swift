@@ -1,8 +1,11 @@
 import Foundation
 import Photo
 import Testing
+import Torch
 
 @testable import Facet
+@testable import FacetConversion
+@testable import FacetTraining
 
 struct DataCelebATests {
   @Test func listsAreRead() throws {

@@ -2,6 +2,8 @@ import Foundation
 import Photo
 
 @testable import Facet
+@testable import FacetConversion
+@testable import FacetTraining
 
 /// A small data set on disk in CelebA's layout, with pictures that the tests draw.
 final class DatasetFixture {

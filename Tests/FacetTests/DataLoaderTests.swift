@@ -1,7 +1,10 @@
 import Foundation
 import Testing
+import Torch
 
 @testable import Facet
+@testable import FacetConversion
+@testable import FacetTraining
 
 struct DataLoaderTests {
   @Test func splitMixIsTheReference() {

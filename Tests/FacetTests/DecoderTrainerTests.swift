@@ -5,6 +5,8 @@ import Testing
 import Torch
 
 @testable import Facet
+@testable import FacetConversion
+@testable import FacetTraining
 
 /// Photos of stripes that begin anywhere, so that no small code can say where, with a model that knows nothing of them.
 private struct StripedPhotos: @unchecked Sendable {
@@ -36,11 +38,7 @@ private struct StripedPhotos: @unchecked Sendable {
     let told = try ModelConfiguration.tiny.makeModel(seed: 1)
     told.setTraining(false)
     try AttributeDirections.find(with: told, in: samples).write(to: bundle)
-    try Refiner.write(
-      Refiner(edits: [Self.smile], seed: 2).state(), edits: [[Self.smile]], fingerprint: bundle.fingerprint, to: url)
   }
-
-  static let smile = AttributeState(name: "Smiling", adds: true)
 
   func folder(_ name: String) -> URL { fixture.folder.appendingPathComponent(name) }
 
@@ -101,7 +99,6 @@ private struct StripedPhotos: @unchecked Sendable {
     }
     let (old, new) = (try AttributeDirections(of: made.bundle), try AttributeDirections(of: bundle))
     #expect(try values(old.step("Male", strength: 1)) == values(new.step("Male", strength: 1)))
-    #expect(try Refiner.of(bundle)?.edits == [StripedPhotos.smile])
   }
 
   @Test func aResumedRunEndsWithTheSameWeights() throws {

@@ -2,6 +2,8 @@ import Foundation
 import Testing
 
 @testable import Facet
+@testable import FacetConversion
+@testable import FacetTraining
 
 struct EventFileTests {
   /// A Python that has the tensorboard package, or nil.

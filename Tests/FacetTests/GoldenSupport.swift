@@ -2,6 +2,8 @@ import Foundation
 import Testing
 
 @testable import Facet
+@testable import FacetConversion
+@testable import FacetTraining
 @testable import Torch
 
 /// Tensors of a golden fixture; see README.md beside them for what each is.

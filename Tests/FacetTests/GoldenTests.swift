@@ -2,6 +2,8 @@ import Foundation
 import Testing
 
 @testable import Facet
+@testable import FacetConversion
+@testable import FacetTraining
 @testable import Torch
 
 /// Blocks and the article's whole model against Keras and PyTorch. One after another: the whole model in float64

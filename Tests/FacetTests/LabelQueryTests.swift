@@ -1,6 +1,8 @@
 import Testing
 
 @testable import Facet
+@testable import FacetConversion
+@testable import FacetTraining
 
 @Suite("Label queries") struct LabelQueryTests {
   private let names = ["Smiling", "Male", "No_Beard", "5_o_Clock_Shadow"]

@@ -3,6 +3,8 @@ import Testing
 import Torch
 
 @testable import Facet
+@testable import FacetConversion
+@testable import FacetTraining
 
 /// Codes that the tests make from labels, so that what should be found is known.
 private struct MadeCodes {

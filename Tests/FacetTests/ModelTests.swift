@@ -3,6 +3,8 @@ import Foundation
 import Testing
 
 @testable import Facet
+@testable import FacetConversion
+@testable import FacetTraining
 @testable import Torch
 
 extension ModelConfiguration {

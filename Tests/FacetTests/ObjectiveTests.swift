@@ -2,6 +2,8 @@ import Foundation
 import Testing
 
 @testable import Facet
+@testable import FacetConversion
+@testable import FacetTraining
 @testable import Torch
 
 /// The objective's terms against TensorFlow and PyTorch.

@@ -5,6 +5,8 @@ import Testing
 import Torch
 
 @testable import Facet
+@testable import FacetConversion
+@testable import FacetTraining
 
 @Suite(.serialized) struct ParserTests {
   let fixture: DatasetFixture

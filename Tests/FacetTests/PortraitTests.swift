@@ -4,6 +4,8 @@ import Photo
 import Testing
 
 @testable import Facet
+@testable import FacetConversion
+@testable import FacetTraining
 
 @Suite struct PortraitTests {
   static let detector = FaceDetector()

@@ -5,6 +5,8 @@ import Testing
 import Torch
 
 @testable import Facet
+@testable import FacetConversion
+@testable import FacetTraining
 
 /// Training, validation and encoding by several processes: threads here, with the connections of processes.
 @Suite(.serialized) struct ProcessesTests {

@@ -3,6 +3,9 @@ import Testing
 import Torch
 
 @testable import Facet
+@testable import FacetCLI
+@testable import FacetConversion
+@testable import FacetTraining
 
 @Suite(.serialized) struct TrainingTests {
   let fixture: DatasetFixture

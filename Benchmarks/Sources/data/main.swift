@@ -5,6 +5,7 @@
 //                                                trains, and says how long steps waited from the second epoch on
 //     facet-data directions CELEBA PHOTOS CACHES finds directions of the train photos in one pass and as the article does
 import Facet
+import FacetTraining
 import Foundation
 import Torch
 

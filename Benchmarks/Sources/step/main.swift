@@ -5,6 +5,7 @@
 //
 // Several processes, which torchrun starts, share each batch; the first one reads and answers.
 import Facet
+import FacetTraining
 import Foundation
 import Torch
 

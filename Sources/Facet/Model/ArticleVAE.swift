@@ -7,12 +7,12 @@ import Torch
 /// height, width, channel.
 public final class ArticleVAE: FaceVAE {
   public let configuration: ModelConfiguration
-  let encoder: Encoder
-  let bottleneck: Bottleneck
-  let imageDecoder: Decoder
-  let maskDecoder: Decoder
+  package let encoder: Encoder
+  package let bottleneck: Bottleneck
+  package let imageDecoder: Decoder
+  package let maskDecoder: Decoder
 
-  init(_ configuration: ModelConfiguration, generator: Generator?) throws {
+  package init(_ configuration: ModelConfiguration, generator: Generator?) throws {
     self.configuration = configuration
     encoder = try Encoder(configuration, generator: generator)
     bottleneck = try Bottleneck(configuration, generator: generator)
@@ -33,39 +33,39 @@ public final class ArticleVAE: FaceVAE {
   public var decoders: [any Module] { [imageDecoder, maskDecoder] }
 
   /// Convolution 3 × 3 → batch norm → ELU: the article's C(n).
-  final class ConvBlock: Module {
-    let conv: Conv2d
-    let norm: BatchNorm
+  package final class ConvBlock: Module {
+    package let conv: Conv2d
+    package let norm: BatchNorm
 
-    init(_ inputs: Int, _ outputs: Int, generator: Generator?) throws {
+    package init(_ inputs: Int, _ outputs: Int, generator: Generator?) throws {
       conv = try Conv2d(inputs, outputs, generator: generator)
       norm = try .article(outputs)
     }
 
-    func callAsFunction(_ x: Tensor) throws -> Tensor { try norm(conv(x)).elu(inPlace: true) }
+    package func callAsFunction(_ x: Tensor) throws -> Tensor { try norm(conv(x)).elu(inPlace: true) }
   }
 
   /// Transposed convolution 3 × 3, stride 2 → batch norm → ELU: the article's T, of 64 filters.
-  final class UpBlock: Module {
-    let conv: ConvTranspose2d
-    let norm: BatchNorm
+  package final class UpBlock: Module {
+    package let conv: ConvTranspose2d
+    package let norm: BatchNorm
 
-    init(_ inputs: Int, _ outputs: Int, cropsToSame: Bool, generator: Generator?) throws {
+    package init(_ inputs: Int, _ outputs: Int, cropsToSame: Bool, generator: Generator?) throws {
       conv = try ConvTranspose2d(inputs, outputs, cropsToSame: cropsToSame, generator: generator)
       norm = try .article(outputs)
     }
 
-    func callAsFunction(_ x: Tensor) throws -> Tensor { try norm(conv(x)).elu(inPlace: true) }
+    package func callAsFunction(_ x: Tensor) throws -> Tensor { try norm(conv(x)).elu(inPlace: true) }
   }
 
   /// C32 C32 P · C64 C64 P · C128 C128 P · C256 C256 P · C512 P · C512 P: 144 → 2.
-  final class Encoder: Module {
-    let stages: [Stage]
+  package final class Encoder: Module {
+    package let stages: [Stage]
     /// Convolutions a stage, and their filters in the article.
-    static let blocks = [2, 2, 2, 2, 1, 1]
-    static let channels = [32, 32, 64, 64, 128, 128, 256, 256, 512, 512]
+    package static let blocks = [2, 2, 2, 2, 1, 1]
+    package static let channels = [32, 32, 64, 64, 128, 128, 256, 256, 512, 512]
 
-    init(_ configuration: ModelConfiguration, generator: Generator?) throws {
+    package init(_ configuration: ModelConfiguration, generator: Generator?) throws {
       var inputs = 3
       stages = try configuration.articleEncoder.split(into: Self.blocks).map { filters in
         defer { inputs = filters.last! }
@@ -73,11 +73,11 @@ public final class ArticleVAE: FaceVAE {
       }
     }
 
-    func callAsFunction(_ x: Tensor) throws -> Tensor { try stages.reduce(x) { try $1($0) } }
+    package func callAsFunction(_ x: Tensor) throws -> Tensor { try stages.reduce(x) { try $1($0) } }
 
-    final class Stage: Module {
-      let blocks: [ConvBlock]
-      let pool = MaxPool2d()
+    package final class Stage: Module {
+      package let blocks: [ConvBlock]
+      package let pool = MaxPool2d()
 
       init(_ inputs: Int, _ filters: [Int], generator: Generator?) throws {
         blocks = try convBlocks(inputs, filters, generator: generator)
@@ -88,13 +88,13 @@ public final class ArticleVAE: FaceVAE {
   }
 
   /// Dense 1024 → batch norm → ELU → two dense heads: mean and log-deviation.
-  final class Bottleneck: Module {
-    let hidden: Linear
-    let norm: BatchNorm
-    let mean: Linear
-    let logDeviation: Linear
+  package final class Bottleneck: Module {
+    package let hidden: Linear
+    package let norm: BatchNorm
+    package let mean: Linear
+    package let logDeviation: Linear
 
-    init(_ configuration: ModelConfiguration, generator: Generator?) throws {
+    package init(_ configuration: ModelConfiguration, generator: Generator?) throws {
       let (size, latent) = (configuration.hiddenSize, configuration.latentSize)
       hidden = try Linear(2 * 2 * configuration.articleEncoder.last!, size, generator: generator)
       norm = try .article(size)
@@ -102,7 +102,7 @@ public final class ArticleVAE: FaceVAE {
       logDeviation = try Linear(size, latent, generator: generator)
     }
 
-    func callAsFunction(_ x: Tensor) throws -> Posterior {
+    package func callAsFunction(_ x: Tensor) throws -> Posterior {
       let h = try norm(hidden(x)).elu()
       return Posterior(mean: try mean(h), logDeviation: try logDeviation(h))
     }
@@ -110,15 +110,15 @@ public final class ArticleVAE: FaceVAE {
 
   /// T C512 (4) → T* C512 (9) → T C256 C256 (18) → T C128 C128 (36) → T C64 C64 (72) → T C32 C32 (144)
   /// → convolution 3 × 3. T* alone is not cropped.
-  final class Decoder: Module {
-    let stages: [Stage]
-    let output: Conv2d
+  package final class Decoder: Module {
+    package let stages: [Stage]
+    package let output: Conv2d
     /// Convolutions a stage, and their filters in the article.
-    static let blocks = [1, 1, 2, 2, 2, 2]
-    static let channels = [512, 512, 256, 256, 128, 128, 64, 64, 32, 32]
-    static let uncropped = 1
+    package static let blocks = [1, 1, 2, 2, 2, 2]
+    package static let channels = [512, 512, 256, 256, 128, 128, 64, 64, 32, 32]
+    package static let uncropped = 1
 
-    init(_ configuration: ModelConfiguration, outputs: Int, generator: Generator?) throws {
+    package init(_ configuration: ModelConfiguration, outputs: Int, generator: Generator?) throws {
       var inputs = configuration.latentSize / 4
       stages = try configuration.articleDecoder.split(into: Self.blocks).enumerated().map { index, filters in
         defer { inputs = filters.last! }
@@ -128,11 +128,11 @@ public final class ArticleVAE: FaceVAE {
       output = try Conv2d(inputs, outputs, generator: generator)
     }
 
-    func callAsFunction(_ x: Tensor) throws -> Tensor { try output(stages.reduce(x) { try $1($0) }) }
+    package func callAsFunction(_ x: Tensor) throws -> Tensor { try output(stages.reduce(x) { try $1($0) }) }
 
-    final class Stage: Module {
-      let up: UpBlock
-      let blocks: [ConvBlock]
+    package final class Stage: Module {
+      package let up: UpBlock
+      package let blocks: [ConvBlock]
 
       init(_ inputs: Int, up: Int, _ filters: [Int], cropsToSame: Bool, generator: Generator?) throws {
         self.up = try UpBlock(inputs, up, cropsToSame: cropsToSame, generator: generator)
@@ -150,11 +150,11 @@ public final class ArticleVAE: FaceVAE {
 
 extension ModelConfiguration {
   /// Filters of the encoder's convolutions, and of each decoder's.
-  var articleEncoder: [Int] { encoderChannels.isEmpty ? ArticleVAE.Encoder.channels : encoderChannels }
-  var articleDecoder: [Int] { decoderChannels.isEmpty ? ArticleVAE.Decoder.channels : decoderChannels }
+  package var articleEncoder: [Int] { encoderChannels.isEmpty ? ArticleVAE.Encoder.channels : encoderChannels }
+  package var articleDecoder: [Int] { decoderChannels.isEmpty ? ArticleVAE.Decoder.channels : decoderChannels }
 
   /// Bounds that keep a hostile configuration from asking for more memory than a model needs.
-  func validateArticle() throws(ModelError) {
+  package func validateArticle() throws(ModelError) {
     for (name, channels) in [("encoderChannels", articleEncoder), ("decoderChannels", articleDecoder)] {
       guard channels.count == 10, channels.allSatisfy((1...1024).contains) else {
         throw ModelError("'\(name)' must be 10 numbers from 1 to 1024, or none for the article's own")

@@ -6,10 +6,10 @@ import Torch
 /// Most of the work lies at low resolution, where a channel costs little.
 public final class CompactVAE: FaceVAE {
   public let configuration: ModelConfiguration
-  let encoder: Encoder
-  let decoder: Decoder
+  package let encoder: Encoder
+  package let decoder: Decoder
 
-  init(_ configuration: ModelConfiguration, generator: Generator?) throws {
+  package init(_ configuration: ModelConfiguration, generator: Generator?) throws {
     self.configuration = configuration
     encoder = try Encoder(configuration, generator: generator)
     decoder = try Decoder(configuration, generator: generator)
@@ -22,58 +22,58 @@ public final class CompactVAE: FaceVAE {
   public var decoders: [any Module] { [decoder] }
 
   /// Convolution 3 × 3 → batch norm → leaky ReLU.
-  final class ConvBlock: Module {
-    let conv: Conv2d
-    let norm: BatchNorm
+  package final class ConvBlock: Module {
+    package let conv: Conv2d
+    package let norm: BatchNorm
 
-    init(_ inputs: Int, _ outputs: Int, stride: Int = 1, generator: Generator?) throws {
+    package init(_ inputs: Int, _ outputs: Int, stride: Int = 1, generator: Generator?) throws {
       conv = try Conv2d(inputs, outputs, stride: stride, bias: false, generator: generator)
       norm = try .compact(outputs)
     }
 
-    func callAsFunction(_ x: Tensor) throws -> Tensor { try activation(norm(conv(x))) }
+    package func callAsFunction(_ x: Tensor) throws -> Tensor { try activation(norm(conv(x))) }
   }
 
   /// x + F(x) with F two convolutions, the second's batch norm starting at a fifth so that the block starts close to
   /// the identity.
-  final class ResidualBlock: Module {
-    let first: ConvBlock
-    let conv: Conv2d
-    let norm: BatchNorm
+  package final class ResidualBlock: Module {
+    package let first: ConvBlock
+    package let conv: Conv2d
+    package let norm: BatchNorm
 
-    init(_ channels: Int, generator: Generator?) throws {
+    package init(_ channels: Int, generator: Generator?) throws {
       first = try ConvBlock(channels, channels, generator: generator)
       conv = try Conv2d(channels, channels, bias: false, generator: generator)
       norm = try .compact(channels, scale: 0.2)
     }
 
-    func callAsFunction(_ x: Tensor) throws -> Tensor { try activation(x + norm(conv(first(x)))) }
+    package func callAsFunction(_ x: Tensor) throws -> Tensor { try activation(x + norm(conv(first(x)))) }
   }
 
   /// A change of resolution by 2, then residual blocks.
-  final class Stage: Module {
-    let conv: ConvBlock
-    let blocks: [ResidualBlock]
+  package final class Stage: Module {
+    package let conv: ConvBlock
+    package let blocks: [ResidualBlock]
 
-    init(_ inputs: Int, _ outputs: Int, stride: Int, residuals: Int, generator: Generator?) throws {
+    package init(_ inputs: Int, _ outputs: Int, stride: Int, residuals: Int, generator: Generator?) throws {
       conv = try ConvBlock(inputs, outputs, stride: stride, generator: generator)
       blocks = try (0..<residuals).map { _ in try ResidualBlock(outputs, generator: generator) }
     }
 
-    func callAsFunction(_ x: Tensor) throws -> Tensor { try blocks.reduce(conv(x)) { try $1($0) } }
+    package func callAsFunction(_ x: Tensor) throws -> Tensor { try blocks.reduce(conv(x)) { try $1($0) } }
   }
 
-  final class Encoder: Module {
-    let stem: Int
-    let stages: [Stage]
-    let mean: Linear
-    let logDeviation: Linear
+  package final class Encoder: Module {
+    package let stem: Int
+    package let stages: [Stage]
+    package let mean: Linear
+    package let logDeviation: Linear
     /// The prior of log σ at the start: small noise, so that the codes carry the picture from the first step.
     private static let initialLogDeviation = -2.0
     /// exp(2 log σ) of a code far from all others must stay finite.
-    static let logDeviationRange = -8.0...4.0
+    package static let logDeviationRange = -8.0...4.0
 
-    init(_ configuration: ModelConfiguration, generator: Generator?) throws {
+    package init(_ configuration: ModelConfiguration, generator: Generator?) throws {
       stem = configuration.stem
       var inputs = 3 * stem * stem
       stages = try configuration.encoderChannels.enumerated().map { index, channels in
@@ -91,7 +91,7 @@ public final class CompactVAE: FaceVAE {
       }
     }
 
-    func callAsFunction(_ x: Tensor) throws -> Posterior {
+    package func callAsFunction(_ x: Tensor) throws -> Posterior {
       let input = try x.pixelUnshuffle(stem).contiguous(.channelsLast)
       let features = try stages.reduce(input) { try $1($0) }.contiguous().reshape([x.size(0), -1])
       let range = Self.logDeviationRange
@@ -100,16 +100,16 @@ public final class CompactVAE: FaceVAE {
     }
   }
 
-  final class Decoder: Module {
-    let input: Linear
-    let norm: BatchNorm
-    let blocks: [ResidualBlock]
-    let stages: [Stage]
-    let output: Conv2d
-    let innerChannels: Int
-    let innerSize: Int
+  package final class Decoder: Module {
+    package let input: Linear
+    package let norm: BatchNorm
+    package let blocks: [ResidualBlock]
+    package let stages: [Stage]
+    package let output: Conv2d
+    package let innerChannels: Int
+    package let innerSize: Int
 
-    init(_ configuration: ModelConfiguration, generator: Generator?) throws {
+    package init(_ configuration: ModelConfiguration, generator: Generator?) throws {
       let channels = configuration.decoderChannels
       innerChannels = channels[0]
       innerSize = configuration.innerSize
@@ -123,7 +123,7 @@ public final class CompactVAE: FaceVAE {
       output = try Conv2d(channels.last!, 4 * CompactVAE.shuffle * CompactVAE.shuffle, generator: generator)
     }
 
-    func callAsFunction(_ z: Tensor) throws -> Reconstruction {
+    package func callAsFunction(_ z: Tensor) throws -> Reconstruction {
       let code = try input(z).reshape([-1, innerChannels, innerSize, innerSize]).contiguous(.channelsLast)
       var x = try blocks.reduce(activation(norm(code))) { try $1($0) }
       for stage in stages { x = try stage(x.upsampleNearest2d(scale: 2)) }
@@ -135,9 +135,9 @@ public final class CompactVAE: FaceVAE {
 
 extension CompactVAE {
   /// Pixels in a row that the output unfolds from channels.
-  static let shuffle = 2
+  package static let shuffle = 2
   /// The leaky ReLU's slope below 0.
-  static let slope = 0.1
+  package static let slope = 0.1
 }
 
 /// In place, which batch norm and sums allow: backward needs no output of theirs.
@@ -151,10 +151,10 @@ extension BatchNorm {
 
 extension ModelConfiguration {
   /// Side of the innermost feature map.
-  var innerSize: Int { (imageSize / stem) >> (encoderChannels.count - 1) }
+  package var innerSize: Int { (imageSize / stem) >> (encoderChannels.count - 1) }
 
   /// Bounds that keep a hostile configuration from asking for more memory than a model needs.
-  func validate() throws(ModelError) {
+  package func validate() throws(ModelError) {
     switch architecture {
     case .article: try validateArticle()
     case .compact:
@@ -184,7 +184,7 @@ extension ModelConfiguration {
     }
   }
 
-  static let largestWeights = 100_000_000
+  package static let largestWeights = 100_000_000
 
   /// The weights in the compact architecture's matrices and kernels.
   private var compactWeights: Int {

@@ -3,9 +3,9 @@ import Foundation
 import Torch
 
 /// A model on disk: a folder with `config.json`, `model.safetensors`, once they have been found `attributes.safetensors`,
-/// once it has been trained `refiner.safetensors`, `glasses.safetensors` where glasses are drawn,
+/// `glasses.safetensors` where glasses are drawn,
 /// `prototypes.safetensors` where lines are deepened, and a `card.md` for people.
-public struct ModelBundle {
+public struct ModelBundle: Sendable {
   public let url: URL
   /// The model with its weights, for use: batch norm on running statistics, no gradients.
   public let model: any FaceVAE
@@ -59,7 +59,7 @@ public struct ModelBundle {
     }
   }
 
-  /// Writes configuration and weights into a folder; directions and a refiner there belong to other weights and go.
+  /// Writes configuration and weights into a folder; directions there belong to other weights and go.
   ///
   /// Each file is replaced whole. A process that is killed in between leaves the old bundle, the new one, or (where the
   /// configuration changes) one without weights, never weights of another configuration.
@@ -87,15 +87,15 @@ public struct ModelBundle {
     metadata["origin"] = origin
     try Tensor.save(stored, metadata: metadata, to: url.appendingPathComponent(weightsFile))
     // Until here a reader refused them by their fingerprint.
-    for file in boundFiles { try? FileManager.default.removeItem(at: url.appendingPathComponent(file)) }
+    for file in boundFiles + boundTexts { try? FileManager.default.removeItem(at: url.appendingPathComponent(file)) }
   }
 
   /// Copies what makes a bundle into another folder, each file whole; what is there of other weights goes.
-  func copy(to folder: URL) throws {
+  package func copy(to folder: URL) throws {
     if (try? Self.fingerprint(of: folder.appendingPathComponent(Self.weightsFile))) != fingerprint {
       try Self.remove(at: folder)
     }
-    try copy([Self.configurationFile, Self.weightsFile, AttributeDirections.file] + Self.freeFiles, to: folder)
+    try copy([Self.configurationFile, Self.weightsFile] + Self.boundFiles + Self.boundTexts + Self.freeFiles, to: folder)
   }
 
   private func copy(_ files: [String], to folder: URL) throws {
@@ -106,12 +106,12 @@ public struct ModelBundle {
     }
   }
 
-  /// Writes this model with another decoder into a folder, with what belongs to its codes: directions, refiner; glasses, card.
+  /// Writes this model with another decoder into a folder, with what belongs to its codes: directions; glasses, card.
   /// - Parameters:
   ///   - weights: the tensors by name, those of the encoder as they are here.
   ///   - origin: a line for people on where the weights are from.
   ///   - folder: the other bundle's.
-  func write(withDecoderOf weights: [String: Tensor], origin: String, to folder: URL) throws {
+  package func write(withDecoderOf weights: [String: Tensor], origin: String, to folder: URL) throws {
     try Self.write(configuration: configuration, weights: weights, origin: origin, to: folder)
     let other = try Self.fingerprint(of: folder.appendingPathComponent(Self.weightsFile))
     for file in Self.boundFiles {
@@ -121,18 +121,21 @@ public struct ModelBundle {
       metadata["model"] = other
       try Tensor.save(tensors, metadata: metadata, to: folder.appendingPathComponent(file))
     }
-    try copy(Self.freeFiles, to: folder)
+    try copy(Self.boundTexts + Self.freeFiles, to: folder)
   }
 
   /// What belongs to the weights that it was made for.
-  private static let boundFiles = [AttributeDirections.file, Refiner.file]
+  private static let boundFiles = [AttributeDirections.file]
+
+  /// Texts that belong to these.
+  private static let boundTexts = [Strengths.file]
 
   /// What does not depend on the weights.
   private static let freeFiles = [GlassesModel.file, SkinPrototypes.file, cardFile]
 
   /// Removes a bundle's files, the weights first, except for those that do not depend on them.
-  static func remove(at url: URL) throws {
-    for file in ([weightsFile] + boundFiles + [configurationFile]).map(url.appendingPathComponent)
+  package static func remove(at url: URL) throws {
+    for file in ([weightsFile] + boundFiles + boundTexts + [configurationFile]).map(url.appendingPathComponent)
     where FileManager.default.fileExists(atPath: file.path) {
       try FileManager.default.removeItem(at: file)
     }
@@ -153,9 +156,9 @@ public struct ModelBundle {
   }
 
   private static let deviationSuffix = "logDeviation.weight"
-  static let configurationFile = "config.json"
-  static let weightsFile = "model.safetensors"
-  static let cardFile = "card.md"
+  package static let configurationFile = "config.json"
+  package static let weightsFile = "model.safetensors"
+  package static let cardFile = "card.md"
 }
 
 /// A model bundle that cannot be read.
@@ -163,23 +166,25 @@ public struct BundleError: Error, Equatable, CustomStringConvertible {
   public let path: String
   public let reason: String
   public var description: String { "\(path): \(reason)" }
+
+  package init(path: String, reason: String) { (self.path, self.reason) = (path, reason) }
 }
 
-enum JSON {
-  static func encode(_ value: some Encodable) throws -> String {
+package enum JSON {
+  package static func encode(_ value: some Encodable) throws -> String {
     let encoder = JSONEncoder()
     encoder.outputFormatting = .sortedKeys
     return String(decoding: try encoder.encode(value), as: UTF8.self)
   }
 
-  static func decode<Value: Decodable>(_: Value.Type, _ text: String) throws -> Value {
+  package static func decode<Value: Decodable>(_: Value.Type, _ text: String) throws -> Value {
     try JSONDecoder().decode(Value.self, from: Data(text.utf8))
   }
 }
 
 extension DecodingError {
   /// One line for people.
-  var brief: String {
+  package var brief: String {
     switch self {
     case .keyNotFound(let key, _): "'\(key.stringValue)' is missing"
     case .typeMismatch(_, let context), .valueNotFound(_, let context), .dataCorrupted(let context):

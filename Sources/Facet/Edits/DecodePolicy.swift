@@ -1,0 +1,134 @@
+import Torch
+
+/// The parts of the photo that stay when a step is decoded. Codes are entangled: each step changes a little of everything.
+struct DecodePolicy: OptionSet, Sendable, Hashable {
+  let rawValue: Int
+
+  // What holds while every step agrees.
+
+  /// The photo's hair stays. Smiles and beards are not about it.
+  static let keepsHair = Self(rawValue: 1 << 0)
+  /// The decoded face is taken in the light and tint of the one before the step: the step is not about the colour of skin.
+  static let keepsSkinTone = Self(rawValue: 1 << 1)
+  /// Nothing is composed outside the decoded face: a smaller face would leave its contour within the photo's own.
+  static let keepsContour = Self(rawValue: 1 << 2)
+  /// The photo's lips and teeth stay: codes of beards have fewer smiles among them.
+  static let keepsMouth = Self(rawValue: 1 << 3)
+
+  // What holds as soon as one step asks for it.
+
+  /// Nothing of an open mouth stays.
+  static let closesMouth = Self(rawValue: 1 << 4)
+  /// The photo's mouth is warped to the decoded one's place (``FaceFlow``).
+  static let movesMouth = Self(rawValue: 1 << 5)
+  /// Eyes stay, and brows in part: decoded age has neither make-up nor any colour there.
+  static let keepsEyes = Self(rawValue: 1 << 6)
+  /// Nothing gets lighter than the skin around it, which decoded age does beside dark hair and dark lines.
+  static let neverBrightens = Self(rawValue: 1 << 7)
+  /// Little gets darker around the eyes: decoded make-up is a bruise there.
+  static let softensEyelids = Self(rawValue: 1 << 8)
+
+  private static let restrictions: Self = [.keepsHair, .keepsSkinTone, .keepsContour, .keepsMouth]
+
+  /// No step at all.
+  static let still = restrictions
+  /// Colours and marks of the face.
+  static let face: Self = [.keepsHair, .keepsContour]
+  /// Shapes within the face.
+  static let shape: Self = [.face, .keepsSkinTone]
+  /// Shapes that move the mouth.
+  static let expression: Self = [.shape, .movesMouth]
+  /// Hair on the face, which lies over its contour.
+  static let beard: Self = [.keepsHair, .keepsMouth]
+
+  /// The policy of two steps together.
+  func combined(with other: Self) -> Self {
+    intersection(other).intersection(Self.restrictions).union(union(other).subtracting(Self.restrictions))
+  }
+}
+
+/// The parts of a face before a step, and of the decoded one after it, as far as a policy asks for them. Each is S × S in [0, 1].
+struct SeenParts {
+  /// Eyes and brows, the inside of the mouth, hair, and what is beyond the face: 1 × 4 × S × S, as ``Anatomy/otherThanSkin``.
+  var other: Tensor
+  /// The face that decodes after the step.
+  var face: Tensor
+  /// The same without a margin along its contour.
+  var inner: Tensor
+  /// The photo's eyes and brows, as far as they stay where they are kept.
+  var eyes: Tensor
+  /// The lips and what is between them.
+  var mouth: Tensor
+  /// The surroundings of eyes and brows.
+  var aroundEyes: Tensor
+
+  /// - Parameters:
+  ///   - other: as of ``other``.
+  ///   - outside: as of ``FaceParser/otherThanFace(in:)``, of the face that decodes after the step.
+  ///   - eyes: eyes and brows, 1 × 2 × S × S in [0, 1].
+  ///   - lips: 1 × 1 × S × S in [0, 1].
+  init(other: Tensor, outside: Tensor, eyes: Tensor, lips: Tensor) throws {
+    self.other = other
+    mouth = try (lips + other.narrow(1, 1..<2)).blurred(sigma: 1).smoothStep(from: 0.2, to: 0.7)
+    face = try 1 - outside.blurred(sigma: 3).smoothStep(from: 0.1, to: 0.5)
+    inner = try 1 - outside.blurred(sigma: 4).smoothStep(from: 0.05, to: 0.3)
+    aroundEyes = try eyes.sum(dims: [1], keepDim: true).blurred(sigma: 5).smoothStep(from: 0.02, to: 0.2)
+    let features = try eyes.blurred(sigma: 2).smoothStep(from: 0.1, to: 0.5)
+    self.eyes = try 1 - (1 - features.narrow(1, 0..<1)) * (1 - features.narrow(1, 1..<2) * Self.keptBrows)
+  }
+
+  /// The share of brows that stays: those of old people are lighter, too.
+  private static let keptBrows = 0.4
+}
+
+extension Composition {
+  /// The change of each pixel by a step, within a policy; as ``change(of:from:to:)``.
+  /// - Parameters:
+  ///   - crop: 1 × 3 × S × S in [0, 1].
+  ///   - before: the face that decodes before the step.
+  ///   - after: the face that decodes after it.
+  ///   - policy: the step's.
+  ///   - seen: parts that the policy does not ask for may hold anything.
+  static func difference(
+    of crop: Tensor, from before: Reconstruction, to after: Reconstruction, within policy: DecodePolicy, seen: SeenParts
+  ) throws -> Tensor {
+    let face = policy.contains(.keepsContour) ? seen.face : nil
+    let after = try policy.contains(.keepsSkinTone) ? keepingTint(of: before, in: after, weighted: face) : after
+    let mouth = try policy.contains(.closesMouth)
+      ? seen.other.narrow(1, 1..<2).blurred(sigma: 4).smoothStep(from: 0.05, to: 0.3) : nil
+    var change = try Composition.difference.change(of: crop, from: before, to: after, replacing: mouth)
+    if let face { change = try face * change }
+    let lighter = try (crop * change.narrow(1, 3..<4) + change.narrow(1, 0..<3)).mean(dims: [1], keepDim: true)
+    if policy.contains(.keepsContour) {
+      // A contour is dark, on its inner side, too.
+      change = try change * (1 - (-lighter / 0.2).clamp(min: 0, max: 1) * (1 - seen.inner))
+    }
+    if policy.contains(.softensEyelids) {
+      change = try change * (1 - (-lighter / 0.1).clamp(min: 0, max: 1) * seen.aroundEyes * softenedEyelids)
+    }
+    if policy.contains(.keepsEyes) { change = try change * (1 - seen.eyes) }
+    if policy.contains(.keepsMouth) { change = try change * (1 - seen.mouth) }
+    if policy.contains(.keepsHair) { change = try change * (1 - seen.other.narrow(1, 2..<3).smoothStep(from: 0.2, to: 0.6)) }
+    return try policy.contains(.neverBrightens) ? dimmed(change, of: crop, seen: seen.other) : change
+  }
+
+  /// A change that makes nothing lighter than the skin around it: a decoded line that is wider than the photo's would leave a light
+  /// one beside it.
+  private static func dimmed(_ change: Tensor, of crop: Tensor, seen other: Tensor) throws -> Tensor {
+    let skin = try (1 - other.sum(dims: [1], keepDim: true)).clamp(min: 0)
+    let colour = try (crop * skin).blurred(sigma: 8) / skin.blurred(sigma: 8).clamp(min: 1e-2)
+    let (light, level) = (try crop.mean(dims: [1], keepDim: true), try colour.mean(dims: [1], keepDim: true))
+    let stays = try crop * (change.narrow(1, 3..<4) + 1)
+    let comes = try stays + change.narrow(1, 0..<3)
+    let amount = try comes.mean(dims: [1], keepDim: true)
+    let most = try light.maximum(level)
+    let lost = try (1 - most / amount.clamp(min: 1e-3)).clamp(min: 0)
+    // In the skin's colour, too: white that is dimmed is gray.
+    let share = try (lost / 0.12).clamp(max: 1)
+    let result = try comes * (1 - lost) * (1 - share) + colour * (most / level.clamp(min: 1e-3)) * share
+    return try Tensor.cat([result - stays, change.narrow(1, 3..<4)], dim: 1)
+  }
+
+  /// The share of the darkening around the eyes that goes where eyelids are softened.
+  private static let softenedEyelids = 0.7
+}

@@ -1,0 +1,93 @@
+import Files
+import Foundation
+import Photo
+import Torch
+
+/// How glasses sit on a face, and the shape of their lenses, learned from photos of people who wear some (``GlassesFitting``).
+///
+/// A code of a few hundred numbers keeps no frame of glasses, so what decodes for them is a smudge. A bundle that has
+/// `glasses.safetensors` draws them: a linear regression says from a face's landmarks where lenses would be, turned faces included,
+/// and their outline is the mean one.
+public struct GlassesModel: Sendable, Equatable {
+  /// What is drawn.
+  package static let edit = AttributeState(name: AttributeTable.glasses, adds: true)
+  /// Landmarks that say where glasses sit, of the 68 of ``DetectedFace``: the jaw at the ears, brows, nose, eyes and the corners of the
+  /// mouth.
+  package static let landmarks = Array(0...3) + Array(13...48) + [54]
+  /// Of both lenses the middle and half of the sides.
+  package static let outputs = 8
+  package static let angles = 96
+
+  /// Mean of the landmarks, x and y in turn, in pixels of CelebA's frame.
+  package let mean: [Double]
+  /// For each output a weight for each of those numbers, and a bias.
+  package let weights: [[Double]]
+  /// As ``GlassesShape/outline``.
+  package let outline: [Double]
+
+  package init(mean: [Double], weights: [[Double]], outline: [Double]) {
+    (self.mean, self.weights, self.outline) = (mean, weights, outline)
+  }
+
+  /// Glasses for a face.
+  /// - Parameter landmarks: the 68 of ``DetectedFace`` in CelebA's frame.
+  func glasses(on landmarks: [Point]) -> GlassesShape {
+    let numbers = zip(Self.numbers(landmarks), mean).map { $0 - $1 } + [1]
+    let found = weights.map { zip($0, numbers).reduce(0) { $0 + $1.0 * $1.1 } }
+    func lens(_ first: Int) -> GlassesShape.Lens {
+      GlassesShape.Lens(
+        middle: Point(x: found[first], y: found[first + 1]), halfWidth: max(Self.least, found[first + 2]),
+        halfHeight: max(Self.least, found[first + 3]))
+    }
+    return GlassesShape(left: lens(0), right: lens(4), outline: outline, leftEar: landmarks[0], rightEar: landmarks[16])
+  }
+
+  package static func numbers(_ landmarks: [Point]) -> [Double] { self.landmarks.flatMap { [landmarks[$0].x, landmarks[$0].y] } }
+
+  /// Half of the least sides, in pixels of CelebA's frame: landmarks that went astray do not turn a lens inside out.
+  private static let least = 6.0
+}
+
+// MARK: On disk
+
+extension GlassesModel {
+  /// The file in a bundle's folder.
+  package static let file = "glasses.safetensors"
+  private static let format = "facet-glasses-1"
+
+  /// Writes the file into a bundle's folder.
+  /// - Throws: `FileError`.
+  public func write(to bundle: ModelBundle) throws { try write(to: bundle.url) }
+
+  func write(to folder: URL) throws {
+    try Tensor.save(
+      [
+        "mean": Tensor(mean.map(Float.init)),
+        "weights": Tensor(weights.joined().map(Float.init), shape: [weights.count, mean.count + 1]),
+        "outline": Tensor(outline.map(Float.init)),
+      ], metadata: ["format": Self.format], to: folder.appendingPathComponent(Self.file))
+  }
+
+  /// Reads those of a bundle; `nil` where it has none.
+  /// - Throws: ``BundleError``, `FileError` or `SafetensorsError` that names the file at fault.
+  public static func of(_ bundle: ModelBundle) throws -> GlassesModel? {
+    let url = bundle.url.appendingPathComponent(file)
+    guard FileManager.default.fileExists(atPath: url.path) else { return nil }
+    func fault(_ reason: String) -> BundleError { BundleError(path: url.path, reason: reason) }
+    let (tensors, metadata) = try Tensor.load(from: url)
+    guard metadata["format"] == format else { throw fault("not glasses that this version of Facet reads") }
+    let count = 2 * landmarks.count
+    func numbers(_ name: String, _ shape: [Int]) throws -> [Double] {
+      guard let tensor = tensors[name], tensor.shape == shape, tensor.dtype == .float32, try tensor.isAllFinite() else {
+        throw fault("'\(name)' is not finite numbers of shape \(shape); make it again with 'facet glasses'")
+      }
+      return try tensor.array(Float.self).map(Double.init)
+    }
+    let flat = try numbers("weights", [outputs, count + 1])
+    let outline = try numbers("outline", [angles])
+    guard outline.allSatisfy({ (0.3...2).contains($0) }) else { throw fault("its outline is none of a lens") }
+    return GlassesModel(
+      mean: try numbers("mean", [count]),
+      weights: (0..<outputs).map { Array(flat[$0 * (count + 1)..<($0 + 1) * (count + 1)]) }, outline: outline)
+  }
+}

@@ -1,0 +1,112 @@
+import Foundation
+import Torch
+
+/// How strands of hair look, of `size` × `size`, row by row.
+struct StrandDrawing {
+  let size: Int
+  /// How much of each pixel they cover, 0…1.
+  var coverage: [Float]
+  /// Where among the colours of hair, from its darkest at 0 to its lightest at 1, each pixel has its own.
+  private(set) var shade: [Float]
+
+  init(size: Int) {
+    self.size = size
+    (coverage, shade) = ([Float](repeating: 0, count: size * size), [Float](repeating: 0.5, count: size * size))
+  }
+
+  /// - Parameter deviation: from the middle of the colours, in standard deviations; the normal distribution, nearly.
+  mutating func setShade(_ index: Int, deviation: Float) { shade[index] = 1 / (1 + exp(-1.702 * deviation)) }
+
+  /// The colours of hair from its darkest to its lightest.
+  /// - Parameters:
+  ///   - colours: of its pixels; at least one.
+  ///   - first: the part of them that is too dark.
+  ///   - last: the part of them that is not too light.
+  static func shades(of colours: [SIMD3<Float>], from first: Double, to last: Double) -> [SIMD3<Float>] {
+    let sorted = colours.sorted { $0.luma < $1.luma }
+    let start = Int(first * Double(sorted.count))
+    let kept = sorted[start..<max(start + 1, Int(last * Double(sorted.count)))]
+    return (0..<Self.shades).map { shade in
+      let part = kept.dropFirst(kept.count * shade / Self.shades).prefix(max(1, kept.count / Self.shades))
+      return part.reduce(.zero, +) / Float(part.count)
+    }
+  }
+
+  /// The colour of each pixel.
+  func colours(among shades: [SIMD3<Float>]) -> [SIMD3<Float>] {
+    shade.map { part in
+      let place = min(1, max(0, part)) * Float(shades.count - 1)
+      let index = min(shades.count - 2, Int(place))
+      return shades[index] + (shades[index + 1] - shades[index]) * (place - Float(index))
+    }
+  }
+
+  /// Strands over their own shadow, as ``Composition/change(of:from:to:)`` gives a change.
+  /// - Parameters:
+  ///   - shades: the colours of hair from its darkest to its lightest.
+  ///   - opacity: 0…1.
+  ///   - crop: the face below, 1 × 3 × S × S in [0, 1].
+  ///   - unshaded: where no shadow falls, 1 × 1 × S × S in [0, 1].
+  /// - Returns: 1 × 4 × ``size`` × ``size``.
+  func change(in shades: [SIMD3<Float>], opacity: Double, over crop: Tensor, unshaded: Tensor) throws -> Tensor {
+    let coverage = try Tensor(coverage, shape: [1, 1, size, size]) * opacity
+    let colours = colours(among: shades)
+    let colour = try Tensor((0..<3).flatMap { c in colours.map { $0[c] } }, shape: [1, 3, size, size])
+    let fallen = try coverage.avgPool2d(size / crop.size(3)).shifted(down: Self.shadow.moved).blurred(sigma: Self.shadow.sigma)
+    let shadow = try (fallen * (1 - unshaded) * Self.shadow.opacity).enlarged(to: size)
+    // Skin in shade is redder.
+    let light = try crop.enlarged(to: size) * Tensor(Self.shadow.kept, shape: [1, 3, 1, 1])
+    let below = try 1 - coverage
+    let (strands, shaded) = (try coverage * colour, try below * shadow * light)
+    return try Tensor.cat([strands + shaded, (1 - shadow) * below - 1], dim: 1)
+  }
+
+  private static let shades = 40
+  /// How dark it is, how soft and how far below, in pixels of the crop; and what of each colour's light is left in it.
+  private static let shadow = (opacity: 0.35, sigma: 1.75, moved: 2, kept: [0.25, 0, -0.1] as [Float])
+}
+
+extension Tensor {
+  fileprivate func shifted(down rows: Int) throws -> Tensor {
+    try .cat([.zeros([size(0), size(1), rows, size(3)]), narrow(2, 0..<size(2) - rows)], dim: 2)
+  }
+}
+
+/// Waves across strands, with a standard deviation of about 1.
+struct Streaks {
+  /// How wide a wave is, how long along the strands, and how strong.
+  typealias Octave = (width: Float, length: Float, amplitude: Float)
+  private let octaves: [(offset: Int, element: Octave)]
+  private let loudness: Float
+
+  /// - Parameter finest: the least width that shows.
+  init(_ octaves: [Octave], finest: Float) {
+    self.octaves = octaves.enumerated().filter { $0.element.width >= finest }
+    loudness = self.octaves.reduce(0) { $0 + $1.element.amplitude * $1.element.amplitude / 4 }.squareRoot()
+  }
+
+  /// - Parameters:
+  ///   - strand: where across the strands.
+  ///   - way: how far along them.
+  func callAsFunction(_ strand: Float, _ way: Float) -> Float {
+    octaves.reduce(0) {
+      $0 + $1.element.amplitude * valueNoise(strand / $1.element.width, way / $1.element.length, seed: $1.offset)
+    } / max(loudness, 1e-3)
+  }
+}
+
+/// Value noise: smooth between random values at whole numbers, −1…1.
+func valueNoise(_ x: Float, _ y: Float, seed: Int) -> Float {
+  let (left, top) = (x.rounded(.down), y.rounded(.down))
+  let (column, row) = (Int32(left), Int32(top))
+  func value(_ column: Int32, _ row: Int32) -> Float {
+    var hash = UInt32(bitPattern: column) &* 374_761_393 &+ UInt32(bitPattern: row) &* 668_265_263
+      &+ UInt32(truncatingIfNeeded: seed + 1) &* 2_246_822_519
+    hash = (hash ^ (hash >> 13)) &* 1_274_126_177
+    return Float(hash ^ (hash >> 16)) / Float(Int32.max) - 1
+  }
+  let (right, down) = ((x - left).smoothStep(from: 0, to: 1), (y - top).smoothStep(from: 0, to: 1))
+  let upper = value(column, row) * (1 - right) + value(column &+ 1, row) * right
+  let lower = value(column, row &+ 1) * (1 - right) + value(column &+ 1, row &+ 1) * right
+  return upper + (lower - upper) * down
+}

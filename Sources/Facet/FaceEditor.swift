@@ -1,0 +1,218 @@
+import Foundation
+import Photo
+import Torch
+
+/// Edits faces in photos: found, aligned, encoded, moved in latent space, decoded and composed back.
+///
+/// One editor serves any number of threads; each face is edited on the thread that asks.
+public final class FaceEditor: Sendable {
+  /// A portrait in the public domain (NASA) to try edits on.
+  public static let samplePhotoURL = Bundle.module.url(forResource: "astronaut", withExtension: "jpg")!
+
+  public let bundle: ModelBundle
+  public let directions: AttributeDirections
+  let tools: EditTools
+
+  /// - Parameters:
+  ///   - bundle: the model and its directions.
+  ///   - detector: made beforehand, it loads while the model does.
+  /// - Throws: ``BundleError`` when the bundle has no directions or a file of it is damaged.
+  public init(_ bundle: ModelBundle, detector: FaceDetector) throws {
+    self.bundle = bundle
+    directions = try AttributeDirections(of: bundle)
+    tools = EditTools(
+      model: bundle.model, directions: directions, glasses: try GlassesModel.of(bundle),
+      prototypes: try SkinPrototypes.of(bundle), observer: FaceObserver(detector))
+    bundle.model.setTraining(false)
+  }
+
+  /// Edits with the default bundle, or the one in `url`.
+  public convenience init(bundle url: URL = ModelBundle.defaultURL) throws {
+    let detector = FaceDetector()
+    try self.init(ModelBundle(contentsOf: url), detector: detector)
+  }
+
+  // MARK: Photos
+
+  /// The photo with faces edited, at its own resolution; nothing outside the faces' regions changes.
+  /// - Parameters:
+  ///   - photo: the photo.
+  ///   - edits: attributes and how far each is changed; they add up.
+  ///   - choice: the faces that are edited.
+  ///   - options: the way.
+  ///   - isAligned: the photo is already a CelebA frame or a training crop; no face is searched.
+  /// - Throws: ``PortraitError`` where there is no such face, ``AttributeError``.
+  public func edit(
+    _ photo: Photo, _ edits: [AttributeEdit], of choice: FaceChoice = .largest, options: EditOptions = .init(),
+    isAligned: Bool = false
+  ) throws -> Photo {
+    var result = photo
+    for alignment in try alignments(in: photo.picture, choice, isAligned: isAligned) {
+      // Each face is seen as the photo has it; what neighbours share is changed by both.
+      let face = try encode(photo.picture, alignment: alignment)
+      result.picture = try apply(edits, to: face, in: result.picture, options: options)
+    }
+    if photo.isGrey { result.picture = result.picture.desaturated() }
+    result.digitalSource = .compositeWithTrainedModel
+    return result
+  }
+
+  // MARK: Faces
+
+  /// Finds and encodes the largest face of a picture.
+  /// - Parameters:
+  ///   - picture: the photo's pixels.
+  ///   - isAligned: the picture is already a CelebA frame or a training crop; no face is searched.
+  /// - Throws: ``PortraitError/noFace(file:)``.
+  public func face(in picture: Picture, isAligned: Bool = false) throws -> EncodedFace {
+    try faces(in: picture, .largest, isAligned: isAligned)[0]
+  }
+
+  /// Finds and encodes faces of a picture, the largest first.
+  /// - Parameters:
+  ///   - picture: the photo's pixels.
+  ///   - choice: the faces that are meant.
+  ///   - isAligned: the picture is already a CelebA frame or a training crop; no face is searched.
+  /// - Returns: at least one face.
+  /// - Throws: ``PortraitError`` where there is no such face.
+  public func faces(in picture: Picture, _ choice: FaceChoice, isAligned: Bool = false) throws -> [EncodedFace] {
+    let picture = picture.rgb()
+    return try alignments(in: picture, choice, isAligned: isAligned).map { try encode(picture, alignment: $0) }
+  }
+
+  /// Encodes a face that was found and cut out elsewhere.
+  public func encode(_ crop: FaceCrop) throws -> EncodedFace {
+    try withoutGradients {
+      let input = try Tensor(crop.picture)
+      let latent = try bundle.model.encode(input).mean
+      let alignment = crop.alignment
+      return EncodedFace(
+        alignment: alignment, crop: crop.picture, smooth: try FloatPicture(Composition.smooth(input)),
+        surroundings: crop.surroundings, latent: latent, decoded: DecodedFace(try bundle.model.decode(latent)),
+        anatomy: Anatomy(of: input, alignment, landmarks: alignment.landmarks, by: tools.observer))
+    }
+  }
+
+  private func encode(_ picture: Picture, alignment: FaceAlignment) throws -> EncodedFace {
+    try encode(FaceCrop(of: picture, alignment, size: bundle.configuration.imageSize))
+  }
+
+  private func alignments(in picture: Picture, _ choice: FaceChoice, isAligned: Bool) throws -> [FaceAlignment] {
+    let (view, detector) = (bundle.configuration.view, tools.observer.detector)
+    if isAligned { return [FaceAlignment(aligned: picture, view: view)] }
+    guard choice != .largest else {
+      guard let face = try detector.largestFace(in: picture).flatMap({ FaceAlignment($0, view: view) }) else {
+        throw PortraitError.noFace(file: nil)
+      }
+      return [face]
+    }
+    let found = try detector.faces(in: picture).compactMap { FaceAlignment($0, view: view) }
+    if found.isEmpty { throw PortraitError.noFace(file: nil) }
+    guard case .number(let number) = choice else { return found }
+    guard found.indices.contains(number - 1) else {
+      throw PortraitError.noSuchFace(file: nil, number: number, found: found.count)
+    }
+    return [found[number - 1]]
+  }
+
+  // MARK: Edits
+
+  /// Checks edits without a face.
+  /// - Throws: ``AttributeError`` for an attribute that there is not, or one that is to be changed and kept.
+  public func validate(_ edits: [AttributeEdit], options: EditOptions = .init()) throws {
+    for edit in edits {
+      _ = try directions.step(edit.attribute, strength: 0, keeping: options.kept, method: options.style.method)
+    }
+    for name in options.kept { _ = try directions.index(of: name) }
+  }
+
+  /// The picture with an encoded face of it edited.
+  /// - Parameters:
+  ///   - edits: attributes and how far each is changed.
+  ///   - face: from ``faces(in:_:isAligned:)``.
+  ///   - picture: the one that the face was found in, or an edited one of the same size.
+  ///   - options: the way.
+  /// - Throws: ``AttributeError``.
+  public func apply(
+    _ edits: [AttributeEdit], to face: EncodedFace, in picture: Picture, options: EditOptions = .init()
+  ) throws -> Picture {
+    var result = picture
+    try change(FaceEdit(face, edits, options: options)).apply(to: &result)
+    return result
+  }
+
+  /// The change of a face by edits.
+  /// - Throws: ``AttributeError``.
+  public func change(_ edit: FaceEdit) throws -> FaceChange {
+    try withoutGradients {
+      let plan = try planner(for: edit.face, edit.edits, edit.options).plan
+      return FaceChange(alignment: edit.face.alignment, layers: try plan.applied(to: edit.face, with: tools).layers)
+    }
+  }
+
+  /// The attributes that the encoder sees in a face after edits.
+  /// - Parameters:
+  ///   - face: from ``faces(in:_:isAligned:)``.
+  ///   - edits: attributes and how far each is changed; none for the face as it is.
+  ///   - options: the way.
+  /// - Returns: the probability of each of ``AttributeDirections/names``, in their order; nothing where the bundle has
+  ///   no probes.
+  /// - Throws: ``AttributeError``.
+  public func probabilities(
+    in face: EncodedFace, after edits: [AttributeEdit] = [], options: EditOptions = .init()
+  ) throws -> [Double] {
+    guard directions.hasProbes else { return [] }
+    return try withoutGradients {
+      if edits.isEmpty { return try directions.probes.probabilities(of: face.latent) }
+      return try directions.probes.probabilities(of: code(after: planner(for: face, edits, options).plan, of: face))
+    }
+  }
+
+  /// The strengths that edits come to on a face, in their order: those of edits to a probability are searched.
+  /// - Parameters:
+  ///   - edits: attributes and how far each is changed.
+  ///   - face: from ``faces(in:_:isAligned:)``.
+  ///   - options: the way.
+  /// - Throws: ``AttributeError``.
+  public func strengths(
+    of edits: [AttributeEdit], on face: EncodedFace, options: EditOptions = .init()
+  ) throws -> [Double] {
+    try withoutGradients {
+      var planner = EditPlanner(for: face, options, with: tools)
+      return try edits.map { edit in
+        let strength = try strength(of: edit, after: planner)
+        try planner.add(edit.attribute, strength)
+        return strength
+      }
+    }
+  }
+
+  private func planner(for face: EncodedFace, _ edits: [AttributeEdit], _ options: EditOptions) throws -> EditPlanner {
+    var planner = EditPlanner(for: face, options, with: tools)
+    for edit in edits { try planner.add(edit.attribute, strength(of: edit, after: planner)) }
+    return planner
+  }
+
+  /// The latent code of a face after edits, 1 × latent size.
+  private func code(after plan: EditPlan, of face: EncodedFace) throws -> Tensor {
+    try bundle.model.encode(plan.applied(to: face, with: tools).image).mean
+  }
+
+  /// The strength that an edit asks for, or that brings the edited face to the probability that it asks for.
+  private func strength(of edit: AttributeEdit, after planner: EditPlanner) throws -> Double {
+    guard case .probability(let probability) = edit.amount else {
+      guard case .strength(let strength) = edit.amount else { return 0 }
+      return strength
+    }
+    let (face, index) = (planner.face, try directions.index(of: edit.attribute))
+    if let strength = try planner.binaryStrength(of: edit.attribute, isPresent: probability > 0.5) { return strength }
+    let start = try directions.strength(
+      of: edit.attribute, from: planner.latent, to: probability, keeping: planner.options.kept,
+      method: planner.options.style.method)
+    return try StrengthSearch(to: probability).strength(from: start) { strength in
+      var next = planner
+      try next.add(edit.attribute, strength)
+      return try directions.probes.logits(of: code(after: next.plan, of: face)).select(1, index).item()
+    }
+  }
+}

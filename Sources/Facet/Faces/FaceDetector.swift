@@ -1,0 +1,387 @@
+import CDlib
+import Foundation
+import Photo
+import Synchronization
+
+/// A face in a picture, in the picture's coordinates (see `Point`).
+public struct DetectedFace: Equatable, Sendable {
+  /// The detector's square around brows, eyes, nose and mouth; it may reach beyond the picture. It stands upright
+  /// on a turned face too.
+  public let upperLeft: Point
+  public let lowerRight: Point
+  /// The detector's confidence; faces from the front score 0.5…3, false ones hardly more than 0.
+  public let score: Double
+  /// 68 points in the order of the iBUG 300-W annotation: jaw 0–16, brows 17–26, nose 27–35, eyes 36–47,
+  /// mouth 48–67. Left and right are the viewer's.
+  public let landmarks: [Point]
+
+  public var width: Double { lowerRight.x - upperLeft.x }
+
+  public var leftEye: Point { landmarks[Self.leftEye].mean }
+  public var rightEye: Point { landmarks[Self.rightEye].mean }
+
+  /// The landmarks around an eye.
+  static let (leftEye, rightEye) = (36...41, 42...47)
+
+  /// Which landmark each is in a mirrored face.
+  package static let mirrored: [Int] = {
+    let jaw = Array((0...16).reversed()), brows = Array((17...26).reversed())
+    let nose = [27, 28, 29, 30] + (31...35).reversed(), eyes = [45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40]
+    let mouth = Array((48...54).reversed()) + (55...59).reversed() + (60...64).reversed() + (65...67).reversed()
+    return jaw + brows + nose + eyes + mouth
+  }()
+}
+
+extension ArraySlice<Point> {
+  package var mean: Point {
+    let n = Double(count)
+    return Point(x: reduce(0) { $0 + $1.x } / n, y: reduce(0) { $0 + $1.y } / n)
+  }
+}
+
+/// Finds faces and their landmarks: dlib's frontal HOG detector, and regression trees for 68 points.
+///
+/// Both models load on other threads from the moment the detector is made; the first search waits for
+/// what is still missing. One detector serves many threads, one search at a time.
+public final class FaceDetector: Sendable {
+  /// Where Debian's libdlib-data puts the landmark model (100 MB; 66 MB in memory).
+  public static let defaultLandmarks = URL(fileURLWithPath: "/usr/share/dlib/shape_predictor_68_face_landmarks.dat")
+
+  /// Sides, in pixels, of the pictures that are searched, the fastest first; a photo is enlarged at most to twice
+  /// its size. The detector's smallest face is 80 pixels wide, so the first finds those of a tenth of the photo.
+  private static let workingSides = [800.0, 1600, 4000]
+  private static let largestScale = 2.0
+
+  /// What a face must have that is seen in a turned or finer copy only: parts of photos without a face gave up to
+  /// 0.37 there. 97 in 100 faces from the front have more at once.
+  private static let clearScore = 0.4
+
+  /// The detector finds faces that are turned in the plane by 35°, nearly all. For the rest, and in pictures up
+  /// to this side, two copies turned by this much are searched.
+  private static let turn = Double.pi / 6
+  private static let turnedSide = 1024.0
+
+  private let detector: Loading<Detector, PortraitError>
+  private let landmarks: Loading<Landmarks, PortraitError>
+
+  /// Starts loading and returns at once.
+  /// - Parameter landmarks: a 68-point shape predictor in dlib's format.
+  public convenience init(landmarks: URL = defaultLandmarks) {
+    // dlib's own detector takes half a second to unpack itself; this is the same, written out by
+    // cd_detector_save (dlib is under the Boost licence).
+    self.init(landmarks: landmarks, detector: Bundle.module.url(forResource: "frontal_faces", withExtension: "dat"))
+  }
+
+  /// With dlib's own detector where `detector` is nil or cannot be read.
+  init(landmarks: URL, detector: URL?) {
+    self.detector = Loading { () throws(PortraitError) in try Detector(detector) }
+    self.landmarks = Loading { () throws(PortraitError) in try Landmarks(landmarks) }
+  }
+
+  /// All faces of a picture, the largest first; empty for none.
+  ///
+  /// Faces are found that are turned in the plane by up to 35°, from 48 pixels between the ears and from about a
+  /// twentieth of the picture's longer side; where there is none, from a fiftieth. Beside a better one, a face with
+  /// a score below 0.5 and below half of the best one's counts as false.
+  /// - Parameters:
+  ///   - picture: the photo, of any size.
+  ///   - minimumScore: what the detector must at least give a face: of 197 from the front that it saw, 196 had
+  ///     more than 0.15.
+  public func faces(in picture: Picture, minimumScore: Double = 0.15) throws(PortraitError) -> [DetectedFace] {
+    try find(in: picture, minimumScore, all: true)
+  }
+
+  /// The largest face of a picture; nil for none. Several times as fast as ``faces(in:minimumScore:)`` where a face
+  /// is easy to see: smaller and turned faces are searched only when there is no such face.
+  /// - Parameters:
+  ///   - picture: the photo, of any size.
+  ///   - minimumScore: what the detector must at least give a face: of 197 from the front that it saw, 196 had
+  ///     more than 0.15.
+  public func largestFace(in picture: Picture, minimumScore: Double = 0.15) throws(PortraitError) -> DetectedFace? {
+    try find(in: picture, minimumScore, all: false).first
+  }
+
+  /// The 68 landmarks of an upright face that is known to be somewhere, as ``DetectedFace/landmarks``.
+  /// - Parameters:
+  ///   - picture: the photo.
+  ///   - square: where the detector would see the face.
+  func landmarks(
+    in picture: Picture, within square: (upperLeft: Point, lowerRight: Point)
+  ) throws(PortraitError) -> [Point] {
+    let face = CDFace(
+      left: Int64(square.upperLeft.x.rounded()), top: Int64(square.upperLeft.y.rounded()),
+      right: Int64(square.lowerRight.x.rounded()) - 1, bottom: Int64(square.lowerRight.y.rounded()) - 1, score: 0)
+    return try landmarks.value().find(in: picture.rgb(), face)
+  }
+
+  private func find(
+    in picture: Picture, _ minimumScore: Double, all: Bool
+  ) throws(PortraitError) -> [DetectedFace] {
+    let picture = picture.rgb()
+    var found: [Candidate] = []
+    var last = 0.0
+    for (tier, side) in Self.workingSides.enumerated() {
+      let longer = Double(max(picture.width, picture.height))
+      let scale = min(tier == 0 ? 1 : Self.largestScale, side / longer)
+      // The finest search is as long as all others together.
+      if scale == last || tier == 2 && !found.isEmpty { continue }
+      last = scale
+      let working = Working(picture, scale: scale)
+      let least = tier > 0 ? max(minimumScore, Self.clearScore) : minimumScore
+      var candidates = try search(working, turn: 0, least)
+      if (all || !Self.isClear(candidates)) && scale * longer <= Self.turnedSide {
+        for turn in [Self.turn, -Self.turn] {
+          candidates += try search(working, turn: turn, max(minimumScore, Self.clearScore))
+        }
+      }
+      found += candidates
+      if !all && Self.isClear(found) { break }
+    }
+    let landmarks = try found.isEmpty ? nil : landmarks.value()
+    var faces: [DetectedFace] = []
+    for candidate in Self.distinct(found) {
+      if let landmarks { faces.append(try face(candidate, landmarks)) }
+    }
+    return faces.sorted { ($0.width, $0.score) > ($1.width, $1.score) }
+  }
+
+  private static func isClear(_ candidates: [Candidate]) -> Bool { candidates.contains { $0.score >= clearScore } }
+
+  /// Each face once, as the search that saw it best has it, without those that count as false.
+  private static func distinct(_ candidates: [Candidate]) -> [Candidate] {
+    var kept: [Candidate] = []
+    for candidate in candidates.sorted(by: { $0.score > $1.score }) {
+      if let best = kept.first?.score, candidate.score < min(best / 2, 0.5) { break }
+      if !kept.contains(where: { $0.overlap(candidate) > 0.4 }) { kept.append(candidate) }
+    }
+    return kept
+  }
+
+  /// Searches a working picture turned by an angle.
+  private func search(_ working: Working, turn: Double, _ minimumScore: Double) throws(PortraitError) -> [Candidate] {
+    let picture = working.picture
+    if turn == 0 {
+      return try detector.value().find(in: picture, minimumScore: minimumScore).map {
+        Candidate(working: working, face: $0, turn: 0, place: .identity)
+      }
+    }
+    // As large as to hold all corners.
+    let (width, height) = (Double(picture.width), Double(picture.height))
+    let size = (
+      width: (width * abs(cos(turn)) + height * abs(sin(turn))).rounded(.up),
+      height: (width * abs(sin(turn)) + height * abs(cos(turn))).rounded(.up)
+    )
+    let place = Similarity(scale: 1, tx: -width / 2, ty: -height / 2)
+      .then(Similarity(scale: 1, rotation: turn, tx: size.width / 2, ty: size.height / 2))
+    let turned = picture.warped(by: place, to: (Int(size.width), Int(size.height)))
+    return try detector.value().find(in: turned, minimumScore: minimumScore).map {
+      Candidate(working: working, face: $0, turn: turn, place: place.inverse)
+    }
+  }
+
+  /// A candidate with its landmarks.
+  ///
+  /// The trees know faces that are turned a little: at 35° their points are off by 7 in 100 of the distance between
+  /// the eyes in the mean, and may lie anywhere. So a turned face's points are found again in a levelled copy; and
+  /// they must come out the same in another one. Of a face that is turned much, that start is taken, of three,
+  /// from which they do so best.
+  private func face(_ candidate: Candidate, _ landmarks: Landmarks) throws(PortraitError) -> DetectedFace {
+    var best = (face: try marked(candidate, turn: candidate.turn, landmarks), difference: Double.infinity)
+    for start in [candidate.turn, Self.turn, -Self.turn] {
+      // How the picture is turned for the eyes to be level.
+      var turn = start
+      var face = start == candidate.turn ? best.face : try marked(candidate, turn: turn, landmarks)
+      for _ in 0..<2 where abs(face.tilt + turn) > Self.tiltLimit {
+        turn = -face.tilt
+        face = try marked(candidate, turn: turn, landmarks)
+      }
+      let difference = try face.difference(marked(candidate, turn: turn + 2 * Self.tiltLimit, landmarks))
+      if difference < best.difference { best = (face, difference) }
+      // Points that went astray are hardly ever level.
+      if difference < 0.05 && abs(face.tilt) < Self.clearTilt { break }
+    }
+    let face = best.face
+    let (sx, sy) = (candidate.working.scaleX, candidate.working.scaleY)
+    func original(_ point: Point) -> Point { Point(x: point.x / sx, y: point.y / sy) }
+    return DetectedFace(
+      upperLeft: original(face.upperLeft), lowerRight: original(face.lowerRight), score: face.score,
+      landmarks: face.landmarks.map(original))
+  }
+
+  /// Points of faces that are turned by less are as good as those of upright ones.
+  private static let tiltLimit = 5 * Double.pi / 180
+
+  private static let clearTilt = 20 * Double.pi / 180
+
+  /// A candidate with the landmarks found in the working picture turned by an angle; all in the working picture.
+  private func marked(
+    _ candidate: Candidate, turn: Double, _ landmarks: Landmarks
+  ) throws(PortraitError) -> DetectedFace {
+    let (middle, half) = (candidate.middle, candidate.width / 2)
+    return DetectedFace(
+      upperLeft: Point(x: middle.x - half, y: middle.y - half),
+      lowerRight: Point(x: middle.x + half, y: middle.y + half), score: candidate.score,
+      landmarks: turn == 0 && candidate.turn == 0
+        ? try landmarks.find(in: candidate.working.picture, candidate.face)
+        : try levelled(candidate, turn: turn, landmarks))
+  }
+
+  /// Landmarks as found in a copy of the face's surroundings that is turned by an angle.
+  private func levelled(
+    _ candidate: Candidate, turn: Double, _ landmarks: Landmarks
+  ) throws(PortraitError) -> [Point] {
+    // More pixels do not make the points better.
+    let width = min(200, candidate.width.rounded())
+    let place = Similarity(scale: 1, tx: -candidate.middle.x, ty: -candidate.middle.y)
+      .then(Similarity(scale: width / candidate.width, rotation: turn, tx: width, ty: width))
+    let side = Int(2 * width)
+    let copy = candidate.working.picture.warped(by: place, to: (side, side))
+    let first = Int64((width / 2).rounded())
+    let last = first + Int64(width) - 1
+    let face = CDFace(left: first, top: first, right: last, bottom: last, score: 0)
+    return try landmarks.find(in: copy, face).map { place.inverse($0) }
+  }
+}
+
+extension DetectedFace {
+  /// The angle of the line through the eyes; clockwise as seen.
+  fileprivate var tilt: Double { atan2(rightEye.y - leftEye.y, rightEye.x - leftEye.x) }
+
+  /// How far two findings of the points that faces are aligned by lie apart, in distances between the eyes.
+  fileprivate func difference(_ other: DetectedFace) -> Double {
+    let points = Array(36...47) + [27, 48, 54]
+    let sum = points.reduce(0) { sum, i in
+      sum + hypot(landmarks[i].x - other.landmarks[i].x, landmarks[i].y - other.landmarks[i].y)
+    }
+    return sum / Double(points.count) / hypot(rightEye.x - leftEye.x, rightEye.y - leftEye.y)
+  }
+}
+
+/// A photo at the size it is searched at.
+private struct Working {
+  let picture: Picture
+  let scaleX: Double
+  let scaleY: Double
+
+  init(_ photo: Picture, scale: Double) {
+    let size = (
+      width: max(1, Int((Double(photo.width) * scale).rounded())),
+      height: max(1, Int((Double(photo.height) * scale).rounded()))
+    )
+    picture = size == (photo.width, photo.height) ? photo : photo.resized(to: size)
+    (scaleX, scaleY) = (Double(size.width) / Double(photo.width), Double(size.height) / Double(photo.height))
+  }
+}
+
+/// What a search found.
+private struct Candidate {
+  let working: Working
+  /// In the picture that was searched.
+  let face: CDFace
+  /// How that picture was turned.
+  let turn: Double
+  /// In the working picture.
+  let middle: Point
+
+  init(working: Working, face: CDFace, turn: Double, place: Similarity) {
+    (self.working, self.face, self.turn) = (working, face, turn)
+    middle = place(Point(x: Double(face.left + face.right + 1) / 2, y: Double(face.top + face.bottom + 1) / 2))
+  }
+
+  var score: Double { face.score }
+  var width: Double { Double(face.right + 1 - face.left) }
+
+  /// The part of the smaller square, in the photo, that the other one covers.
+  func overlap(_ other: Candidate) -> Double {
+    func square(_ c: Candidate) -> (x: Double, y: Double, half: Double) {
+      (c.middle.x / c.working.scaleX, c.middle.y / c.working.scaleY, c.width / c.working.scaleX / 2)
+    }
+    let (a, b) = (square(self), square(other))
+    let across = min(a.x + a.half, b.x + b.half) - max(a.x - a.half, b.x - b.half)
+    let down = min(a.y + a.half, b.y + b.half) - max(a.y - a.half, b.y - b.half)
+    let smaller = 2 * min(a.half, b.half)
+    return max(0, across) * max(0, down) / (smaller * smaller)
+  }
+}
+
+/// A value that another thread makes.
+private final class Loading<Value: Sendable, Failure: Error>: Sendable {
+  private let group = DispatchGroup()
+  private let result = Mutex<Result<Value, Failure>?>(nil)
+
+  init(_ make: @escaping @Sendable () throws(Failure) -> Value) {
+    DispatchQueue.global(qos: .userInitiated).async(group: group) { [self] in
+      let made = Result { () throws(Failure) in try make() }
+      result.withLock { $0 = made }
+    }
+  }
+
+  func value() throws(Failure) -> Value {
+    group.wait()
+    guard let made = result.withLock({ $0 }) else { preconditionFailure("the group has not ended") }
+    return try made.get()
+  }
+}
+
+private final class Detector: @unchecked Sendable {
+  // dlib's detector keeps scratch space in itself.
+  private let lock = NSLock()
+  private let pointer: OpaquePointer
+
+  init(_ url: URL?) throws(PortraitError) {
+    var pointer: OpaquePointer?
+    if url == nil || cd_detector_load(url?.path, &pointer) != 0 {
+      guard cd_detector_load(nil, &pointer) == 0 else {
+        throw .detectorFailed(reason: String(cString: cd_last_error()))
+      }
+    }
+    guard let pointer else { throw .detectorFailed(reason: "no detector") }
+    self.pointer = pointer
+  }
+
+  deinit { cd_detector_free(pointer) }
+
+  /// Faces in pixel indices, the best 64.
+  func find(in picture: Picture, minimumScore: Double) throws(PortraitError) -> [CDFace] {
+    lock.lock()
+    defer { lock.unlock() }
+    var count: Int64 = 0
+    var status: Int32 = 0
+    let faces = [CDFace](unsafeUninitializedCapacity: 64) { faces, initialized in
+      status = picture.pixels.withUnsafeBufferPointer {
+        cd_detector_find(
+          pointer, $0.baseAddress, Int64(picture.width), Int64(picture.height), minimumScore,
+          faces.baseAddress, 64, &count)
+      }
+      initialized = status == 0 ? Int(count) : 0
+    }
+    guard status == 0 else { throw .detectorFailed(reason: String(cString: cd_last_error())) }
+    return faces
+  }
+}
+
+private final class Landmarks: @unchecked Sendable {
+  // Never written to after it is read.
+  private let pointer: OpaquePointer
+
+  init(_ url: URL) throws(PortraitError) {
+    var pointer: OpaquePointer?
+    guard cd_landmarks_load(url.path, &pointer) == 0, let pointer else {
+      throw .landmarksUnreadable(file: url.path, reason: String(cString: cd_last_error()))
+    }
+    self.pointer = pointer
+  }
+
+  deinit { cd_landmarks_free(pointer) }
+
+  func find(in picture: Picture, _ face: CDFace) throws(PortraitError) -> [Point] {
+    let count = Int(CD_LANDMARKS)
+    var numbers = [Double](repeating: 0, count: 2 * count)
+    let status = picture.pixels.withUnsafeBufferPointer {
+      cd_landmarks_find(pointer, $0.baseAddress, Int64(picture.width), Int64(picture.height), face, &numbers)
+    }
+    guard status == 0 else { throw .detectorFailed(reason: String(cString: cd_last_error())) }
+    // dlib counts from the middle of the first pixel.
+    return (0..<count).map { Point(x: numbers[2 * $0] + 0.5, y: numbers[2 * $0 + 1] + 0.5) }
+  }
+}

@@ -1,0 +1,70 @@
+import Files
+import Foundation
+import Torch
+
+/// A trained painter: `painter.safetensors` of a bundle. It is bound to no weights, only to the size of its crop.
+public final class Painter: Sendable {
+  // Read alone once it is made.
+  nonisolated(unsafe) package let network: PainterNetwork
+  /// What the critic knew at the end of its training, where it is kept to go on from.
+  package let critic: [String: Tensor]?
+  /// Windows seen in training.
+  public let images: Int
+
+  public var configuration: PainterConfiguration { network.configuration }
+
+  /// - Parameters:
+  ///   - configuration: its size.
+  ///   - weights: the network's tensors by name.
+  ///   - critic: the critic's.
+  ///   - images: windows seen in training.
+  package init(_ configuration: PainterConfiguration, weights: [String: Tensor], critic: [String: Tensor]?, images: Int) throws {
+    network = try configuration.makeNetwork(seed: nil)
+    try network.load(weights)
+    try network.useChannelsLast()
+    (self.critic, self.images) = (critic, images)
+  }
+
+  // MARK: On disk
+
+  /// The file in a bundle's folder.
+  package static let file = "painter.safetensors"
+  private static let format = "facet-painter-1"
+
+  /// Reads a painter's file.
+  /// - Throws: ``BundleError``, `FileError` or `SafetensorsError` that names the file at fault.
+  public convenience init(contentsOf url: URL) throws {
+    let (tensors, metadata) = try Tensor.load(from: url)
+    do {
+      guard metadata["format"] == Self.format else { throw ModelError("not a painter that this version of Facet reads") }
+      let configuration = try JSON.decode(PainterConfiguration.self, metadata["configuration"] ?? "")
+      for (name, tensor) in tensors where try !tensor.isAllFinite() { throw ModelError("'\(name)' is not finite") }
+      let wide = try tensors.mapValues { try $0.to(.float32) }
+      let critic = wide.withPrefix("critic.")
+      try self.init(
+        configuration, weights: wide.withPrefix("painter."), critic: critic.isEmpty ? nil : critic,
+        images: max(0, metadata["images"].flatMap(Int.init) ?? 0))
+    } catch let error where !(error is FileError || error is SafetensorsError) {
+      throw BundleError(path: url.path, reason: (error as? DecodingError)?.brief ?? "\(error)")
+    }
+  }
+
+  /// The painter of a bundle; `nil` where it has none.
+  /// - Throws: ``BundleError``, `FileError` or `SafetensorsError` that names the file at fault.
+  package static func of(_ bundle: ModelBundle) throws -> Painter? {
+    let url = bundle.url.appendingPathComponent(file)
+    return FileManager.default.fileExists(atPath: url.path) ? try Painter(contentsOf: url) : nil
+  }
+
+  /// Writes the file, in half precision.
+  /// - Parameter withCritic: whether what the critic knew is written, too; only training needs it.
+  /// - Throws: `FileError`.
+  public func write(to url: URL, withCritic: Bool = true) throws {
+    var tensors = try network.state().prefixed("painter.")
+    if withCritic, let critic { tensors.merge(critic.prefixed("critic.")) { $1 } }
+    let metadata = [
+      "format": Self.format, "configuration": try JSON.encode(configuration), "images": "\(images)",
+    ]
+    try Tensor.save(tensors.mapValues { $0.dimensions >= 2 ? try $0.to(.float16) : $0 }, metadata: metadata, to: url)
+  }
+}

@@ -1,0 +1,57 @@
+import ArgumentParser
+import Facet
+import FacetTraining
+import Foundation
+
+struct PainterCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "painter",
+    abstract: "Train the painter, which draws edits into the photo from the decoded face and the photo's own pixels.",
+    discussion: """
+      Holes are cut into crops of faces, the decoded face is the guide, and the photo is the right answer. --data is a set \
+      that 'facet prepare' made. OUTPUT/painter.safetensors is written at each checkpoint: copied into a bundle, its edits \
+      are painted. 'tensorboard --logdir OUTPUT/logs' shows figures and pictures. Scripts/perceptual-weights fetches the \
+      weights of the perceptual distance once.
+
+      Ctrl-C or SIGTERM ends training at the next step with a checkpoint and exit code 130; --resume goes on exactly from \
+      there. --from goes on from a painter's file alone, on another machine. Without --minutes or --images it takes 60 minutes.
+
+      Examples:
+        facet painter --data crops --output runs/painter --images 500000
+        facet painter --data crops --output runs/painter --images 500000 --resume
+        facet painter --data crops --output runs/critic --from runs/painter/painter.safetensors --realism 0.02 --minutes 300
+      """)
+
+  @Option(help: "Folder of the set of crops.", completion: .directory)
+  var data: String
+  @Option(help: "A painter's file to go on from.", completion: .file())
+  var from: String?
+  @Option(help: "The perceptual distance's weights; default: where Scripts/perceptual-weights puts them.", completion: .file())
+  var perceptualWeights: String?
+  @OptionGroup var options: RunOptions
+  @OptionGroup var engine: EngineOptions
+
+  @Option(help: "Weight of how real holes look to a critic; default 0, no critic.")
+  var realism: Double?
+  @Option(help: "The part of the budget after which the critic is heard, from 0 to 1.")
+  var criticStart: Double?
+  @Option(help: "The share of the faces that is learned from, the sharpest ones, from 0.01 to 1.")
+  var sharpest: Double?
+
+  func run() throws {
+    let device = try engine.prepare()
+    let output = try options.checkedFolder()
+    var configuration = try (options.resume ? PainterTrainer.savedConfiguration(in: output) : nil) ?? PainterTraining()
+    options.set(in: &configuration)
+    if let realism { configuration.realism = realism }
+    if let criticStart { configuration.criticStart = criticStart }
+    if let sharpest { configuration.sharpest = sharpest }
+    let distance = try PerceptualDistance(
+      contentsOf: perceptualWeights.map { URL(fileURLWithPath: $0) } ?? PerceptualDistance.defaultURL, device: device)
+    let crops = try CropSet(contentsOf: URL(fileURLWithPath: data, isDirectory: true), sharpest: configuration.sharpest)
+    let trainer = try PainterTrainer(
+      configuration, on: crops, distance: distance, from: from.map { try Painter(contentsOf: URL(fileURLWithPath: $0)) },
+      output: output, device: device, resume: options.resume)
+    try train(trainer, as: "painter")
+  }
+}

@@ -1,0 +1,208 @@
+import Dispatch
+import Facet
+import Files
+import Foundation
+import Photo
+import Torch
+
+/// Makes a ``CropSet`` from photos: the largest face of each is found, aligned and cut out as the editor does, encoded,
+/// decoded and parsed.
+///
+/// Files are written one after the other, each whole; what is there already of the same photos is not made again.
+public struct CropSetWriter {
+  /// Why a photo is not in the set.
+  public enum Omission: String, Codable, Sendable, CaseIterable {
+    case unreadable, noFace, tooSmall
+  }
+
+  /// What became of the photos.
+  public struct Report: Sendable {
+    public var faces = 0
+    public var omitted: [Omission: Int] = [:]
+  }
+
+  private let bundle: ModelBundle
+  private let parser: FaceParser
+  private let detectors: [FaceDetector]
+  private static let photosInFile = 256
+  /// A face with fewer pixels of its own than this part of the crop's is too small to be sharp.
+  private static let leastScale = 1 / 1.8
+
+  /// - Parameters:
+  ///   - bundle: the model whose codes are kept.
+  ///   - parser: of the label maps.
+  public init(bundle: ModelBundle, parser: FaceParser) {
+    (self.bundle, self.parser) = (bundle, parser)
+    bundle.model.setTraining(false)
+    detectors = (0..<max(1, ProcessInfo.processInfo.activeProcessorCount)).map { _ in FaceDetector() }
+  }
+
+  /// Writes a set.
+  /// - Parameters:
+  ///   - photos: the photos, in the order in which they are kept.
+  ///   - folder: of the set; its parent must exist.
+  ///   - onPhoto: called now and then with how many photos are done; stops where it gives false.
+  /// - Returns: what became of the photos; `nil` where it was stopped.
+  /// - Throws: `FileError` where the folder cannot be written to, ``PortraitError``.
+  public func write(
+    _ photos: [URL], to folder: URL, onPhoto: (_ done: Int) -> Bool = { _ in true }
+  ) throws -> Report? {
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    var report = Report()
+    let files = (photos.count + Self.photosInFile - 1) / Self.photosInFile
+    for file in 0..<files {
+      let part = Array(photos[file * Self.photosInFile..<min(photos.count, (file + 1) * Self.photosInFile)])
+      let url = folder.appendingPathComponent(String(format: "faces-%05d.safetensors", file))
+      let sources = try JSON.encode(part.map(\.path))
+      var metadata = try? SafetensorsFile(url).metadata
+      if metadata?["sources"] != sources || metadata?["model"] != bundle.fingerprint {
+        guard let made = try write(part, sources, to: url, { onPhoto(file * Self.photosInFile + $0) }) else { return nil }
+        metadata = made
+      }
+      report.faces += Int(metadata?["faces"] ?? "") ?? 0
+      let omitted = (try? JSON.decode([String: Omission].self, metadata?["omitted"] ?? "")) ?? [:]
+      for reason in omitted.values { report.omitted[reason, default: 0] += 1 }
+      if !onPhoto(file * Self.photosInFile + part.count) { return nil }
+    }
+    return report
+  }
+
+  /// A face cut out.
+  private struct Cut: Sendable {
+    var crop: Picture
+    /// The same at the model's size and at that of label maps.
+    var small, coarse: Picture
+    var landmarks: [Float]
+    var isMissing: [Bool]
+  }
+
+  private func write(_ photos: [URL], _ sources: String, to url: URL, _ onPhoto: (Int) -> Bool) throws -> [String: String]? {
+    var cuts: [Cut] = []
+    var omitted: [String: Omission] = [:]
+    let batch = 32
+    var decoded: [Tensor] = []
+    var latents: [Tensor] = []
+    var labels: [UInt8] = []
+    for start in stride(from: 0, to: photos.count, by: batch) {
+      let part = Array(photos[start..<min(start + batch, photos.count)])
+      let size = bundle.configuration.imageSize
+      let (detectors, view) = (detectors, bundle.configuration.view)
+      let found = concurrently(part.count) { i in
+        Result { try Self.cut(part[i], by: detectors[i % detectors.count], modelSize: size, view: view) }
+      }
+      var new: [Cut] = []
+      for (photo, result) in zip(part, found) {
+        switch try result.get() {
+        case .success(let cut): new.append(cut)
+        case .failure(let omission): omitted[photo.path] = omission.reason
+        }
+      }
+      if !new.isEmpty {
+        try withoutGradients {
+          let codes = try bundle.model.encode(Tensor.cat(new.map { try Tensor($0.small) })).mean.to(.float32)
+          latents.append(codes)
+          let faces = try bundle.model.decode(codes).image.to(.float32)
+          decoded.append(try (faces.clamp(min: 0, max: 1) * 255 + 0.5).to(.uint8).permute([0, 2, 3, 1]).contiguous())
+        }
+        for (map, cut) in zip(try parser.labelMaps(of: new.map(\.coarse)), new) {
+          labels += zip(map.pixels, cut.isMissing).map { $1 ? CropSet.noLabel : $0 }
+        }
+        cuts += new
+      }
+      if !onPhoto(start + part.count) { return nil }
+    }
+    let n = cuts.count
+    let metadata = [
+      "format": CropSet.format, "model": bundle.fingerprint, "sources": sources, "faces": "\(n)",
+      "omitted": try JSON.encode(omitted),
+    ]
+    var tensors: [String: Tensor] = [:]
+    if n > 0 {
+      tensors = [
+        "crops": try Tensor(cuts.flatMap(\.crop.pixels), shape: [n, CropSet.size, CropSet.size, 3]),
+        "decoded": try .cat(decoded), "latents": try .cat(latents),
+        "labels": try Tensor(labels, shape: [n, CropSet.labelSize, CropSet.labelSize]),
+        "landmarks": try Tensor(cuts.flatMap(\.landmarks), shape: [n, 68, 2]),
+        "sharpness": try Tensor(cuts.map { Self.sharpness(of: $0.crop) }, shape: [n]),
+      ]
+    }
+    try Tensor.save(tensors, metadata: metadata, to: url)
+    return metadata
+  }
+
+  private struct Omitted: Error { let reason: Omission }
+
+  private static func cut(
+    _ url: URL, by detector: FaceDetector, modelSize: Int, view: ModelConfiguration.View
+  ) throws -> Result<Cut, Omitted> {
+    guard let photo = try? Picture(contentsOf: url).rgb() else { return .failure(Omitted(reason: .unreadable)) }
+    // Data sets often cut pictures at the face, where the detector does not look; and crops reach beyond.
+    let border = min(photo.width, photo.height) * 3 / 10
+    let padded = photo.mirroredBeyond(border)
+    guard let face = try detector.largestFace(in: padded), let alignment = FaceAlignment(face, view: view),
+      let points = alignment.landmarks
+    else { return .failure(Omitted(reason: .noFace)) }
+    let size = Double(CropSet.size)
+    guard alignment.side >= size * leastScale else { return .failure(Omitted(reason: .tooSmall)) }
+    let back = alignment.transform(size: CropSet.size).inverse
+    let step = size / Double(CropSet.labelSize)
+    var isMissing: [Bool] = []
+    isMissing.reserveCapacity(CropSet.labelSize * CropSet.labelSize)
+    for y in 0..<CropSet.labelSize {
+      for x in 0..<CropSet.labelSize {
+        let place = back(Point(x: (Double(x) + 0.5) * step, y: (Double(y) + 0.5) * step))
+        let (u, v) = (place.x - Double(border), place.y - Double(border))
+        isMissing.append(u < 1 || v < 1 || u > Double(photo.width - 1) || v > Double(photo.height - 1))
+      }
+    }
+    return .success(
+      Cut(
+        crop: alignment.crop(padded, size: CropSet.size), small: alignment.crop(padded, size: modelSize),
+        coarse: alignment.crop(padded, size: CropSet.labelSize),
+        landmarks: points.flatMap { [Float($0.x * size), Float($0.y * size)] }, isMissing: isMissing))
+  }
+
+  /// The mean absolute Laplacian of the luma in the middle of a crop.
+  static func sharpness(of crop: Picture) -> Float {
+    let n = crop.width
+    let luma = stride(from: 0, to: crop.pixels.count, by: 3).map { (i: Int) -> Float in
+      let (red, green, blue) = (Float(crop.pixels[i]), Float(crop.pixels[i + 1]), Float(crop.pixels[i + 2]))
+      return 0.299 * red + 0.587 * green + 0.114 * blue
+    }
+    var sum: Float = 0
+    let (lines, columns) = (n / 4..<n * 7 / 8, n / 4..<n * 3 / 4)
+    for y in lines {
+      for x in columns {
+        let i = y * n + x
+        let around: Float = luma[i - 1] + luma[i + 1] + luma[i - n] + luma[i + n]
+        sum += abs(4 * luma[i] - around)
+      }
+    }
+    return sum / Float(lines.count * columns.count)
+  }
+}
+
+extension Picture {
+  /// The picture with `border` pixels more on each side, mirrored from within.
+  fileprivate func mirroredBeyond(_ border: Int) -> Picture {
+    func source(_ place: Int, _ length: Int) -> Int {
+      let q = place - border
+      return q < 0 ? min(length - 1, -q - 1) : q >= length ? max(0, 2 * length - q - 1) : q
+    }
+    let (width, height) = (self.width + 2 * border, self.height + 2 * border)
+    var bytes = [UInt8](repeating: 0, count: width * height * 3)
+    let columns = (0..<width).map { source($0, self.width) * 3 }
+    pixels.withUnsafeBufferPointer { from in
+      for y in 0..<height {
+        let row = source(y, self.height) * self.width * 3
+        for x in 0..<width {
+          let (i, j) = ((y * width + x) * 3, row + columns[x])
+          bytes[i] = from[j]
+          bytes[i + 1] = from[j + 1]
+          bytes[i + 2] = from[j + 2]
+        }
+      }
+    }
+    return Picture(width: width, height: height, channels: 3, pixels: bytes)
+  }
+}

@@ -1,0 +1,73 @@
+import Facet
+import Torch
+
+/// Everything that decides how a painter is trained; stored in each checkpoint.
+public struct PainterTraining: TrainingRecipe {
+  public var model = PainterConfiguration()
+  /// The side of the windows that are cut out of the crops around a hole, in pixels.
+  public var window = 160
+  /// Windows in a step.
+  public var batchSize = 12
+  public var seed: UInt64 = 1
+  /// The highest learning rate of the painter; its course is ``TrainingConfiguration/Schedule/cosine``.
+  public var learningRate = 6e-4
+  public var emaDecay = 0.998
+  /// Weights of the absolute error of the pixels, of their differences, of the perceptual distance, and of the moved photo's
+  /// absolute error where it shows the right person.
+  public var pixels = 1.0
+  public var slopes = 1.0
+  public var perceptual = 1.0
+  public var alignment = 0.5
+  /// Weight of how real the painted holes look to the critic; 0 for none. The critic's own learning rate is twice as high.
+  public var realism = 0.0
+  /// The part of the budget after which the critic is heard, in 0…1: before it, shapes are learned.
+  public var criticStart = 0.3
+  /// The share of the faces that is learned from, the sharpest ones.
+  public var sharpest = 0.9
+  /// The share of examples in which a part of the photo's own pixels is another person's.
+  public var foreign = 0.5
+  /// The share of examples in which the photo's own pixels are not seen.
+  public var blind = 0.1
+  /// The share of examples from photos made coarser.
+  public var coarse = 0.25
+  public var usesBFloat16 = true
+  public var budget = TrainingConfiguration.Budget(minutes: 60)
+  public var checkpointMinutes = 5.0
+
+  private static let kind = "painter"
+
+  public init() {}
+
+  /// Checks the ranges of the fields.
+  /// - Throws: ``TrainingError`` that names the field.
+  func validate() throws {
+    try validateCourse(of: Self.kind)
+    _ = try model.makeNetwork(seed: nil)
+    try require(model.cropSize == CropSet.size, "model.cropSize", "\(CropSet.size), a crop's", of: Self.kind)
+    try require(
+      (64...CropSet.size).contains(window) && window % model.multiple == 0 && window % 40 == 0, "window",
+      "a multiple of 40 and \(model.multiple) from 80 to \(CropSet.size)", of: Self.kind)
+    for (name, weight) in [
+      ("pixels", pixels), ("slopes", slopes), ("perceptual", perceptual), ("alignment", alignment), ("realism", realism),
+    ] { try require((0...1e6).contains(weight), name, "from 0 to 1000000", of: Self.kind) }
+    for (name, share) in [("criticStart", criticStart), ("foreign", foreign), ("blind", blind), ("coarse", coarse)] {
+      try require((0...1).contains(share), name, "from 0 to 1", of: Self.kind)
+    }
+    try require(0.01...1 ~= sharpest, "sharpest", "from 0.01 to 1", of: Self.kind)
+  }
+}
+
+/// What a step of a painter's training came to, each a mean over the holes.
+public struct PainterLosses: TrainingLosses {
+  /// The absolute error of the pixels, of their differences, the perceptual distance, and the moved photo's absolute error.
+  public let pixels, slopes, perceptual, alignment: Double
+  /// The critic's own loss, and how real the holes looked to it; 0 before it is heard.
+  public let critic, realism: Double
+
+  public var named: [(name: String, value: Double)] {
+    [
+      ("pixels", pixels), ("slopes", slopes), ("perceptual", perceptual), ("alignment", alignment), ("critic", critic),
+      ("realism", realism),
+    ]
+  }
+}

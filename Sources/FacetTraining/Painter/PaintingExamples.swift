@@ -1,0 +1,285 @@
+import Facet
+import Foundation
+import Photo
+import Torch
+
+/// Draws examples for a painter from a set of crops: a photo with a hole, whose right answer is the photo itself.
+///
+/// The code is the photo's own, so the decoded face is the guide. The pixels that the painter may move into the hole are made
+/// wrong in the two ways in which an edit's are: they are moved as far as faces differ, and a part of the face is another
+/// person's, fitted to this one. The decoded face `before` is made wrong in the same way. So the painter learns to move what is
+/// of the same kind as the guide, and to draw anew what is not.
+struct PaintingExamples {
+  let crops: CropSet
+  let training: PainterTraining
+  let device: Device
+
+  struct Batch {
+    var input: PainterNetwork.Input
+    /// Where the photo has pixels, and where its own pixels were not replaced, N × 1 × H × W.
+    var valid, genuine: Tensor
+  }
+
+  /// Landmarks that move together.
+  private static let groups = [0...16, 17...26, 27...35, 36...47, 48...67]
+  private static let mouth = 48...67
+
+  /// - Parameters:
+  ///   - rows: the crops.
+  ///   - seed: of all chance.
+  func callAsFunction(_ rows: [Int], seed: UInt64) throws -> Batch {
+    var chance = SplitMix64(seed: seed)
+    let generator = try Generator(seed: chance.next(), device: device)
+    let count = rows.count
+    let side = training.window
+    let points = rows.map { crops.faces[$0].points }
+    let others = points.map { partner(of: $0, &chance) }
+
+    // Holes, and the parts that are somebody else's, at half of the crop's size.
+    let half = CropSet.labelSize
+    var holes: [Float] = [], foreign: [Float] = []
+    var origins: [(x: Double, y: Double)] = []
+    var foreignKinds: [PaintedRegion?] = []
+    for face in points {
+      let small = face.map { Point(x: $0.x / 2, y: $0.y / 2) }
+      let kind = Self.kinds.randomElement(using: &chance)!
+      var mask = region(kind, small, &chance).values
+      if !mask.contains(where: { $0 > 0 }) { mask = PaintedRegion.face.mask(small, size: (half, half)).values }
+      holes += mask
+      origins.append(origin(of: mask, &chance))
+      if Double.random(in: 0..<1, using: &chance) < training.foreign {
+        let other = Bool.random(using: &chance) ? kind : Self.kinds.randomElement(using: &chance)!
+        foreign += region(other, small, &chance).values
+        foreignKinds.append(other)
+      } else {
+        foreign += [Float](repeating: 0, count: half * half)
+        foreignKinds.append(nil)
+      }
+    }
+    let grid = try windows(at: origins, side)
+    func mask(_ values: [Float], sigma: Double) throws -> Tensor {
+      try Tensor(values, shape: [count, 1, half, half]).to(device).blurred(sigma: sigma)
+        .sampled(at: grid, by: .bilinear, beyond: .zeros)
+    }
+    let hole = try mask(holes, sigma: 2).smoothStep(from: 0.25, to: 0.75)
+    let strange = try mask(foreign, sigma: 2).smoothStep(from: 0.2, to: 0.8)
+
+    func images(_ bytes: Tensor) throws -> Tensor { try bytes.to(device).permute([0, 3, 1, 2]).to(.float32) / 255 }
+    let (whole, wholeOther) = (try images(crops.crops(rows)), try images(crops.crops(others)))
+    let (face, otherFace) = (try images(crops.decoded(rows)), try images(crops.decoded(others)))
+    let exists = try (crops.labels(rows).to(.float32) < Double(CropSet.noLabel)).to(.float32).to(device).unsqueeze(1)
+    var photo = try whole.sampled(at: grid, by: .nearest)
+    let valid = try exists.sampled(at: grid, by: .nearest, beyond: .zeros)
+
+    // The photo's own pixels, moved; another face's, fitted to this one.
+    let otherPoints = others.map { crops.faces[$0].points }
+    let shifts = points.indices.map { shift(points[$0], towards: otherPoints[$0], &chance) }
+    let moved = try grid + field(
+      at: origins, around: zip(points, shifts).map { zip($0, $1).map { $0 + $1 } },
+      displacements: shifts.map { $0.map { -1 * $0 } }, weights: nil)
+      + ripples(count, side, 3, generator)
+    let fitted = try grid + field(
+      at: origins, around: points, displacements: zip(points, otherPoints).map { zip($0, $1).map { $1 - $0 } },
+      weights: foreignKinds.map { kind in
+        (0..<68).map { [.mouth, .lowerFace, .face].contains(kind) && Self.mouth.contains($0) ? 0 : 1 }
+      })
+    func mixed(_ own: Tensor, _ other: Tensor) throws -> Tensor {
+      let away = try self.toned(other, as: own, within: strange)
+      return try own + (away - own) * strange
+    }
+    let movedPhoto = try whole.sampled(at: moved, by: .bilinear)
+    var own = try mixed(movedPhoto, wholeOther.sampled(at: fitted, by: .bilinear))
+    var before = try mixed(face.sampled(at: moved), otherFace.sampled(at: fitted))
+    let present = try exists.sampled(at: moved, by: .bilinear, beyond: .zeros).smoothStep(from: 0.9, to: 1)
+    let seen = try Tensor(erasures(count, side, &chance), shape: [count, 1, side, side]).to(device) * present
+
+    // A moved code decodes to a face of another place by a pixel, and of another light.
+    var guide = try face.sampled(at: grid + ripples(count, side, 1.5, generator))
+    func spread(_ shape: [Int], _ width: Double) throws -> Tensor {
+      try (Tensor.rand(shape, generator: generator, device: device) * 2 - 1) * width
+    }
+    let (gain, tint) = (try spread([count, 1, 1, 1], 0.12) + 1, try spread([count, 3, 1, 1], 0.04))
+    guide = try (guide - 0.5) * gain + 0.5 + tint
+    before = try (before - 0.5) * gain + 0.5 + tint
+    guide = try guide * (spread([count, 1, 1, 1], 0.03) + 1) + spread([count, 3, 1, 1], 0.015)
+    let soft = try guide.avgPool2d(2).upsampleBilinear2d(scale: 2)
+    guide = try guide + (soft - guide) * Tensor.rand([count, 1, 1, 1], generator: generator, device: device).smoothStep(from: 0.5, to: 1)
+    own = try own * (spread([count, 1, 1, 1], 0.06) + 1)
+
+    // Photos of less detail: then the hole is to have no more.
+    let coarse = Int(Double(side) * Double.random(in: 0.4...0.85, using: &chance))
+    let isCoarse = try (Tensor.rand([count, 1, 1, 1], generator: generator, device: device) < training.coarse).to(.float32)
+    func degraded(_ picture: Tensor) throws -> Tensor {
+      let less = try picture.resized(to: (coarse, coarse)).resized(to: (side, side))
+      return try picture + (less - picture) * isCoarse
+    }
+    (photo, own) = (try degraded(photo), try degraded(own).clamp(min: 0, max: 1))
+    (before, guide) = (try before.clamp(min: 0, max: 1), try guide.clamp(min: 0, max: 1))
+
+    var parts = [photo, hole, own, seen, before, guide, valid, try 1 - strange]
+    if chance.next() & 1 == 1 { parts = try parts.map { try $0.flip([3]) } }
+    let input = PainterNetwork.Input(
+      photo: parts[0], hole: parts[1], own: parts[2], seen: parts[3], before: parts[4], guide: parts[5])
+    return Batch(input: input, valid: parts[6], genuine: parts[7])
+  }
+
+  // MARK: Holes
+
+  /// Which regions holes have, each as often as it stands here.
+  private static let kinds: [PaintedRegion] = [
+    .lowerFace, .lowerFace, .lowerFace, .mouth, .mouth, .face, .face, .skin, .eyes, .nose, .brows, .forehead,
+  ]
+
+  /// A region somewhat larger or smaller, in some examples only spots of it, in half of the crop's pixels.
+  private func region(_ kind: PaintedRegion, _ face: [Point], _ chance: inout SplitMix64) -> RegionMask {
+    func draw(_ range: ClosedRange<Double>) -> Double { .random(in: range, using: &chance) }
+    let size = (height: CropSet.labelSize, width: CropSet.labelSize)
+    let jitter = Point(x: draw(-2...2), y: draw(-2...2))
+    let contour = draw(0.88...1)
+    var mask = kind.mask(face.map { $0 + jitter }, size: size, contour: contour, growth: draw(0.85...1.2))
+    if draw(0...1) < 0.25 {
+      var spots = RegionMask(size)
+      for _ in 0..<Int(draw(2...6)) {
+        let place = face[Int(draw(0...67.99))]
+        spots.fill(ellipse: (place + Point(x: draw(-8...8), y: draw(-8...8)), draw(5...22), draw(5...22)), 1)
+      }
+      mask.cut(to: spots)
+    }
+    return mask
+  }
+
+  /// Where the window lies in the crop, its hole near its middle.
+  private func origin(of mask: [Float], _ chance: inout SplitMix64) -> (x: Double, y: Double) {
+    let half = CropSet.labelSize
+    var (sum, x, y) = (0.0, 0.0, 0.0)
+    for (i, value) in mask.enumerated() where value > 0 {
+      sum += 1
+      x += Double(i % half)
+      y += Double(i / half)
+    }
+    func place(_ total: Double) -> Double {
+      let middle = sum > 0 ? 2 * total / sum : Double(CropSet.size) / 2
+      let start = middle - Double(training.window) / 2 + .random(in: -12...12, using: &chance)
+      return min(Double(CropSet.size - training.window), max(0, start)).rounded()
+    }
+    return (place(x), place(y))
+  }
+
+  /// Patches of the photo's own pixels that are not seen: 0 there, 1 elsewhere.
+  private func erasures(_ count: Int, _ side: Int, _ chance: inout SplitMix64) -> [Float] {
+    var values = [Float](repeating: 1, count: count * side * side)
+    for index in 0..<count {
+      let start = index * side * side
+      if Double.random(in: 0..<1, using: &chance) < training.blind {
+        for i in start..<start + side * side { values[i] = 0 }
+        continue
+      }
+      for _ in 0..<chance.next(below: 3) {
+        let (x, y) = (chance.next(below: side - 12), chance.next(below: side - 12))
+        let (width, height) = (10 + chance.next(below: 50), 10 + chance.next(below: 50))
+        for line in y..<min(side, y + height) {
+          for column in x..<min(side, x + width) { values[start + line * side + column] = 0 }
+        }
+      }
+    }
+    return values
+  }
+
+  // MARK: Warps
+
+  /// Of some faces drawn at random the one that is turned most alike.
+  private func partner(of face: [Point], _ chance: inout SplitMix64) -> Int {
+    func distance(_ index: Int) -> Double {
+      let other = crops.faces[index].points
+      return (0..<48).reduce(0) { sum, i in
+        let d = other[i] - face[i]
+        return sum + d.x * d.x + d.y * d.y
+      }
+    }
+    let candidates = (0..<12).map { _ in chance.next(below: crops.count) }
+    return candidates.map { ($0, distance($0)) }.filter { $0.1 > 1 }.min { $0.1 < $1.1 }?.0 ?? candidates[0]
+  }
+
+  /// How each landmark is moved: features are brought a part of the way to where another face has them, the mouth mostly.
+  private func shift(_ face: [Point], towards other: [Point], _ chance: inout SplitMix64) -> [Point] {
+    var result = [Point](repeating: Point(x: 0, y: 0), count: 68)
+    for (index, group) in Self.groups.enumerated() {
+      let isMouth = index == Self.groups.count - 1
+      guard Double.random(in: 0..<1, using: &chance) < (isMouth ? 0.9 : 0.4) else { continue }
+      let part = Double.random(in: 0...(isMouth ? 1.2 : 0.8), using: &chance)
+      for i in group {
+        let d = part * (other[i] - face[i])
+        result[i] = Point(x: min(16, max(-16, d.x)), y: min(16, max(-16, d.y)))
+      }
+    }
+    return result
+  }
+
+  /// Coordinates of the windows' pixels in the crops, N × H × W × 2 as of ``Tensor/sampled(at:by:beyond:)``.
+  private func windows(at origins: [(x: Double, y: Double)], _ side: Int) throws -> Tensor {
+    let size = Double(CropSet.size)
+    let places = try PainterNetwork.Aligner.grid(side, side) * (Double(side) / size)
+    let offsets = origins.flatMap { origin in
+      [origin.x, origin.y].map { Float((2 * $0 + Double(side)) / size - 1) }
+    }
+    return try (places + Tensor(offsets, shape: [origins.count, 1, 1, 2])).to(device)
+  }
+
+  /// Displacements of the windows' pixels between landmarks, N × H × W × 2 in halves of the crop's side: the mean of the
+  /// landmarks' own, weighted by Gaussians around them.
+  private func field(
+    at origins: [(x: Double, y: Double)], around landmarks: [[Point]], displacements: [[Point]], weights: [[Float]]?
+  ) throws -> Tensor {
+    let (count, side) = (origins.count, training.window)
+    let cells = side / Self.cell
+    let places = origins.flatMap { origin in
+      (0..<cells * cells).flatMap { index -> [Float] in
+        [
+          Float(origin.x + (Double(index % cells) + 0.5) * Double(Self.cell)),
+          Float(origin.y + (Double(index / cells) + 0.5) * Double(Self.cell)),
+        ]
+      }
+    }
+    func numbers(_ points: [[Point]]) throws -> Tensor {
+      try Tensor(points.joined().flatMap { [Float($0.x), Float($0.y)] }, shape: [count, 68, 2])
+    }
+    let from = try Tensor(places, shape: [count, cells * cells, 1, 2])
+    let squares = try (from - numbers(landmarks).unsqueeze(1)).square().sum(dims: [3])
+    var near = try (squares / (-2 * Self.reach * Self.reach)).exp()
+    if let weights { near = try near * Tensor(Array(weights.joined()), shape: [count, 1, 68]) }
+    let sums = try near.sum(dims: [2], keepDim: true) + 0.2
+    let mean = try near.matmul(numbers(displacements)) / sums * (2 / Double(CropSet.size))
+    return try mean.reshape([count, cells, cells, 2]).permute([0, 3, 1, 2]).contiguous()
+      .upsampleBilinear2d(scale: Self.cell).permute([0, 2, 3, 1]).to(device)
+  }
+
+  private static let (cell, reach) = (8, 13.0)
+
+  /// Slow random displacements of up to some pixels, N × H × W × 2 in halves of the crop's side.
+  private func ripples(_ count: Int, _ side: Int, _ pixels: Double, _ generator: Generator) throws -> Tensor {
+    let strength = try Tensor.rand([count, 1, 1, 1], generator: generator, device: device) * (pixels * 2 / Double(CropSet.size))
+    let waves = try Tensor.randn([count, 2, 5, 5], generator: generator, device: device) * strength
+    return try waves.upsampleBilinear2d(scale: side / 5).permute([0, 2, 3, 1])
+  }
+
+  /// A picture with the mean and the spread of another one's colours within a mask.
+  private func toned(_ picture: Tensor, as other: Tensor, within mask: Tensor) throws -> Tensor {
+    let area = try mask.sum(dims: [2, 3], keepDim: true) + 1
+    func statistics(_ x: Tensor) throws -> (mean: Tensor, deviation: Tensor) {
+      let mean = try (x * mask).sum(dims: [2, 3], keepDim: true) / area
+      return (mean, try (((x - mean).square() * mask).sum(dims: [2, 3], keepDim: true) / area + 1e-4).sqrt())
+    }
+    let (from, to) = (try statistics(picture), try statistics(other))
+    return try ((picture - from.mean) * (to.deviation / from.deviation).clamp(min: 0.6, max: 1.6) + to.mean).clamp(min: 0, max: 1)
+  }
+}
+
+extension CropSet.Face {
+  var points: [Point] {
+    stride(from: 0, to: 136, by: 2).map { Point(x: Double(landmarks[$0]), y: Double(landmarks[$0 + 1])) }
+  }
+}
+
+private func + (a: Point, b: Point) -> Point { Point(x: a.x + b.x, y: a.y + b.y) }
+private func - (a: Point, b: Point) -> Point { Point(x: a.x - b.x, y: a.y - b.y) }
+private func * (factor: Double, point: Point) -> Point { Point(x: factor * point.x, y: factor * point.y) }

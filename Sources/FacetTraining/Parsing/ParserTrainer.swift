@@ -1,0 +1,323 @@
+import Facet
+import Files
+import Foundation
+import Torch
+
+/// Everything that decides how a parser is trained; stored in each checkpoint.
+public struct ParserTraining: Codable, Sendable, Equatable {
+  public var model = ParserConfiguration()
+  public var degradation = Degradation()
+  /// Photos in a step.
+  public var batchSize = 16
+  /// Seed of the weights, the order and all chance.
+  public var seed: UInt64 = 1
+  /// The highest learning rate; its course is ``TrainingConfiguration/Schedule/cosine``.
+  public var learningRate = 2e-3
+  public var weightDecay = 0.01
+  /// The decay of the averaged weights, which are the ones that ship.
+  public var emaDecay = 0.998
+  /// Rare classes weigh more in the loss: each by its share of the pixels to the power of minus this, up to
+  /// ``largestWeight`` times the mean pixel's.
+  public var rarity = 0.2
+  public var largestWeight = 4.0
+  /// Convolutions in bfloat16, losses and statistics in float32.
+  public var usesBFloat16 = true
+  public var budget = TrainingConfiguration.Budget(minutes: 30)
+  /// Minutes between two checkpoints, each with a measurement on held-out pairs.
+  public var checkpointMinutes = 5.0
+
+  public init() {}
+
+  /// Checks the ranges of the fields.
+  /// - Throws: ``TrainingError`` that names the field, ``ModelError``.
+  func validate() throws {
+    func require(_ condition: Bool, _ field: String, _ range: String) throws {
+      if !condition { throw TrainingError("parser training: '\(field)' must be \(range)") }
+    }
+    try model.validate()
+    try require(model.imageSize % 8 == 0, "model.imageSize", "a multiple of 8")
+    try require((1...4096).contains(batchSize), "batchSize", "from 1 to 4096")
+    try require(learningRate > 0 && learningRate.isFinite, "learningRate", "above 0")
+    try require((0..<1).contains(weightDecay), "weightDecay", "at least 0 and under 1")
+    try require((0..<1).contains(emaDecay), "emaDecay", "at least 0 and under 1")
+    try require((0...1).contains(rarity), "rarity", "from 0 to 1")
+    try require((1...100).contains(largestWeight), "largestWeight", "from 1 to 100")
+    try require(budget.isLimited, "budget", "limited")
+    try require(checkpointMinutes >= 0, "checkpointMinutes", "at least 0")
+    let d = degradation
+    try require(d.scale.count == 2 && 0.2 <= d.scale[0] && d.scale[0] <= d.scale[1] && d.scale[1] <= 5,
+      "degradation.scale", "two rising factors from 0.2 to 5")
+    try require((0...180).contains(d.rotation), "degradation.rotation", "from 0 to 180")
+    try require((8...model.imageSize).contains(d.smallest), "degradation.smallest", "from 8 to \(model.imageSize)")
+    for (name, value) in [
+      ("stretch", d.stretch), ("shift", d.shift), ("light", d.light), ("contrast", d.contrast), ("tint", d.tint),
+      ("grey", d.grey), ("noise", d.noise),
+    ] {
+      try require((0...1).contains(value), "degradation.\(name)", "from 0 to 1")
+    }
+  }
+}
+
+/// Trains a face parser on pairs of photos and label maps.
+///
+/// The output folder is a parser's folder from the first checkpoint on. A run that is taken up from a checkpoint does
+/// what it would have done without the break, on the CPU to the last bit with the same threads and a budget in images.
+public final class ParserTrainer {
+  public let configuration: ParserTraining
+  public let output: URL
+  /// Where the run stands.
+  public private(set) var progress = TrainingProgress()
+  private let pairs: FacePairs
+  private let coarse: FacePairs?
+  private let heldOut: LabelledPhotos
+  private let device: Device
+  private let network: ParserNetwork
+  private let optimizer: Adam
+  private let average: ExponentialMovingAverage
+  private let classWeights: Tensor
+  private var coarseOrder: EpochOrder?
+
+  /// What happens while training runs, in order.
+  public enum Event: Sendable {
+    case started(TrainingProgress, parameters: Int, pairs: Int)
+    case step(TrainingProgress, loss: Double, learningRate: Double)
+    /// The checkpoint and the parser are written; the report is of held-out pairs.
+    case checkpoint(TrainingProgress, ParserReport)
+  }
+
+  /// Prepares a run.
+  /// - Parameters:
+  ///   - configuration: the parser and the recipe.
+  ///   - pairs: to learn from, from ``sourceSide(of:)``.
+  ///   - coarse: photos whose maps are right in the large, such as another parser's: beside each photo of `pairs` one of
+  ///     them is seen, and only their groups of classes count.
+  ///   - start: a parser whose weights are gone on from; its configuration must be the same.
+  ///   - heldOut: what the parser is measured on.
+  ///   - output: the folder that becomes the parser's.
+  ///   - device: where the work is done.
+  ///   - resume: go on from the last checkpoint if it is there.
+  /// - Throws: ``TrainingError`` when the configuration is out of range, or the checkpoint is damaged or of another
+  ///   run; `FileError` when the folder cannot be written to.
+  public init(
+    _ configuration: ParserTraining, pairs: FacePairs, coarse: FacePairs? = nil, from start: FaceParser? = nil,
+    heldOut: LabelledPhotos, output: URL, device: Device = .cpu, resume: Bool = false
+  ) throws {
+    try configuration.validate()
+    guard pairs.count >= configuration.batchSize else {
+      throw TrainingError(
+        "\(pairs.count) pairs don't fill a batch of \(configuration.batchSize); use a smaller --batch")
+    }
+    guard coarse.map({ $0.side == pairs.side }) ?? true else {
+      throw TrainingError("coarse pairs of \(coarse!.side) pixels a side don't go with others of \(pairs.side)")
+    }
+    (self.configuration, self.pairs, self.coarse, self.heldOut) = (configuration, pairs, coarse, heldOut)
+    (self.output, self.device) = (output, device)
+    if device == .cpu { Torch.keepFreedMemory() }
+    network = try configuration.model.makeNetwork(seed: configuration.seed)
+    if let start {
+      guard start.configuration == configuration.model else {
+        throw TrainingError("\(start.url.path) is of another size than the parser to be trained")
+      }
+      try network.load(start.network.state())
+    }
+    try network.move(to: device)
+    try network.useChannelsLast()
+    try network.setRequiresGrad(true)
+    var adam = Adam.Configuration()
+    adam.weightDecay = configuration.weightDecay
+    optimizer = try Adam(network, configuration: adam, clipping: .global(1))
+    average = try ExponentialMovingAverage(network, decay: configuration.emaDecay)
+    let shares = pairs.classShares()
+    let weights = shares.map { $0 > 0 ? pow($0, -configuration.rarity) : 0 }
+    let mean = zip(shares, weights).reduce(0) { $0 + $1.0 * $1.1 }
+    classWeights = try Tensor(weights.map { Float(min($0 / mean, configuration.largestWeight)) }).to(device)
+    try Trainer.prepare(output)
+    let checkpoint = Trainer.lastCheckpoint(in: output)
+    if FileManager.default.fileExists(atPath: checkpoint.path) {
+      if resume { try restore(checkpoint) } else { try FileManager.default.removeItem(at: checkpoint) }
+    }
+  }
+
+  /// The side at which pairs are kept: larger than what the network sees, so that a face made larger has its detail.
+  public static func sourceSide(of model: ParserConfiguration) -> Int { model.imageSize * 4 / 3 }
+
+  /// Trains until the budget is spent or `shouldStop` says so.
+  /// - Throws: ``TrainingError`` with the step when the loss is not finite, and what `onEvent` throws.
+  @discardableResult
+  public func run(
+    shouldStop: () -> Bool = { false }, onEvent: (Event) throws -> Void = { _ in }
+  ) throws -> Trainer.Ending {
+    let clock = StopWatch(alreadySpent: progress.minutes * 60)
+    var lastSave = clock.seconds
+    try onEvent(.started(progress, parameters: network.parameterCount, pairs: pairs.count))
+    while true {
+      let order = EpochOrder(count: pairs.count, seed: configuration.seed, epoch: progress.epoch).positions
+      while (progress.batch + 1) * configuration.batchSize <= order.count {
+        progress.minutes = clock.seconds / 60
+        let spent = configuration.budget.progress(images: progress.images, minutes: progress.minutes)
+        if spent >= 1 || shouldStop() {
+          try save(onEvent)
+          return spent >= 1 ? .budgetSpent : .interrupted
+        }
+        let first = progress.batch * configuration.batchSize
+        let learningRate = configuration.learningRate * TrainingConfiguration.Schedule.cosine.factor(spent)
+        let loss = try step(order[first..<first + configuration.batchSize], learningRate: learningRate)
+        progress.step += 1
+        progress.batch += 1
+        progress.images += configuration.batchSize
+        progress.minutes = clock.seconds / 60
+        try onEvent(.step(progress, loss: loss, learningRate: learningRate))
+        if clock.seconds - lastSave >= configuration.checkpointMinutes * 60 {
+          try save(onEvent)
+          lastSave = clock.seconds
+        }
+      }
+      progress.epoch += 1
+      progress.batch = 0
+    }
+  }
+
+  /// One step of gradient descent.
+  private func step(_ positions: ArraySlice<Int>, learningRate: Double) throws -> Double {
+    // A seed for each step, so that a resumed run draws what it would have drawn.
+    let source = try pairs.batch(positions, on: device)
+    let (count, size) = (positions.count, configuration.model.imageSize)
+    let seed = configuration.seed ^ UInt64(progress.step) << 20
+    var (images, classes) = try configuration.degradation(
+      images: source.images, classes: source.classes, size: size, seed: seed)
+    if let coarse {
+      let more = try coarse.batch(coarsePositions(count, of: coarse)[...], on: device)
+      let changed = try configuration.degradation(
+        images: more.images, classes: more.classes, size: size, seed: seed ^ 1 << 62, isCut: true)
+      (images, classes) = (try .cat([images, changed.images]), try .cat([classes, changed.classes]))
+    }
+    network.setTraining(true)
+    try network.zeroGrad()
+    let logits = try withAutocast(configuration.usesBFloat16 ? .bfloat16 : nil, on: device) {
+      try network(images).to(.float32)
+    }
+    // Judged at the picture's own resolution, borders of classes find their place between the coarser pixels.
+    let full = try logits.upsampleBilinear2d(scale: ParserNetwork.stem)
+    var loss = try full.narrow(0, 0..<count).crossEntropy(classes.narrow(0, 0..<count), weights: classWeights)
+    if coarse != nil {
+      loss = try loss + Self.coarseLoss(full.narrow(0, count..<2 * count), classes.narrow(0, count..<2 * count))
+    }
+    let value = try loss.item()
+    guard value.isFinite else {
+      throw TrainingError(
+        "step \(progress.step + 1): the loss is \(value); the last good checkpoint is kept. "
+          + "Resume with a lower --learning-rate")
+    }
+    try loss.backward()
+    try optimizer.step(learningRate: learningRate)
+    try average.update(step: progress.step + 1)
+    return value
+  }
+
+  /// The positions of a step's coarse pairs.
+  private func coarsePositions(_ count: Int, of coarse: FacePairs) -> [Int] {
+    (progress.step * count..<(progress.step + 1) * count).map { index in
+      let epoch = index / coarse.count
+      if coarseOrder?.epoch != epoch {
+        coarseOrder = EpochOrder(count: coarse.count, seed: configuration.seed ^ 1 << 41, epoch: epoch)
+      }
+      return coarseOrder!.positions[index % coarse.count]
+    }
+  }
+
+  /// Mean cross-entropy between ``FaceClass/groups``, whose probabilities are the sums of their classes'.
+  /// - Parameters:
+  ///   - logits: N × classes × H × W.
+  ///   - classes: N × H × W, int64; ``Degradation/noClass`` where a pixel does not count.
+  static func coarseLoss(_ logits: Tensor, _ classes: Tensor) throws -> Tensor {
+    let members = try Tensor(
+      (0..<FaceClass.groupCount).flatMap { group in FaceClass.groups.map { $0 == group ? Float(1) : 0 } },
+      shape: [FaceClass.groupCount, FaceClass.groups.count, 1, 1])
+    // No logit is so large that its exponential is not a number.
+    let weights = try logits.clamp(min: -30, max: 30).exp().conv2d(members.to(logits.device))
+    // The first entry is that of no class.
+    let group = try Tensor(([Degradation.noClass] + FaceClass.groups).map(Int64.init)).to(logits.device)
+    let entries = try (classes - Double(Degradation.noClass)).to(.int64).reshape([-1])
+    return try weights.log()
+      .crossEntropy(group.indexSelect(0, entries).reshape(classes.shape), ignored: Degradation.noClass)
+  }
+
+  // MARK: Checkpoints
+
+  private static let format = "facet-parser-checkpoint-1"
+
+  /// The configuration of the run that the folder `output` holds; `nil` where there is none.
+  /// - Throws: ``TrainingError`` or `SafetensorsError` when its checkpoint is damaged.
+  public static func savedConfiguration(in output: URL) throws -> ParserTraining? {
+    let url = Trainer.lastCheckpoint(in: output)
+    guard FileManager.default.fileExists(atPath: url.path) else { return nil }
+    return try Checkpoint<ParserTraining>(url, SafetensorsFile(url).metadata, format: format).configuration
+  }
+
+  private var photos: Int { pairs.count + (coarse?.count ?? 0) }
+  private var beside: String { coarse.map { " and, of \($0.count) more photos, coarse maps" } ?? "" }
+
+  /// Writes the checkpoint, then the parser and its card, and measures it.
+  private func save(_ onEvent: (Event) throws -> Void) throws {
+    var tensors = try network.state().prefixed("model.")
+    tensors.merge(try optimizer.state().prefixed("optimizer.")) { $1 }
+    let averaged = try average.state()
+    tensors.merge(averaged.prefixed("ema.")) { $1 }
+    let checkpoint = Checkpoint(configuration: configuration, progress: progress, photos: photos)
+    try Tensor.save(
+      tensors, metadata: checkpoint.metadata(format: Self.format), to: Trainer.lastCheckpoint(in: output))
+    let origin = "trained on \(progress.images) images of \(pairs.count) pairs\(beside), by Facet \(facetVersion)"
+    try FaceParser.write(configuration.model, weights: averaged, origin: origin, to: output)
+    let parser = try FaceParser(contentsOf: output, device: device)
+    let report = try parser.evaluate(heldOut)
+    try AtomicFile.write(Data(card(report).utf8), to: output.appendingPathComponent(ModelBundle.cardFile))
+    try onEvent(.checkpoint(progress, report))
+  }
+
+  private func restore(_ url: URL) throws {
+    let (tensors, metadata) = try Tensor.load(from: url)
+    let saved = try Checkpoint<ParserTraining>(url, metadata, format: Self.format)
+    do {
+      guard saved.configuration.model == configuration.model else {
+        throw TrainingError("made for another parser")
+      }
+      guard (saved.configuration.batchSize, saved.configuration.seed) == (configuration.batchSize, configuration.seed),
+        saved.photos == photos
+      else {
+        throw TrainingError(
+          "made with batch \(saved.configuration.batchSize), seed \(saved.configuration.seed) and "
+            + "\(saved.photos ?? 0) pairs; resume with the same")
+      }
+      try network.load(tensors.withPrefix("model."))
+      try optimizer.load(tensors.withPrefix("optimizer."))
+      try average.load(tensors.withPrefix("ema."))
+      progress = saved.progress
+    } catch {
+      throw TrainingError("\(url.path): cannot resume: \(error)")
+    }
+  }
+
+  /// A word for people in the parser's folder.
+  private func card(_ report: ParserReport) -> String {
+    let rows = report.classes.map { "| \($0.name) | \($0.iou.map { String(format: "%.3f", $0) } ?? "–") |" }
+    return """
+      # A face parser of Facet
+
+      It says of each pixel of a photo of one face which of \(FaceClass.allCases.count) classes it shows: \
+      \(network.parameterCount) parameters, \(configuration.model.imageSize) pixels a side. Trained by \
+      `facet parse train` on \(pairs.count) pairs of photos and label maps\(beside), \(progress.images) images seen, \
+      degraded by chance.
+
+      CelebAMask-HQ may be used for **non-commercial research only**; take a parser that was trained on it as bound \
+      by the same terms.
+
+      Intersection over union on \(report.images) pairs that it never saw, mean \
+      \(String(format: "%.3f", report.meanIoU)):
+
+      | class | IoU |
+      |---|---|
+      \(rows.joined(separator: "\n"))
+
+      """
+  }
+}

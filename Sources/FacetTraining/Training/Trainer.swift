@@ -1,0 +1,352 @@
+import Facet
+import Files
+import Foundation
+import Photo
+import Torch
+
+/// Trains a model on a dataset and leaves a bundle of the best weights.
+///
+/// The output folder becomes a model bundle; `checkpoints/last.safetensors` in it holds all that an exact continuation
+/// needs, `checkpoints/best.safetensors` the state with the best validation.
+///
+/// A run that is taken up from a checkpoint does what it would have done without the break: on the CPU, with the same
+/// number of threads and the same budget in images, it ends with the same weights to the last bit.
+///
+/// Several processes train together, each with a trainer: they share each batch, so that their number does not change
+/// what is learned, and a run can go on with another number. The first alone reads and writes the output folder.
+public final class Trainer {
+  public let configuration: TrainingConfiguration
+  public let output: URL
+  public let device: Device
+  /// The processes that take part; `nil` for this one alone.
+  public let group: ProcessGroup?
+  /// Where the run stands.
+  public private(set) var progress = TrainingProgress()
+  private let training: DecodedCache
+  private let validation: DecodedCache
+  private let step: TrainingStep
+  private let evaluator: Evaluator
+  private let batches: any TrainingBatches
+
+  /// What happens while training runs, in order.
+  public enum Event: Sendable {
+    case started(TrainingProgress, parameters: Int, images: Int)
+    /// `waited` is the time, over all steps of this run, that passed waiting for batches.
+    case step(TrainingProgress, losses: [(name: String, value: Double)], learningRate: Double, waited: Duration)
+    /// `sheet` shows the first validation photos: inputs, reconstructions over them, masks, a row each.
+    case validated(TrainingProgress, EvaluationReport, isBest: Bool, sheet: Picture)
+    case checkpoint(TrainingProgress, URL)
+  }
+
+  /// Where training keeps the decoded photos.
+  public enum Residency: String, Sendable, CaseIterable {
+    /// In a file that is mapped into memory, batches made ahead by threads.
+    case host
+    /// In the memory of the device, where batches are made, too: nothing but their order goes there in a step.
+    case device
+  }
+
+  /// Why training ended.
+  public enum Ending: String, Sendable {
+    case budgetSpent, noImprovement, interrupted
+  }
+
+  /// Prepares a run.
+  /// - Parameter weights: what the model starts from, such as a bundle's; fresh ones where left out.
+  /// - Parameter resume: go on from `checkpoints/last.safetensors` if it is there. A run that starts anew removes the
+  ///   bundle and the checkpoints that an earlier one left in the folder.
+  /// - Parameter validation: the photos to measure on.
+  /// - Parameter output: the folder that becomes the bundle.
+  /// - Parameter training: the photos to learn from.
+  /// - Parameter configuration: the model and the recipe.
+  /// - Parameter device: where the work is done.
+  /// - Parameter residency: where the decoded photos are kept; with the model where left out.
+  /// - Parameter group: the processes that take part, each with the same photos and configuration; `nil` for this one
+  ///   alone.
+  /// - Throws: ``TrainingError`` when the configuration is out of range, or the checkpoint is damaged or of another
+  ///   run; `FileError` when the folder cannot be written to; `ProcessGroupError` when a process is gone.
+  public init(
+    _ configuration: TrainingConfiguration, training: DecodedCache, validation: DecodedCache, output: URL,
+    weights: [String: Tensor]? = nil, device: Device = .cpu, residency: Residency? = nil, resume: Bool = false,
+    group: ProcessGroup? = nil
+  ) throws {
+    let residency = residency ?? (device == .cpu ? .host : .device)
+    try configuration.validate()
+    guard training.count >= configuration.batchSize else {
+      throw TrainingError(
+        "\(training.count) training photos don't fill a batch of \(configuration.batchSize); use a smaller --batch")
+    }
+    let processes = group?.count ?? 1
+    guard configuration.batchSize % processes == 0 else {
+      throw TrainingError("a batch of \(configuration.batchSize) cannot be shared evenly by \(processes) processes")
+    }
+    self.configuration = configuration
+    self.group = group
+    self.training = training
+    self.validation = validation
+    self.output = output
+    self.device = device
+    if device == .cpu { Torch.keepFreedMemory() }
+    step = try TrainingStep(
+      configuration, weights: weights, labelCount: training.dataset.attributeNames.count, device: device, group: group)
+    // Another model takes the averaged weights, so that validation leaves the one in training alone.
+    evaluator = try Evaluator(
+      configuration.model.makeModel(seed: nil), objective: configuration.objective, device: device)
+    var options = BatchLoader.Options.training(
+      batchSize: configuration.batchSize / processes, seed: configuration.seed)
+    options.maxShift = configuration.augmentation.maxShift
+    (options.rank, options.worldSize) = (group?.rank ?? 0, processes)
+    batches = residency == .device
+      ? try ResidentBatches(training, options: options, on: device)
+      : LoadedBatches(BatchLoader(training, options: options), on: device)
+    if isFirst {
+      try Self.prepare(output)
+      let goesOn = resume && FileManager.default.fileExists(atPath: lastCheckpoint.path)
+      try goesOn ? restore() : clearOutput()
+    }
+    try group?.watching { try shareStart() }
+  }
+
+  private var isFirst: Bool { group?.isFirst ?? true }
+
+  /// Gives all processes the first one's progress and weights: only it needs to see the output folder.
+  private func shareStart() throws {
+    guard let group else { return }
+    let photos = [training.count, validation.count]
+    let expected = try group.broadcast(Array("\(photos)".utf8))
+    guard expected == Array("\(photos)".utf8) else {
+      throw TrainingError(
+        "process \(group.rank) has other photos than the first: \(photos), not "
+          + "\(String(decoding: expected, as: UTF8.self)) for training and validation")
+    }
+    let text = try group.broadcast(Array(JSON.encode(progress).utf8))
+    progress = try JSON.decode(TrainingProgress.self, String(decoding: text, as: UTF8.self))
+    try step.shareState()
+  }
+
+  /// Trains until the budget is spent, validation stops improving or `shouldStop` says so, on any of the processes.
+  /// Events happen on the first process alone.
+  /// - Throws: ``TrainingError`` with the step and the term when a loss is not finite, and what `onEvent` throws. The
+  ///   last checkpoint stays as it is.
+  @discardableResult
+  public func run(shouldStop: () -> Bool = { false }, onEvent: (Event) throws -> Void = { _ in }) throws -> Ending {
+    guard let group else { return try train(shouldStop, onEvent) }
+    return try group.watching { try train(shouldStop, group.isFirst ? onEvent : { _ in }) }
+  }
+
+  private func train(_ shouldStop: () -> Bool, _ onEvent: (Event) throws -> Void) throws -> Ending {
+    let clock = StopWatch(alreadySpent: progress.minutes * 60)
+    var lastSave = clock.seconds
+    try onEvent(.started(progress, parameters: step.model.parameterCount, images: training.count))
+
+    while true {
+      batches.start(epoch: progress.epoch, batch: progress.batch)
+      while let batch = try batches.next() {
+        let stops: Bool
+        (progress.minutes, stops) = try agree(minutes: clock.seconds / 60, stop: shouldStop())
+        let spent = configuration.budget.progress(images: progress.images, minutes: progress.minutes)
+        if spent >= 1 { return try finish(.budgetSpent, onEvent) }
+        if progress.validationsSinceBest >= configuration.patience { return try finish(.noImprovement, onEvent) }
+        if stops { return try finish(.interrupted, onEvent) }
+
+        let learningRate = configuration.learningRate(spent: spent)
+        let losses = try step(
+          images: batch.images, masks: batch.masks, labels: batch.labels, number: progress.step,
+          learningRate: learningRate)
+        progress.step += 1
+        progress.batch += 1
+        progress.images += configuration.batchSize
+        progress.minutes = clock.seconds / 60
+        try onEvent(.step(progress, losses: losses, learningRate: learningRate, waited: batches.waited))
+
+        if let interval = configuration.validationInterval,
+          progress.images / interval > (progress.images - configuration.batchSize) / interval
+        {
+          try validate(onEvent)
+        }
+        if isFirst, clock.seconds - lastSave >= configuration.checkpointMinutes * 60 {
+          try save(to: lastCheckpoint, onEvent)
+          lastSave = clock.seconds
+        }
+      }
+      progress.epoch += 1
+      progress.batch = 0
+      if configuration.validationInterval == nil { try validate(onEvent) }
+    }
+  }
+
+  /// The first process's clock, and whether any process is to stop: all must decide alike.
+  private func agree(minutes: Double, stop: Bool) throws -> (minutes: Double, stop: Bool) {
+    guard let group else { return (minutes, stop) }
+    let sums = try group.sum([group.isFirst ? minutes : 0, stop ? 1 : 0])
+    return (sums[0], sums[1] > 0)
+  }
+
+  /// Measures the averaged weights; the best so far become the bundle.
+  private func validate(_ onEvent: (Event) throws -> Void) throws {
+    let weights = try step.shippedWeights()
+    try evaluator.model.load(weights)
+    let report = try evaluator.evaluate(validation, over: group)
+    progress.validatedStep = progress.step
+    let isBest = report.loss < progress.bestLoss
+    progress.validationsSinceBest = isBest ? 0 : progress.validationsSinceBest + 1
+    if isBest {
+      progress.bestLoss = report.loss
+    }
+    guard isFirst else { return }
+    if isBest {
+      try save(to: bestCheckpoint, onEvent)
+      let origin = "trained on \(progress.images) images, by Facet \(facetVersion)"
+      try ModelBundle.write(configuration: configuration.model, weights: weights, origin: origin, to: output)
+    }
+    let sheet = try evaluator.model.sheet(of: validation, on: device)
+    try onEvent(.validated(progress, report, isBest: isBest, sheet: sheet))
+  }
+
+  private func finish(_ ending: Ending, _ onEvent: (Event) throws -> Void) throws -> Ending {
+    if ending != .interrupted, progress.validatedStep != progress.step { try validate(onEvent) }
+    if isFirst { try save(to: lastCheckpoint, onEvent) }
+    return ending
+  }
+
+  // MARK: Checkpoints
+
+  /// The checkpoint that a run in the folder `output` goes on from.
+  public static func lastCheckpoint(in output: URL) -> URL {
+    output.appendingPathComponent("checkpoints/last.safetensors")
+  }
+
+  /// The configuration of the run that the folder `output` holds; `nil` where there is none.
+  /// - Parameter output: the folder.
+  /// - Parameter group: processes that all get to know it; only the first looks.
+  /// - Throws: ``TrainingError`` or `SafetensorsError` when its checkpoint is damaged.
+  public static func savedConfiguration(
+    in output: URL, for group: ProcessGroup? = nil
+  ) throws -> TrainingConfiguration? {
+    if let group {
+      return try group.watching {
+        let own = group.isFirst ? try savedConfiguration(in: output).map { try JSON.encode($0) } : nil
+        let text = String(decoding: try group.broadcast(Array((own ?? "").utf8)), as: UTF8.self)
+        return text.isEmpty ? nil : try JSON.decode(TrainingConfiguration.self, text)
+      }
+    }
+    let url = lastCheckpoint(in: output)
+    guard FileManager.default.fileExists(atPath: url.path) else { return nil }
+    return try Checkpoint<TrainingConfiguration>(url, SafetensorsFile(url).metadata, format: format).configuration
+  }
+
+  private var lastCheckpoint: URL { Self.lastCheckpoint(in: output) }
+  private var bestCheckpoint: URL { output.appendingPathComponent("checkpoints/best.safetensors") }
+
+  private static let format = "facet-checkpoint-1"
+
+  private func save(to url: URL, _ onEvent: (Event) throws -> Void) throws {
+    let tensors = try step.state()
+    for (name, tensor) in tensors.withPrefix("model.") where try !tensor.isAllFinite() {
+      throw TrainingError(
+        "step \(progress.step): the weight '\(name)' is not finite; the last good checkpoint is kept. "
+          + "Resume with a lower --learning-rate")
+    }
+    let checkpoint = Checkpoint(configuration: configuration, progress: progress, photos: training.count)
+    try Tensor.save(tensors, metadata: checkpoint.metadata(format: Self.format), to: url)
+    try onEvent(.checkpoint(progress, url))
+  }
+
+  private func restore() throws {
+    let (tensors, metadata) = try Tensor.load(from: lastCheckpoint)
+    let saved = try Checkpoint<TrainingConfiguration>(lastCheckpoint, metadata, format: Self.format)
+    do {
+      guard saved.configuration.model == configuration.model else {
+        throw TrainingError("made for another model configuration")
+      }
+      guard (saved.configuration.batchSize, saved.configuration.seed) == (configuration.batchSize, configuration.seed)
+      else {
+        throw TrainingError(
+          "made with batch \(saved.configuration.batchSize) and seed \(saved.configuration.seed); resume with the same")
+      }
+      guard saved.photos ?? training.count == training.count else {
+        throw TrainingError("made with \(saved.photos ?? 0) training photos; there are \(training.count) now")
+      }
+      try step.load(tensors)
+      progress = saved.progress
+    } catch {
+      throw TrainingError("\(lastCheckpoint.path): cannot resume: \(error)")
+    }
+  }
+
+  /// Finds out now, not at the first checkpoint, whether the folder can be written to, and removes what a killed run
+  /// had not finished writing.
+  static func prepare(_ output: URL) throws {
+    let checkpoint = lastCheckpoint(in: output)
+    _ = try AtomicFile(checkpoint)
+    for folder in [output, checkpoint.deletingLastPathComponent()] {
+      for name in try FileManager.default.contentsOfDirectory(atPath: folder.path)
+      where name.hasPrefix(".") && name.hasSuffix(".tmp") {
+        try? FileManager.default.removeItem(at: folder.appendingPathComponent(name))
+      }
+    }
+  }
+
+  /// Removes an earlier run, the checkpoint first: what a kill leaves is a whole bundle or none.
+  private func clearOutput() throws {
+    for url in [lastCheckpoint, bestCheckpoint] where FileManager.default.fileExists(atPath: url.path) {
+      try FileManager.default.removeItem(at: url)
+    }
+    try ModelBundle.remove(at: output)
+  }
+}
+
+/// Where a run stands.
+public struct TrainingProgress: Codable, Sendable, Equatable {
+  /// Steps done.
+  public internal(set) var step = 0
+  /// Epochs finished, and batches done in the current one.
+  public internal(set) var epoch = 0
+  public internal(set) var batch = 0
+  /// Images seen.
+  public internal(set) var images = 0
+  /// Time spent, over all resumed runs.
+  public internal(set) var minutes = 0.0
+  public internal(set) var bestLoss = Double.greatestFiniteMagnitude
+  public internal(set) var validationsSinceBest = 0
+  public internal(set) var validatedStep = -1
+
+  /// Whether a run can stand here; a checkpoint from elsewhere may say anything.
+  var isPlausible: Bool {
+    [step, epoch, batch, images, validationsSinceBest].allSatisfy { (0...1 << 48).contains($0) } && minutes >= 0
+      && minutes.isFinite
+  }
+}
+
+/// A training run that cannot start or go on.
+public struct TrainingError: Error, Equatable, CustomStringConvertible {
+  public let description: String
+  public init(_ description: String) { self.description = description }
+}
+
+/// Seconds on a clock that never goes back, counted on from earlier runs.
+struct StopWatch {
+  private let start = ContinuousClock.now
+  private let before: Double
+
+  init(alreadySpent: Double = 0) { before = alreadySpent }
+
+  var seconds: Double { before + (ContinuousClock.now - start) / .seconds(1) }
+}
+
+extension FaceVAE {
+  /// The first photos of a partition, their reconstructions with the predicted mask, and the masks, a row each.
+  func sheet(of samples: DecodedCache, count: Int = 8, on device: Device) throws -> Picture {
+    let loader = BatchLoader(samples, options: .evaluation(batchSize: count))
+    loader.start(epoch: 0)
+    guard let batch = loader.next() else { throw TrainingError("there are no photos to show") }
+    return try withoutGradients {
+      let images = try batch.imageTensor(on: device)
+      let reconstruction = try decode(encode(images).mean)
+      let rows = try [images, reconstruction.composed(over: images), reconstruction.mask].map { row in
+        try (0..<batch.count).map { Tile(Picture(try FloatPicture(row.narrow(0, $0..<$0 + 1).to(.cpu)))) }
+      }
+      return try Picture.sheet(rows, gap: 2)
+    }
+  }
+}
