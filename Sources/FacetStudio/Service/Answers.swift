@@ -63,7 +63,7 @@ private func named(_ probabilities: [Double], _ labels: [String]) -> [String: Do
   Dictionary(uniqueKeysWithValues: zip(labels, probabilities.map { rounded($0, 10_000) }))
 }
 
-func rounded(_ value: Double, _ parts: Double) -> Double { (value * parts).rounded() / parts }
+private func rounded(_ value: Double, _ parts: Double) -> Double { (value * parts).rounded() / parts }
 
 struct HealthAnswer: Encodable {
   var status = "ok"

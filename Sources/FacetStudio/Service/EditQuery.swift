@@ -50,10 +50,9 @@ struct EditQuery {
 
   /// The faces that are edited, of so many.
   func faces(of count: Int) throws -> [Int] {
-    switch faces {
-    case .all: Array(0..<count)
-    case .one(let index): index < count ? [index] : try { throw Problem.noSuchFace(index, of: count) }()
-    }
+    guard case .one(let index) = faces else { return Array(0..<count) }
+    guard index < count else { throw Problem.noSuchFace(index, of: count) }
+    return [index]
   }
 
   private static func number<Value: LosslessStringConvertible & Comparable>(

@@ -29,12 +29,13 @@ struct Prompt {
 
   private mutating func read(_ words: [String], _ vocabulary: Vocabulary, _ grammar: Grammar) {
     var (isNegated, amount) = (false, 1.0)
+    var hasWish = false
     var index = 0
     while index < words.count {
       let word = words[index]
       if let (wish, length) = vocabulary.wish(at: index, of: words) {
         add(Wish(label: wish.label, strength: max(-2, min(2, wish.strength * amount * (isNegated ? -1 : 1)))))
-        (isNegated, amount) = (false, 1)
+        (isNegated, amount, hasWish) = (false, 1, true)
         index += length
         continue
       }
@@ -54,6 +55,8 @@ struct Prompt {
       }
       index += 1
     }
+    // An amount may follow, too: `beard 50 %`.
+    if hasWish && amount != 1 { wishes[wishes.count - 1].strength *= amount }
   }
 
   /// What is said later counts.

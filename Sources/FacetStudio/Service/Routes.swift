@@ -67,8 +67,8 @@ struct Routes: Sendable {
 
   private func addPhoto(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
     try await admission.admit(.heavy) {
-      let body = try await body(of: request, limit: configuration.limits.photoBytes)
-      let bytes = try FormBody.file(in: body, type: request.headers[.contentType])
+      let sent = try await body(of: request, limit: configuration.limits.photoBytes)
+      let bytes = try FormBody.file(in: sent, type: request.headers[.contentType])
       guard !bytes.isEmpty else { throw Problem(.notAPhoto(file: "")) }
       return try await keep(try await workshop.open(bytes))
     }
@@ -110,8 +110,8 @@ struct Routes: Sendable {
     }
     return try await admission.admit(.light) {
       let view = session.view(size: size ?? 1024, of: nil)
-      let format = format ?? session.previewFormat
-      return image(try await workshop.preview(session, [], view, as: format), type: format.mediaType)
+      let own = format ?? session.previewFormat
+      return image(try await workshop.preview(session, [], view, as: own), type: own.mediaType)
     }
   }
 
@@ -164,8 +164,8 @@ struct Routes: Sendable {
   private func edit(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
     try await admission.admit(.heavy) {
       let wanted = try EditQuery(request.uri.queryParameters.map { (String($0.key), String($0.value)) })
-      let body = try await body(of: request, limit: configuration.limits.photoBytes)
-      let bytes = try FormBody.file(in: body, type: request.headers[.contentType])
+      let sent = try await body(of: request, limit: configuration.limits.photoBytes)
+      let bytes = try FormBody.file(in: sent, type: request.headers[.contentType])
       guard !bytes.isEmpty else { throw Problem(.notAPhoto(file: "")) }
       let session = try await workshop.open(bytes)
       let faces = try wanted.faces(of: session.faces.count)
