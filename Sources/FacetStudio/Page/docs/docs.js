@@ -1,7 +1,7 @@
 // The calls of openapi.json as a page.
 
-const api = await (await fetch("openapi.json")).json();
-const at = new URL(".", location.href).href.replace(/\/$/, "");
+const api = await (await fetch("../openapi.json")).json();
+const at = new URL("..", location.href).href.replace(/\/$/, "");
 const byId = (id) => document.getElementById(id);
 
 byId("curl").textContent = `curl --data-binary @me.jpg '${at}/api/edit?Smiling=1&Young=-1' -o out.jpg`;
