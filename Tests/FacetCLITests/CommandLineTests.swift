@@ -74,7 +74,8 @@ struct CommandLineTests {
     let texts = ["README.md"] + (try FileManager.default.contentsOfDirectory(atPath: Self.root.appendingPathComponent("docs").path))
       .filter { $0.hasSuffix(".md") }.map { "docs/\($0)" }
     for text in texts {
-      lines += try String(contentsOf: Self.root.appendingPathComponent(text), encoding: .utf8).split(separator: "\n").map(String.init)
+      lines += try String(contentsOf: Self.root.appendingPathComponent(text), encoding: .utf8)
+        .replacing("\\\n", with: " ").split(separator: "\n").map(String.init)
     }
     struct Tool: Decodable {
       struct Command: Decodable {
