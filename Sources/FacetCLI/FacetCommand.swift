@@ -21,4 +21,36 @@ struct FacetCommand: AsyncParsableCommand {
       ParseCommand.self, ServeCommand.self,
       InfoCommand.self, ImportCommand.self, ExportCommand.self,
     ])
+
+  /// Parses and runs.
+  static func main() async {
+    do {
+      var command = try parseAsRoot()
+      if var command = command as? any AsyncParsableCommand {
+        try await command.run()
+      } else {
+        try command.run()
+      }
+    } catch {
+      end(with: error)
+    }
+  }
+
+  /// Shows what an error says, whatever names of files and parts of files it holds, and ends the process with its code.
+  private static func end(with error: any Error) -> Never {
+    let text = fullMessage(for: error)
+    let code = exitCode(for: error)
+    do {
+      switch code {
+      case .success: if !text.isEmpty { try show(text) }
+      // Usage has many lines, a fault one.
+      case .validationFailure: note(text, keepsLines: true)
+      default: if !text.isEmpty { note(text) }
+      }
+    } catch {
+      note("Error: \(error)")
+      Foundation.exit(ExitCode.failure.rawValue)
+    }
+    Foundation.exit(code.rawValue)
+  }
 }

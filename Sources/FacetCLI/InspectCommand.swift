@@ -43,7 +43,11 @@ struct InspectCommand: ParsableCommand {
     }
     try PhotoOptions.forEach(try photo.flatMap(PhotoOptions.expand), skip: skip) { index, file in
       let inspection = try inspect(file, with: editor)
-      print(json ? try line(inspection) : (index > 0 ? "\n" : "") + table(inspection, editor.directions))
+      if json {
+        try show(json: line(inspection))
+      } else {
+        try show((index > 0 ? "\n" : "") + table(inspection, editor.directions))
+      }
     }
   }
 

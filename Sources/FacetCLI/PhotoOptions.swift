@@ -31,7 +31,7 @@ struct PhotoOptions: ParsableArguments {
   @Option(name: [.short, .customLong("output")], help: "The picture to write, or a folder for several.")
   var output: String
   @OptionGroup var faces: FaceOptions
-  @Flag(help: "Go on to the next photo where one has no face or cannot be read.")
+  @Flag(help: "Go on to the next photo where one has no face, or cannot be read or written.")
   var skip = false
   @Flag(help: "Overwrite pictures that are there.")
   var force = false
@@ -76,7 +76,16 @@ struct PhotoOptions: ParsableArguments {
   private static func concernsOnePhoto(_ error: any Error) -> Bool {
     switch error {
     case is PortraitError: true
-    case PhotoError.unreadable, PhotoError.notAPhoto, PhotoError.tooLarge, PhotoError.damaged: true
+    case let error as PhotoError: concernsOnePhoto(error)
+    default: false
+    }
+  }
+
+  /// Whether others may do where this photo does not: not on a full disk.
+  static func concernsOnePhoto(_ error: PhotoError) -> Bool {
+    switch error {
+    case .unreadable, .notAPhoto, .tooLarge, .tooMuchMemory, .damaged: true
+    case .unwritable(_, let reason): ![ENOSPC, EDQUOT, EROFS, EACCES].contains { reason == String(cString: strerror($0)) }
     default: false
     }
   }

@@ -6,6 +6,8 @@ public enum PhotoError: Error, Equatable, CustomStringConvertible {
   case notAPhoto(file: String)
   /// More pixels than the limit, by its header; nothing was decoded.
   case tooLarge(file: String, width: Int, height: Int, limit: Int)
+  /// More memory than there is, in bytes, by its header; nothing was decoded, or nothing written.
+  case tooMuchMemory(file: String, needed: Int, available: Int)
   /// Truncated or damaged.
   case damaged(file: String, reason: String)
   /// The file's ending names no format that can be written.
@@ -14,6 +16,8 @@ public enum PhotoError: Error, Equatable, CustomStringConvertible {
   case unknownAnimationFormat(file: String)
   case unwritable(file: String, reason: String)
   case captionFailed(text: String, reason: String)
+  /// ``PhotoWork/shouldStop`` said so.
+  case stopped(file: String)
 
   public var description: String {
     switch self {
@@ -23,6 +27,8 @@ public enum PhotoError: Error, Equatable, CustomStringConvertible {
       "\(file): not a photo: give a JPEG, PNG, WebP, TIFF, HEIC or AVIF file"
     case .tooLarge(let file, let width, let height, let limit):
       "\(file): \(width)×\(height) is more than the limit of \(limit / 1_000_000) megapixels: reduce it first"
+    case .tooMuchMemory(let file, let needed, let available):
+      "\(file): needs about \(needed / 1_000_000) MB of memory, and \(available / 1_000_000) MB are free: reduce it first"
     case .damaged(let file, let reason):
       "\(file): truncated or damaged: \(reason)"
     case .unknownFormat(let file):
@@ -31,6 +37,8 @@ public enum PhotoError: Error, Equatable, CustomStringConvertible {
       "\(file): name it .webp or .gif, the formats that animations can be written in"
     case .unwritable(let file, let reason):
       "\(file): cannot be written: \(reason)"
+    case .stopped(let file):
+      "\(file): given up before it was done"
     case .captionFailed(let text, let reason):
       "the caption “\(text)” cannot be drawn: \(reason): are fonts installed (fonts-dejavu-core)?"
     }

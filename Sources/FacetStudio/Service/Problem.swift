@@ -71,6 +71,7 @@ struct Problem: Error, Equatable {
     switch error {
     case let problem as Problem: self = problem
     case let error as DecodingError: self.init(error)
+    case PhotoError.stopped: self = .timedOut
     case is CancellationError: self = .timedOut
     case let error as any HTTPResponseError:
       switch error.status.code {
@@ -100,9 +101,13 @@ struct Problem: Error, Equatable {
       self.init(
         "too-many-pixels", .contentTooLarge, "Too many pixels",
         "The photo has \(width) × \(height) pixels; \(limit / 1_000_000) million are taken. Reduce it first.")
+    case .tooMuchMemory:
+      self = .busy("There is not enough memory for this photo now.", seconds: 30)
     case .damaged:
       self.init(
         "damaged-photo", .unprocessableContent, "Damaged photo", "The file is truncated or damaged.")
+    case .stopped:
+      self = .timedOut
     case .unwritable, .unknownFormat, .unknownAnimationFormat, .captionFailed:
       self.init(
         "unwritable", .unprocessableContent, "Cannot be written", "The picture cannot be written in this format.")

@@ -126,6 +126,46 @@ struct DataCacheTests {
     }
   }
 
+  @Test func aDamagedPhotoInTheCacheIsNoticed() throws {
+    let fixture = try DatasetFixture(count: 8)
+    let dataset = try fixture.dataset()
+    let url = try fixture.cache(of: dataset).url
+    var bytes = try Data(contentsOf: url)
+    // In the middle of the second of six.
+    bytes[bytes.count * 3 / 16] ^= 64
+    try bytes.write(to: url)
+    let cache = try fixture.cache(of: dataset)
+    let loader = BatchLoader(cache, options: .evaluation(batchSize: 1))
+    loader.start(epoch: 0)
+    let error = #expect(throws: FileError.self) { while try loader.next() != nil {} }
+    #expect(error?.description.contains(url.path) == true && error?.description.contains("photo 1") == true)
+    #expect(throws: FileError.self) { try cache.withRecords(0..<3) { _ in } }
+  }
+
+  @Test func oneProcessDecodesAndTheOtherWaits() throws {
+    let fixture = try DatasetFixture(count: 4)
+    let dataset = try fixture.dataset()
+    let url = try fixture.cache(of: dataset).url
+    let whole = try Data(contentsOf: url)
+    try FileManager.default.removeItem(at: url)
+    // Somebody who makes the same file for two seconds.
+    let other = Process()
+    let lock = url.deletingLastPathComponent().appendingPathComponent(".\(url.lastPathComponent).lock")
+    other.executableURL = URL(fileURLWithPath: "/usr/bin/flock")
+    other.arguments = [lock.path, "sleep", "2"]
+    try other.run()
+    while !FileManager.default.fileExists(atPath: lock.path) { usleep(1000) }
+    usleep(200_000)
+    var waits = 0
+    let cache = try DecodedCache.open(
+      dataset, partition: .train, in: url.deletingLastPathComponent(),
+      waiting: { _ in
+        waits += 1
+        try? whole.write(to: url)
+      })
+    #expect(waits > 0 && cache.decodedCount == 0)
+  }
+
   @Test func oneFaultyPhotoIsLeftOutAndTold() throws {
     let fixture = try DatasetFixture(count: 8)
     try Data("no picture".utf8).write(to: fixture.imageURL(1))

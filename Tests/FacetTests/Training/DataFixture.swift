@@ -103,7 +103,7 @@ extension DecodedCache {
     var mask = [UInt8](repeating: 99, count: size * size)
     image.withUnsafeMutableBytes { image in
       mask.withUnsafeMutableBytes { mask in
-        copy(position, isFlipped: isFlipped, image: image, mask: mask)
+        try! copy(position, isFlipped: isFlipped, image: image, mask: mask)
       }
     }
     return (image, mask)

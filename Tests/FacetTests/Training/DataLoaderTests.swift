@@ -71,10 +71,10 @@ struct DataLoaderTests {
     }
   }
 
-  private func contents(_ loader: BatchLoader, epoch: Int, from batch: Int = 0) -> [Content] {
+  private func contents(_ loader: BatchLoader, epoch: Int, from batch: Int = 0) throws -> [Content] {
     loader.start(epoch: epoch, batch: batch)
     var contents: [Content] = []
-    while let batch = loader.next() { contents.append(Content(batch)) }
+    while let batch = try loader.next() { contents.append(Content(batch)) }
     return contents
   }
 
@@ -85,7 +85,7 @@ struct DataLoaderTests {
     let loader = BatchLoader(cache, options: .training(batchSize: 4, seed: 1))
     #expect(cache.count == 30)
     #expect(loader.batchesPerEpoch == 7)
-    let batches = contents(loader, epoch: 2)
+    let batches = try contents(loader, epoch: 2)
     #expect(batches.map(\.index) == Array(0..<7))
     #expect(loader.served == 7)
     #expect(Set(batches.flatMap(\.sampleIndices)).count == 28)
@@ -112,7 +112,7 @@ struct DataLoaderTests {
     options.maxShift = 2
     let order = EpochOrder(count: 30, seed: 1, epoch: 2)
     var shifts: Set<[Int]> = []
-    for (number, batch) in contents(BatchLoader(cache, options: options), epoch: 2).enumerated() {
+    for (number, batch) in try contents(BatchLoader(cache, options: options), epoch: 2).enumerated() {
       for row in 0..<4 {
         let position = order.positions[number * 4 + row]
         let shift = order.shift(position, limit: 2)
@@ -135,38 +135,38 @@ struct DataLoaderTests {
     let fixture = try DatasetFixture(count: 40)
     let cache = try fixture.cache(of: try fixture.dataset())
     let loader = BatchLoader(cache, options: .evaluation(batchSize: 8))
-    let batches = contents(loader, epoch: 0)
+    let batches = try contents(loader, epoch: 0)
     #expect(batches.map(\.sampleIndices.count) == [8, 8, 8, 6])
     #expect(batches.flatMap(\.sampleIndices) == cache.sampleIndices)
     #expect(batches[3].images.count == 6 * 768)
     #expect(Array(batches[3].images.suffix(768)) == cache.pixels(29).image)
-    #expect(loader.next() == nil)
+    #expect(try loader.next() == nil)
   }
 
   @Test func epochIsTakenUpInItsMiddle() throws {
     let fixture = try DatasetFixture(count: 40)
     let cache = try fixture.cache(of: try fixture.dataset())
     let loader = BatchLoader(cache, options: .training(batchSize: 4, seed: 1))
-    let whole = contents(loader, epoch: 3)
+    let whole = try contents(loader, epoch: 3)
     let resumed = BatchLoader(cache, options: .training(batchSize: 4, seed: 1))
-    #expect(contents(resumed, epoch: 3, from: 4) == Array(whole[4...]))
-    #expect(contents(resumed, epoch: 3, from: 7).isEmpty)
+    #expect(try contents(resumed, epoch: 3, from: 4) == Array(whole[4...]))
+    #expect(try contents(resumed, epoch: 3, from: 7).isEmpty)
     // Starting again drops what was prepared.
     loader.start(epoch: 0)
-    _ = loader.next()
-    #expect(contents(loader, epoch: 3) == whole)
-    #expect(contents(loader, epoch: 4) != whole)
+    _ = try loader.next()
+    #expect(try contents(loader, epoch: 3) == whole)
+    #expect(try contents(loader, epoch: 4) != whole)
   }
 
   @Test func batchesDoNotDependOnThreads() throws {
     let fixture = try DatasetFixture(count: 40)
     let cache = try fixture.cache(of: try fixture.dataset())
     var options = BatchLoader.Options.training(batchSize: 2, seed: 8)
-    let expected = contents(BatchLoader(cache, options: options), epoch: 1)
+    let expected = try contents(BatchLoader(cache, options: options), epoch: 1)
     for (threads, prefetch) in [(1, 1), (4, 2), (3, 16)] {
       options.threads = threads
       options.prefetch = prefetch
-      #expect(contents(BatchLoader(cache, options: options), epoch: 1) == expected)
+      #expect(try contents(BatchLoader(cache, options: options), epoch: 1) == expected)
     }
   }
 
@@ -176,11 +176,11 @@ struct DataLoaderTests {
     var loader: BatchLoader? = BatchLoader(cache, options: .training(batchSize: 3, seed: 8))
     loader?.start(epoch: 0)
     var held: [Batch] = []
-    while let batch = loader?.next() { held.append(batch) }
+    while let batch = try loader?.next() { held.append(batch) }
     #expect(Set(held.map { $0.images.baseAddress }).count == 10)
     let before = held.map(Content.init)
     loader?.start(epoch: 1)
-    while loader?.next() != nil {}
+    while try loader?.next() != nil {}
     loader = nil
     #expect(held.map(Content.init) == before)
   }
@@ -194,7 +194,7 @@ struct DataLoaderTests {
     let loader = BatchLoader(cache, options: options)
     var addresses = Set<UnsafeMutableRawPointer?>()
     loader.start(epoch: 0)
-    while let batch = loader.next() { addresses.insert(batch.images.baseAddress) }
+    while let batch = try loader.next() { addresses.insert(batch.images.baseAddress) }
     #expect(loader.served == 30)
     #expect(addresses.count <= 6)
   }
@@ -208,7 +208,7 @@ struct DataLoaderTests {
     for rank in 0..<4 {
       options.rank = rank
       let loader = BatchLoader(cache, options: options)
-      let batches = contents(loader, epoch: 0)
+      let batches = try contents(loader, epoch: 0)
       #expect(batches.count == loader.batchesPerEpoch)
       seen += batches.flatMap(\.sampleIndices)
     }
@@ -217,7 +217,7 @@ struct DataLoaderTests {
     training.worldSize = 4
     let counts = (0..<4).map { rank in
       training.rank = rank
-      return contents(BatchLoader(cache, options: training), epoch: 0).count
+      return try contents(BatchLoader(cache, options: training), epoch: 0).count
     }
     #expect(counts == [1, 1, 1, 1])
   }
@@ -227,7 +227,7 @@ struct DataLoaderTests {
     var configuration = fixture.configuration()
     configuration.flips = false
     let cache = try fixture.cache(of: try CelebA(directory: fixture.folder, configuration: configuration))
-    for batch in contents(BatchLoader(cache, options: .training(batchSize: 30, seed: 8)), epoch: 0) {
+    for batch in try contents(BatchLoader(cache, options: .training(batchSize: 30, seed: 8)), epoch: 0) {
       for (row, sample) in batch.sampleIndices.enumerated() {
         let position = try #require(cache.sampleIndices.firstIndex(of: sample))
         #expect(Array(batch.images[row * 768..<(row + 1) * 768]) == cache.pixels(position).image)
@@ -242,7 +242,7 @@ struct DataLoaderTests {
     let cache = try fixture.cache(of: try CelebA(directory: fixture.folder, configuration: configuration))
     let loader = BatchLoader(cache, options: .evaluation(batchSize: 4))
     loader.start(epoch: 0)
-    let batch = try #require(loader.next())
+    let batch = try #require(try loader.next())
     #expect(batch.masks == nil)
     #expect(Array(batch.images.prefix(768)) == cache.pixels(0).image)
     #expect(Array(batch.labels.prefix(3)) == [-1, -1, -1])
