@@ -27,35 +27,42 @@ public struct AttributeEdit: Sendable, Equatable {
   }
 }
 
+/// The way in which edits are made.
+public enum EditStyle: String, Sendable, CaseIterable {
+  /// Each attribute in its own way: drawn, tinted, removed, or decoded with the photo's own pixels where nothing changes.
+  case natural
+  /// Every attribute is decoded, with the photo's own pixels where nothing changes.
+  case decoded
+  /// The article's way: mean differences, and the whole decoded face in place of the photo's.
+  case article
+
+  /// The way in which a decoded face becomes part of the photo.
+  var composition: Composition { self == .article ? .article : .difference }
+  /// The origin of the directions.
+  var method: DirectionMethod { self == .article ? .meanDifference : .isolated }
+}
+
 /// How edits are made.
 public struct EditOptions: Sendable, Equatable {
-  /// How the decoded face becomes part of the photo.
-  public var composition = Composition.difference
-  /// How the attributes' directions were found.
-  public var method = DirectionMethod.steered
-  /// Attributes that the edits leave still.
-  public var kept: [String] = []
+  public var style: EditStyle
+  /// Attributes that the edits leave still; letter case does not matter.
+  public var kept: [String]
 
-  public init() {}
+  public init(style: EditStyle = .natural, keeping kept: [String] = []) { (self.style, self.kept) = (style, kept) }
+}
 
-  /// Whether edits of a part act on that alone: colours are given to hair and skin, found in the photo, and not decoded; a
-  /// mustache decodes under the nose, and nothing else with it.
-  var keepsToParts: Bool { composition == .difference && method == .steered }
-  /// Whether what the bundle can draw is drawn, such as glasses.
-  var draws: Bool { composition == .difference && method == .steered }
+/// A face and the edits that it gets.
+public struct FaceEdit: Sendable {
+  public var face: EncodedFace
+  public var edits: [AttributeEdit]
+  public var options: EditOptions
 
-  /// Whether a label is left still; letter case does not matter.
-  func keeps(_ label: String) -> Bool { kept.contains { $0.lowercased() == label.lowercased() } }
-
-  /// The article's own way: mean differences, and the whole decoded face in place of the photo's.
-  public static var article: EditOptions {
-    var options = EditOptions()
-    (options.composition, options.method) = (.article, .meanDifference)
-    return options
+  public init(_ face: EncodedFace, _ edits: [AttributeEdit], options: EditOptions = .init()) {
+    (self.face, self.edits, self.options) = (face, edits, options)
   }
 }
 
-/// Which of a photo's faces are meant.
+/// The faces of a photo that are meant.
 public enum FaceChoice: Sendable, Equatable {
   case largest
   case all

@@ -30,7 +30,7 @@ struct AttributesCommand: ParsableCommand {
       discussion: """
         Each photo of the train partition is encoded once for all attributes; where there is a val partition, the \
         probes are measured on it. Combined directions that the bundle has, and those of the article, are made anew \
-        too; steered steps of attributes that are still there stay as they are.
+        too; vectors that take the place of isolated directions stay as they are.
 
         Examples:
           facet attributes --model runs/a --data celeba
@@ -60,7 +60,7 @@ struct AttributesCommand: ParsableCommand {
         in: photos.training, validation: photos.validation, definitions: definitions, limit: source.limit,
         scale: source.scale ?? AttributeDirections.defaultScale)
       var directions = try source.calibrate(found, of: bundle, on: photos.training)
-      if let present { directions = directions.takingSteeredSteps(of: present) }
+      if let present { directions = directions.takingOverrides(of: present) }
       try directions.write(to: bundle)
       let combined = definitions.isEmpty ? "" : ", \(definitions.count) of them combined"
       let count = photos.training.count
@@ -145,7 +145,7 @@ struct AttributesCommand: ParsableCommand {
       commandName: "strength",
       abstract: "Set how far strength 1 and -1 of an attribute go, as seen by eye.",
       discussion: """
-        The factors are on the direction's own length, or that of a steered step; 'facet info' shows them.
+        The factors are on the direction's own length; 'facet info' shows them.
 
         Example:
           facet attributes strength Eyeglasses --add 2.8 --model runs/a
@@ -157,7 +157,7 @@ struct AttributesCommand: ParsableCommand {
     var add: Double?
     @Option(help: "The factor at strength -1.")
     var remove: Double?
-    @Option(help: "isolated, mean-difference or steered.")
+    @Option(help: "isolated or mean-difference.")
     var method: DirectionMethod = .isolated
     @Option(help: "Folder of the model bundle.", completion: .directory)
     var model: String
@@ -226,7 +226,7 @@ struct AttributesCommand: ParsableCommand {
       if scale != nil { return directions }
       var calibration = StrengthCalibration()
       calibration.photos = self.photos
-      let total = (only ?? Array(directions.names.indices)).count * 2 * DirectionMethod.found.count
+      let total = (only ?? Array(directions.names.indices)).count * 2 * DirectionMethod.allCases.count
       let report = ProgressReport("strengths", total: total, unit: "factors")
       let result = try directions.calibrated(
         with: bundle.model, on: photos, calibration: calibration, only: only, device: engine.prepare()
@@ -236,3 +236,5 @@ struct AttributesCommand: ParsableCommand {
     }
   }
 }
+
+extension DirectionMethod: ExpressibleByArgument {}

@@ -44,7 +44,7 @@ struct EditCommand: ParsableCommand {
     let editor = try photos.makeEditor()
     let options = editing.options
     let edits = attribute.map { $0.edit(to: to) }
-    for edit in edits { _ = try editor.directions.step(edit.attribute, strength: 1, keeping: options.kept) }
+    try editor.validate(edits, options: options)
     try photos.forEach { photo, output in
       try editor.edit(photo, edits, of: photos.face, options: options, isAligned: photos.aligned)
         .write(to: output, keepsLocation: keepLocation)
@@ -54,25 +54,18 @@ struct EditCommand: ParsableCommand {
 
 /// How edits are made.
 struct EditingOptions: ParsableArguments {
-  @Option(help: "difference keeps the photo's own pixels where nothing changes; article replaces the whole face.")
-  var composition: Composition = .difference
   @Option(
     help: """
-      steered takes the steps that were found by looking at edits, isolated directions where there is none, draws what \
-      no code keeps, and gives colours to hair and skin; isolated moves the asked attribute alone; mean-difference is \
-      the article's way.
+      natural edits each attribute in its own way and keeps the photo's own pixels where nothing changes; decoded decodes \
+      them all; article replaces the whole face, by the article's directions.
       """)
-  var method: DirectionMethod = .steered
+  var style: EditStyle = .natural
   @Option(
     help: ArgumentHelp("Attributes that are held still, separated by commas.", valueName: "NAME,NAME"),
     transform: { $0.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) } })
   var keep: [String] = []
 
-  var options: EditOptions {
-    var options = EditOptions()
-    (options.composition, options.method, options.kept) = (composition, method, keep)
-    return options
-  }
+  var options: EditOptions { EditOptions(style: style, keeping: keep) }
 }
 
 /// NAME or NAME=STRENGTH.
@@ -97,5 +90,4 @@ struct AttributeArgument: ExpressibleByArgument {
   }
 }
 
-extension Composition: ExpressibleByArgument {}
-extension DirectionMethod: ExpressibleByArgument {}
+extension EditStyle: ExpressibleByArgument {}

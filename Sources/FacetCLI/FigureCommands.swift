@@ -27,7 +27,7 @@ struct SpectrumCommand: ParsableCommand {
   func run() throws {
     let editor = try photos.makeEditor()
     let options = editing.options
-    for name in attribute { _ = try editor.directions.step(name, strength: 0, keeping: options.kept) }
+    try editor.validate(attribute.map { AttributeEdit($0) }, options: options)
     try photos.forEach(ending: "png") { photo, output in
       let sheet = try editor.spectrum(
         photo, attributes: attribute, strengths: strengths, of: photos.face, options: options,
@@ -86,7 +86,7 @@ struct GridCommand: ParsableCommand {
     let editor = try editor.makeEditor()
     let edits = attribute.map { $0.edit() }
     let options = editing.options
-    for edit in edits { _ = try editor.directions.step(edit.attribute, strength: 0, keeping: options.kept) }
+    try editor.validate(edits, options: options)
     var rows: [[Tile]] = []
     try PhotoOptions.forEach(inputs, skip: skip) { _, input in
       rows.append(

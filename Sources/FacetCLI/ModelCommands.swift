@@ -135,15 +135,8 @@ struct InfoCommand: ParsableCommand {
       }
       print("  \(name.padded(to: width))\(counts)\(strengths)\(figures ?? "")")
     }
-    var steps: [String] = []
-    for name in directions.names {
-      for adding in [true, false] {
-        guard let step = try directions.steeredStep(name, adding: adding) else { continue }
-        let factor = step.factor == 1 ? "" : String(format: " (%.2f)", step.factor)
-        steps.append("\(adding ? "add" : "remove") \(name)\(factor)")
-      }
-    }
-    if !steps.isEmpty { print("  steered: \(steps.joined(separator: ", "))") }
+    let own = directions.overrides.keys.sorted { $0.description < $1.description }
+    if !own.isEmpty { print("  own vectors: \(own.map(\.description).joined(separator: ", "))") }
     for definition in directions.definitions {
       var text = "\(definition.name): \(definition.positives)"
       if let negatives = definition.negatives { text += " against \(negatives)" }

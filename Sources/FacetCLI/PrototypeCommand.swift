@@ -30,7 +30,7 @@ struct PrototypeCommand: ParsableCommand {
   @Option(help: "A query for photos of what it is without; default: all that are not as the edit says.")
   var negatives: String?
   @Option(help: "A label on whose two sides photos are compared apart; 'none' for none.")
-  var balance = "Male"
+  var balance = AttributeTable.balanced
   @Option(help: "Labels that --negatives are to have as often as --positives, separated by commas.")
   var alike: String?
 

@@ -1,3 +1,5 @@
+import Synchronization
+
 /// Weights drawn from U(−a, a) with a = √(6 / (fanIn + fanOut)) (Glorot & Bengio 2010), Keras's default;
 /// zeros without a generator, for weights that are loaded next.
 private func glorotUniform(_ shape: [Int], fanIn: Int, fanOut: Int, generator: Generator?) throws(TorchError) -> Parameter {
@@ -75,9 +77,22 @@ public final class BatchNorm: Module {
   public let momentum: Double
   public let eps: Double
   /// Whether the batch's own statistics are used, and the running ones updated.
-  public internal(set) var isTraining = false
+  public internal(set) var isTraining: Bool {
+    get { mode.value.withLock(\.isTraining) }
+    set { mode.value.withLock { $0.isTraining = newValue } }
+  }
   /// The processes over whose batches together training takes the statistics; `nil` for the own batch's.
-  public internal(set) var group: ProcessGroup?
+  public internal(set) var group: ProcessGroup? {
+    get { mode.value.withLock(\.group) }
+    set { mode.value.withLock { $0.group = newValue } }
+  }
+
+  private let mode = Mode()
+
+  // Reflection finds a module's parts, and takes no lock that cannot be copied.
+  private final class Mode: Sendable {
+    let value = Mutex<(isTraining: Bool, group: ProcessGroup?)>((false, nil))
+  }
 
   /// - Parameter scale: the weights' initial value.
   public init(_ channels: Int, momentum: Double = 0.1, eps: Double = 1e-5, scale: Double = 1) throws(TorchError) {

@@ -1,23 +1,34 @@
+import Synchronization
+
 /// A part of a network that owns parameters, buffers and other modules.
 ///
 /// They are found by reflection: a stored property `weight` of a module in property `conv` is named
 /// `conv.weight`, an element of an array by its index: `stages.0.conv.weight`. These names are the
 /// keys in checkpoints, so renaming a property changes the file format.
-public protocol Module: AnyObject {}
+///
+/// Any number of threads may use one module; while one of them trains it, the others have to wait.
+public protocol Module: AnyObject, Sendable {}
 
 /// A named tensor of a module; the value is replaced in place when weights are loaded.
-public class Variable {
-  public internal(set) var tensor: Tensor
-  init(_ tensor: Tensor) { self.tensor = tensor }
+public class Variable: @unchecked Sendable {
+  // A class that is inherited from cannot be checked; the lock is all that it holds.
+  private let value: Mutex<Tensor>
+
+  public internal(set) var tensor: Tensor {
+    get { value.withLock { $0 } }
+    set { value.withLock { $0 = newValue } }
+  }
+
+  init(_ tensor: Tensor) { value = Mutex(tensor) }
 }
 
 /// A tensor that training changes by its gradient.
-public final class Parameter: Variable {
+public final class Parameter: Variable, @unchecked Sendable {
   public override init(_ tensor: Tensor) { super.init(tensor) }
 }
 
 /// A tensor that belongs to the state but has no gradient, such as running statistics.
-public final class Buffer: Variable {
+public final class Buffer: Variable, @unchecked Sendable {
   public override init(_ tensor: Tensor) { super.init(tensor) }
 }
 

@@ -34,7 +34,7 @@ import Testing
     #expect(info.output.contains("origin      imported from Keras 2.21.0 weights weights.h5"), "\(info.output)")
     #expect(info.output.contains("article, 144x144 pixels, latent size 32"))
     let edit = try facet.run(
-      "edit", Self.astronaut, "--model", facet.path("a"), "--attribute", "Smiling=1", "--composition", "article", "-o",
+      "edit", Self.astronaut, "--model", facet.path("a"), "--attribute", "Smiling=1", "--style", "article", "-o",
       facet.path("a.png"))
     #expect(edit.status == 0, "\(edit.errors)")
     let inspect = try facet.run("inspect", Self.astronaut, "--model", facet.path("a"))

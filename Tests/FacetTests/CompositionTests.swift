@@ -102,22 +102,19 @@ import Torch
   /// A new shape in another skin comes in the skin that was there.
   @Test func shapesComeInTheSkinThatWasThere() throws {
     let (before, after, wanted) = (try decoded(0.4), try decoded(0.45, spot: 0.3), try decoded(0.4, spot: 0.3))
-    let kept = try Composition.keepingTint(of: before, in: after, for: [true])
+    let kept = try Composition.keepingTint(of: before, in: after)
     #expect(try values(kept.image - wanted.image).allSatisfy { abs($0) < 0.01 })
-    #expect(try Composition.keepingTint(of: before, in: before, for: [true]).image.array(Float.self) == before.image.array(Float.self))
-    // Each face for itself.
-    let both = try Composition.keepingTint(of: Reconstruction([before, before]), in: Reconstruction([after, after]), for: [false, true])
-    #expect(try values(both.image.narrow(0, 0..<1)) == values(after.image) && values(both.image.narrow(0, 1..<2)) == values(kept.image))
+    #expect(try Composition.keepingTint(of: before, in: before).image.array(Float.self) == before.image.array(Float.self))
     // What is no skin says nothing about it.
     let none = try Composition.keepingTint(
-      of: before, in: after, for: [true], weighted: .zeros([1, 1, Self.side, Self.side]))
+      of: before, in: after, weighted: .zeros([1, 1, Self.side, Self.side]))
     #expect(try values(none.image) == values(after.image))
   }
 
   /// So great a change is another thing in that place, and no light on the one that was there.
   @Test func largeDifferencesAreNoTint() throws {
     let (before, after) = (try decoded(0.2), try decoded(0.7))
-    #expect(try values(Composition.keepingTint(of: before, in: after, for: [true]).image) == values(after.image))
+    #expect(try values(Composition.keepingTint(of: before, in: after).image) == values(after.image))
   }
 
   @Test func scopesHoldChangesToTheirBusiness() throws {
@@ -135,10 +132,10 @@ import Torch
       // Nothing gets lighter than skin with age.
       let (before, after) = edit == "Young=-1" ? (after, before) : (before, after)
       let other = try Tensor.cat([.zeros([1, 1, n, n]), plane(mouth), plane(hair), .zeros([1, 1, n, n])], dim: 1)
-      let scope = EditScope(try #require(AttributeState(edit)))
+      let policy = AttributeTable.policy(of: [try #require(AttributeState(edit))])
       let features = try Tensor.cat([plane(eyes), plane(brows)], dim: 1)
       let change = try Composition.difference(
-        of: Self.sky, from: before, to: after, within: [scope],
+        of: Self.sky, from: before, to: after, within: policy,
         seen: SeenParts(other: other, outside: plane(outside), eyes: features, lips: plane(lips)))
       return try [0, 3].map { try change.select(0, 0).select(0, $0).array(Float.self)[12 * n..<13 * n].map { $0 } }
     }
@@ -175,50 +172,47 @@ import Torch
     let photo = try picture(line: 15..<17) { _ in 0.2 }
     let before = Reconstruction(image: try picture(line: 12..<20) { _ in 0.3 }, maskLogits: logits)
     let after = Reconstruction(image: try picture(line: 0..<0) { _ in 0 }, maskLogits: logits)
-    func scope(_ text: String) throws -> EditScope { EditScope(try #require(AttributeState(text))) }
-    func most(_ scope: EditScope) throws -> [Float] {
+    func policy(_ text: String) throws -> DecodePolicy { AttributeTable.policy(of: [try #require(AttributeState(text))]) }
+    func most(_ policy: DecodePolicy) throws -> [Float] {
       let seen = try SeenParts(
         other: .zeros([1, 4, n, n]), outside: .zeros([1, 1, n, n]), eyes: .zeros([1, 2, n, n]), lips: .zeros([1, 1, n, n]))
       let change = try Composition.difference(
-        of: photo, from: before, to: after, within: [scope], seen: seen)
+        of: photo, from: before, to: after, within: policy, seen: seen)
       let edited = try photo * (change.narrow(1, 3..<4) + 1) + change.narrow(1, 0..<3)
       return try (0..<3).map { try edited.select(0, 0).select(0, $0).array(Float.self).max()! }
     }
-    let (aged, other) = (try most(scope("Young=-1")), try most(scope("Narrow_Eyes=1")))
+    let (aged, other) = (try most(policy("Young=-1")), try most(policy("Narrow_Eyes=1")))
     #expect(other[0] > 0.65)
     // Make-up leaves eyes to the photo as well, but may be light.
-    var makeup = try scope("Heavy_Makeup=1")
-    makeup.sparesEyes = true
-    #expect(try most(makeup)[0] > 0.65)
+    #expect(try most(policy("Heavy_Makeup=1"))[0] > 0.65)
     // Nor has it another colour.
     #expect(aged[0] < 0.61 && aged[0] > 0.55)
     #expect(abs(aged[1] - 0.8 * aged[0]) < 0.02)
     #expect(abs(aged[2] - 0.6 * aged[0]) < 0.02)
   }
 
-  @Test func scopesAddUp() throws {
-    func scope(_ text: String) throws -> EditScope { EditScope(try #require(AttributeState(text))) }
-    func together(_ texts: String...) throws -> EditScope { EditScope(try texts.map { try #require(AttributeState($0)) }) }
-    #expect(try together("Smiling=1") == scope("Smiling=1"))
-    #expect(try together("Smiling=-1", "Male=-1") == scope("Smiling=-1").and(scope("Male=-1")))
-    #expect(try !together("Smiling=1", "Straight_Hair=1").leavesHair && !together("Smiling=1", "Blond_Hair=1").leavesHair)
-    let beard = try together("No_Beard=-1", "Blond_Hair=1")
-    #expect(beard.leavesMouth && beard.leavesHair && beard.leavesSkinColour && !beard.leavesContour)
-    let both = try scope("Smiling=-1").and(scope("Wavy_Hair=1"))
-    #expect(!both.leavesHair && !both.leavesSkinColour && !both.leavesContour && both.shutsMouth)
-    #expect(try EditScope.none.and(scope("Young=-1")) == scope("Young=-1") && scope("Young=-1").leavesSkinColour)
-    #expect(try scope("Young=-1").and(scope("Smiling=1")).sparesEyes && !scope("Young=-1").sparesLids)
+  @Test func policiesAddUp() throws {
+    func policy(_ texts: String...) throws -> DecodePolicy {
+      AttributeTable.policy(of: try texts.map { try #require(AttributeState($0)) })
+    }
+    #expect(try policy("Smiling=-1", "Male=-1") == policy("Smiling=-1").combined(with: policy("Male=-1")))
+    #expect(try !policy("Smiling=1", "Straight_Hair=1").contains(.keepsHair) && !policy("Smiling=1", "Blond_Hair=1").contains(.keepsHair))
+    let beard = try policy("No_Beard=-1", "Blond_Hair=1")
+    #expect(beard.isSuperset(of: [.keepsMouth, .keepsHair, .keepsSkinTone]) && !beard.contains(.keepsContour))
+    let both = try policy("Smiling=-1", "Wavy_Hair=1")
+    #expect(both.isDisjoint(with: [.keepsHair, .keepsSkinTone, .keepsContour]) && both.contains(.closesMouth))
+    #expect(try DecodePolicy.still.combined(with: policy("Young=-1")) == policy("Young=-1"))
+    #expect(try policy("Young=-1", "Smiling=1").isSuperset(of: [.keepsEyes, .movesMouth]))
     // Who gets younger gets no make-up.
-    #expect(try scope("Young=1").sparesEyes && scope("Young=1").sparesLids && !scope("Young=1").staysDim)
-    #expect(try scope("Mouth_Slightly_Open=1").movesMouth && !scope("Young=-1").movesMouth)
-    #expect(try scope("Young=-1").and(scope("Smiling=1")).movesMouth)
+    let young = try policy("Young=1")
+    #expect(young.isSuperset(of: [.keepsEyes, .softensEyelids]) && !young.contains(.neverBrightens))
+    #expect(try policy("Mouth_Slightly_Open=1").contains(.movesMouth) && !policy("Young=-1").contains(.movesMouth))
     // A woman's make-up comes with her, a man's skin does not with him.
-    #expect(try scope("Male=1").leavesSkinColour && !scope("Male=-1").leavesSkinColour)
+    #expect(try policy("Male=1").contains(.keepsSkinTone) && !policy("Male=-1").contains(.keepsSkinTone))
     // Skin that hair leaves is this face's, whatever decodes; hair that comes has colours of its own.
-    #expect(try scope("Receding_Hairline=1").leavesSkinColour && scope("Bangs=-1").leavesSkinColour && !scope("Bangs=1").leavesSkinColour)
-    #expect(try !scope("Receding_Hairline=1").leavesHair)
-    #expect(try scope("Heavy_Makeup=-1").leavesSkinColour && !scope("Heavy_Makeup=1").leavesSkinColour)
-    #expect(try !scope("Smiling=1").shutsMouth && scope("No_Beard=-1").leavesHair && !scope("No_Beard=-1").leavesContour)
+    #expect(try policy("Receding_Hairline=1") == .keepsSkinTone && policy("Bangs=-1") == .keepsSkinTone && policy("Bangs=1") == [])
+    #expect(try policy("Heavy_Makeup=-1").contains(.keepsSkinTone) && !policy("Heavy_Makeup=1").contains(.keepsSkinTone))
+    #expect(try !policy("Smiling=1").contains(.closesMouth) && policy("No_Beard=-1") == .beard)
   }
 
   @Test func outsideTheMaskNothingChanges() throws {

@@ -18,7 +18,7 @@ import Torch
 
   @Test func anEditChangesTheFaceAndNothingElse() throws {
     let (editor, photo, face) = try Self.portrait.get()
-    for options in [EditOptions(), .article] {
+    for options in [EditOptions(), .init(style: .article)] {
       let edited = try editor.apply(
         [AttributeEdit("Smiling", strength: -1)], to: face, in: photo.picture, options: options)
       #expect(edited.width == photo.width && edited.height == photo.height)
@@ -30,7 +30,7 @@ import Torch
           let point = place(Point(x: Double(x) + 0.5, y: Double(y) + 0.5))
           if (0...1).contains(point.x), (0...1).contains(point.y) { continue }
           outside += 1
-          #expect(edited[x, y] == photo.picture[x, y], "\(options.composition) at \(x), \(y)")
+          #expect(edited[x, y] == photo.picture[x, y], "\(options.style) at \(x), \(y)")
         }
       }
       #expect(outside > 1000)
@@ -49,7 +49,7 @@ import Torch
     for (part, label) in zip(probable, labels) where part > 0.6 { #expect(label == FaceClass.hair.rawValue) }
 
     let blond = [AttributeEdit("Blond_Hair")]
-    let change = try editor.changes([FaceEdit(face, blond)])[0]
+    let change = try editor.change(FaceEdit(face, blond))
     let patch = try #require(change.tints.first)
     var edited = photo.picture
     change.apply(to: &edited)
@@ -86,9 +86,9 @@ import Torch
     #expect(try editor.probabilities(in: face, after: blond)[index] > editor.probabilities(in: face)[index])
     // The ways to compare with decode the colour, as ever.
     var options = EditOptions()
-    options.method = .isolated
-    #expect(try editor.changes([FaceEdit(face, blond, options: options)])[0].tints.isEmpty)
-    #expect(try editor.changes([FaceEdit(face, blond, options: .article)])[0].tints.isEmpty)
+    options.style = .decoded
+    #expect(try editor.change(FaceEdit(face, blond, options: options)).tints.isEmpty)
+    #expect(try editor.change(FaceEdit(face, blond, options: .init(style: .article))).tints.isEmpty)
   }
 
   @Test func aMustacheOfThePortraitIsNoBeard() throws {
@@ -114,11 +114,11 @@ import Torch
     #expect(try change(both, 85..<95) > 2)
     // As ever where directions are compared.
     var options = EditOptions()
-    options.method = .isolated
-    let isolated = try editor.changes([FaceEdit(face, mustache, options: options)])[0].patch
-    let placed = try editor.changes([FaceEdit(face, mustache)])[0].patch
+    options.style = .decoded
+    let isolated = try #require(editor.change(FaceEdit(face, mustache, options: options)).patch)
+    let placed = try #require(editor.change(FaceEdit(face, mustache)).drawn.first)
     func extent(_ patch: FloatPicture) -> Int { stride(from: 3, to: patch.values.count, by: 4).count { patch.values[$0] < -0.05 } }
-    #expect(extent(isolated) > 2 * extent(placed))
+    #expect(extent(isolated) * (placed.width / isolated.width) * (placed.width / isolated.width) > 2 * extent(placed))
   }
 
   @Test func theSkinOfThePortraitChangesUnderOtherEdits() throws {
@@ -139,8 +139,8 @@ import Torch
     let glasses = AttributeEdit("Eyeglasses")
     #expect(try darkest(edited([glasses, AttributeEdit("Pale_Skin")])) < darkest(edited([glasses])) + 90)
     // Skin and hair together are both changed.
-    let both = try editor.changes([FaceEdit(face, [AttributeEdit("Blond_Hair"), AttributeEdit("Pale_Skin")])])[0]
-    let alone = try ["Blond_Hair", "Pale_Skin"].map { try editor.changes([FaceEdit(face, [AttributeEdit($0)])])[0] }
+    let both = try editor.change(FaceEdit(face, [AttributeEdit("Blond_Hair"), AttributeEdit("Pale_Skin")]))
+    let alone = try ["Blond_Hair", "Pale_Skin"].map { try editor.change(FaceEdit(face, [AttributeEdit($0)])) }
     // Skin before hair, each as it is alone.
     #expect(both.tints.map(\.values) == alone.reversed().flatMap(\.tints).map(\.values))
   }
@@ -158,7 +158,7 @@ import Torch
     #expect(throws: AttributeError.self) { try editor.directions.states(of: "nothing", adds: true) }
     // What is of one label is done as that label's is.
     func change(_ name: String, _ strength: Double = 1) throws -> FaceChange {
-      try editor.changes([FaceEdit(face, [AttributeEdit(name, strength: strength)])])[0]
+      try editor.change(FaceEdit(face, [AttributeEdit(name, strength: strength)]))
     }
     #expect(try change("female_eyeglasses").drawn == change("Eyeglasses").drawn)
     #expect(try change("female_eyeglasses", -1).drawn.isEmpty)
@@ -166,8 +166,8 @@ import Torch
     // What is of several is decoded; a beard leaves the hair alone.
     let beard = try change("black_beard")
     #expect(beard.tints.isEmpty && beard.drawn.isEmpty)
-    let hair = try editor.partFinder.hair(in: Tensor(face.crop)).array(Float.self)
-    #expect(hair.indices.allSatisfy { hair[$0] < 0.9 || beard.patch.values[4 * $0..<4 * $0 + 4].allSatisfy { abs($0) < 0.02 } })
+    let (hair, patch) = (try face.anatomy.hair.array(Float.self), try #require(beard.patch))
+    #expect(hair.indices.allSatisfy { hair[$0] < 0.9 || patch.values[4 * $0..<4 * $0 + 4].allSatisfy { abs($0) < 0.02 } })
   }
 
   /// A smile is none of the fringe above it; straight hair is.
@@ -178,13 +178,13 @@ import Torch
     #expect(try hair.mean().item() > 0.05)
     func changed(_ name: String, _ strength: Double, _ options: EditOptions = .init()) throws -> Double {
       var crop = face.crop
-      try editor.changes([FaceEdit(face, [AttributeEdit(name, strength: strength)], options: options)])[0].apply(toCrop: &crop)
+      try editor.change(FaceEdit(face, [AttributeEdit(name, strength: strength)], options: options)).apply(toCrop: &crop)
       return try ((Tensor(crop) - Tensor(face.crop)).abs() * hair).sum().item()
     }
     #expect(try changed("Smiling", -1) == 0)
     #expect(try changed("Male", 1) == 0)
     #expect(try changed("Straight_Hair", 1) > 1)
-    #expect(try changed("Smiling", -1, .article) > 1)
+    #expect(try changed("Smiling", -1, .init(style: .article)) > 1)
   }
 
   /// Nothing of a smaller face's contour is laid over the photo's own.
@@ -196,11 +196,11 @@ import Torch
       return try FaceParser().otherThanFace(in: editor.bundle.model.decode(face.latent + step).image) > 0.9
     }.to(.float32)
     #expect(try outside.mean().item() > 0.1)
-    let change = try editor.changes([FaceEdit(face, edits)])[0]
+    let change = try editor.change(FaceEdit(face, edits))
     // Over what the photo has there once its mouth has moved.
     var (crop, moved) = (face.crop, face.crop)
     change.apply(toCrop: &crop)
-    face.alignment.move(crop: &moved, by: try #require(change.flow))
+    face.alignment.apply(Layer(content: .flow(try #require(change.flow))), to: &moved, in: .crop)
     let changed = try ((Tensor(crop) - Tensor(moved)).abs() * outside).array(Float.self)
     #expect(crop != face.crop && changed.allSatisfy { $0 < 1.01 / 255 })
   }
@@ -211,7 +211,7 @@ import Torch
     let size = face.crop.width
     func edited(_ edits: [AttributeEdit]) throws -> Picture {
       var crop = face.crop
-      try editor.changes([FaceEdit(face, edits)])[0].apply(toCrop: &crop)
+      try editor.change(FaceEdit(face, edits)).apply(toCrop: &crop)
       return crop
     }
     func mean(_ picture: Picture, where isIn: (Int) -> Bool) -> [Double] {
@@ -245,11 +245,11 @@ import Torch
     #expect(try editor.probabilities(in: face, after: [AttributeEdit("Bangs")])[index] > editor.probabilities(in: face)[index] + 0.02)
     // What goes is decoded as ever, and so is what comes in other ways.
     #expect(try edited([AttributeEdit("Bangs", strength: -1)]) != face.crop)
-    #expect(try editor.changes([FaceEdit(face, [AttributeEdit("Bangs")], options: .article)])[0].drawn.isEmpty)
+    #expect(try editor.change(FaceEdit(face, [AttributeEdit("Bangs")], options: .init(style: .article))).drawn.isEmpty)
     // Without hair there is none.
     let bald = try editor.face(in: photo.picture)
-    _ = try bald.hair { try .zeros([1, 1, size, size]) }
-    #expect(try editor.changes([FaceEdit(bald, [AttributeEdit("Bangs")])])[0].drawn.isEmpty)
+    _ = try bald.anatomy.parsed { try .parsed(as: .skin, size: size) }
+    #expect(try editor.change(FaceEdit(bald, [AttributeEdit("Bangs")])).drawn.isEmpty)
   }
 
   @Test func noStrengthIsNoChangeInTheDifference() throws {
@@ -270,7 +270,7 @@ import Torch
 
   @Test func unknownAttributesAreRefusedWithSuggestions() throws {
     let (editor, _, face) = try Self.portrait.get()
-    #expect { try editor.changes([FaceEdit(face, [AttributeEdit("Eyeglases")])]) } throws: {
+    #expect { try editor.change(FaceEdit(face, [AttributeEdit("Eyeglases")])) } throws: {
       ($0 as? AttributeError)?.suggestions.first == "Eyeglasses"
     }
   }

@@ -68,12 +68,12 @@ import Torch
 
   @Test func theMouthOfThePortraitShutsInItsPlace() throws {
     let (editor, photo, face) = try EditingTests.portrait.get()
-    let change = try editor.changes([FaceEdit(face, [AttributeEdit("Smiling", strength: -1)])])[0]
+    let change = try editor.change(FaceEdit(face, [AttributeEdit("Smiling", strength: -1)]))
     let flow = try #require(change.flow)
     #expect(flow.values.contains { abs($0) > 2 })
     // Nothing moves outside the face, and other edits move nothing.
     var moved = photo.picture
-    face.alignment.move(&moved, by: flow)
+    face.alignment.apply(Layer(content: .flow(flow)), to: &moved, in: .photo)
     let place = face.alignment.transform(size: 100)
     for y in 0..<photo.height {
       for x in 0..<photo.width where moved[x, y] != photo.picture[x, y] {
@@ -82,10 +82,10 @@ import Torch
       }
     }
     func flowing(_ edits: [AttributeEdit], _ options: EditOptions = .init()) throws -> FloatPicture? {
-      try editor.changes([FaceEdit(face, edits, options: options)])[0].flow
+      try editor.change(FaceEdit(face, edits, options: options)).flow
     }
     #expect(try flowing([AttributeEdit("Young", strength: -1)]) == nil && flowing([AttributeEdit("Eyeglasses")]) == nil)
-    #expect(try flowing([AttributeEdit("Smiling", strength: -1)], .article) == nil)
+    #expect(try flowing([AttributeEdit("Smiling", strength: -1)], .init(style: .article)) == nil)
     #expect(try flowing([AttributeEdit("Young", strength: -1), AttributeEdit("Smiling", strength: -1)]) != nil)
     // As seen by the model, the smile is gone.
     let index = try editor.directions.index(of: "Smiling")

@@ -12,7 +12,7 @@ import Torch
   private static let angles = GlassesModel.angles
 
   /// Round ones, in CelebA's frame.
-  private static let round = Glasses(
+  private static let round = GlassesShape(
     left: .init(middle: Point(x: 70, y: 116), halfWidth: 14, halfHeight: 12),
     right: .init(middle: Point(x: 108, y: 116), halfWidth: 14, halfHeight: 12),
     outline: [Double](repeating: 1, count: angles), leftEar: Point(x: 38, y: 115), rightEar: Point(x: 140, y: 115))
@@ -73,7 +73,7 @@ import Torch
 
   /// Somebody's landmarks, in pixels of the map, and the map of the glasses that fit them, rounded squares: wider lenses for eyes that are farther
   /// apart, lower ones for lower noses.
-  private static func wearer(_ chance: inout SplitMix64) throws -> (landmarks: [Point], map: Picture, lenses: [Glasses.Lens]) {
+  private static func wearer(_ chance: inout SplitMix64) throws -> (landmarks: [Point], map: Picture, lenses: [GlassesShape.Lens]) {
     func uniform(_ range: ClosedRange<Double>) -> Double {
       range.lowerBound + Double(chance.next() >> 11) * 0x1p-53 * (range.upperBound - range.lowerBound)
     }
@@ -85,7 +85,7 @@ import Torch
     let eyes = [landmarks[DetectedFace.leftEye].mean, landmarks[DetectedFace.rightEye].mean]
     let distance = eyes[1].x - eyes[0].x
     let lenses = eyes.map { eye in
-      Glasses.Lens(middle: Point(x: eye.x, y: eye.y + 3 + nose / 2), halfWidth: 0.38 * distance, halfHeight: 12)
+      GlassesShape.Lens(middle: Point(x: eye.x, y: eye.y + 3 + nose / 2), halfWidth: 0.38 * distance, halfHeight: 12)
     }
     var pixels = [UInt8](repeating: FaceClass.skin.rawValue, count: 178 * 218)
     for y in 0..<218 {
@@ -232,7 +232,7 @@ import Torch
     #expect(try editor.apply([AttributeEdit("Eyeglasses")], to: wearer, in: whole) == whole)
     // Hair hangs over them.
     let covered = try editor.face(in: photo.picture)
-    _ = try covered.hair { try Tensor.full([1, 1, face.crop.width, face.crop.width], 1) }
+    _ = try covered.anatomy.parsed { try .parsed(as: .hair, size: face.crop.width) }
     #expect(try editor.apply([AttributeEdit("Eyeglasses")], to: covered, in: photo.picture) == photo.picture)
     // The model sees them; a probability can be asked for.
     let index = try editor.directions.index(of: "Eyeglasses")
@@ -242,13 +242,13 @@ import Torch
     }
     #expect(try strength(0.9) == 1 && strength(0.3) == 0)
     // Other ways to edit decode them.
-    #expect(try editor.changes([FaceEdit(face, [AttributeEdit("Eyeglasses")], options: .article)])[0].drawn.isEmpty)
+    #expect(try editor.change(FaceEdit(face, [AttributeEdit("Eyeglasses")], options: .init(style: .article))).drawn.isEmpty)
     // A picture that is aligned already has its landmarks looked for.
     let frame = photo.picture.warped(by: face.alignment.transform(size: 170).then(Affine(Similarity(scale: 1, tx: 4, ty: 39))), to: (178, 218))
     let aligned = try editor.face(in: frame, isAligned: true)
-    let there = try aligned.alignment.landmarks(in: aligned.crop, by: editor.detector)
+    let there = try aligned.anatomy.landmarks
     let known = try #require(face.alignment.landmarks)
     #expect(zip(there, known).allSatisfy { hypot($0.x - $1.x, $0.y - $1.y) < 0.05 })
-    #expect(try editor.changes([FaceEdit(aligned, [AttributeEdit("Eyeglasses")])])[0].drawn.count == 1)
+    #expect(try editor.change(FaceEdit(aligned, [AttributeEdit("Eyeglasses")])).drawn.count == 1)
   }
 }

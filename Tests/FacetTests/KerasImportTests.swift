@@ -121,7 +121,7 @@ import Testing
     try article.write(to: url)
     let editor = try FaceEditor(bundle: url)
     let photo = try Photo(contentsOf: PortraitTests.astronaut)
-    let edited = try editor.edit(photo, [AttributeEdit("smiling")], options: .article)
+    let edited = try editor.edit(photo, [AttributeEdit("smiling")], options: .init(style: .article))
     #expect(edited.picture != photo.picture)
     _ = try editor.spectrum(photo, attributes: ["Young"], strengths: [-1, 1])
     _ = try editor.sample(count: 1, seed: 1)

@@ -24,7 +24,7 @@ import Torch
       let (x, y) = (Double(index % side), Double(index / side))
       return x >= left && x <= right && y >= top && y <= bottom ? 1 : 0
     }
-    return Makeup.Parts(
+    return MakeupPlacement.Parts(
       lips: lips ? box : none, eyes: none, brows: none, skin: lips ? box.map { 1 - $0 } : none.map { _ in 1 },
       covered: none.map { _ in covered })
   }
@@ -38,7 +38,7 @@ import Torch
   }
 
   @Test func pigmentsTakeLightAwayWhereTheyBelong() {
-    let makeup = Makeup(on: Self.landmarks, at: Self.place, parts: Self.parts(lips: true))
+    let makeup = MakeupPlacement(on: Self.landmarks, at: Self.place, parts: Self.parts(lips: true))
     #expect(makeup.coverage.allSatisfy { $0.allSatisfy { (0...3).contains($0) } })
     #expect(Makeup.Pigment.allCases.allSatisfy { $0.tone.max() <= 0 && $0.tone.min() > -2 })
     // Red lips.
@@ -61,12 +61,12 @@ import Torch
   }
 
   @Test func nothingIsPutOnHairAndGlasses() {
-    let makeup = Makeup(on: Self.landmarks, at: Self.place, parts: Self.parts(lips: true, covered: 1))
+    let makeup = MakeupPlacement(on: Self.landmarks, at: Self.place, parts: Self.parts(lips: true, covered: 1))
     #expect(makeup.coverage.allSatisfy { $0.allSatisfy { $0 == 0 } })
   }
 
   @Test func landmarksInOnePlaceAreNoFace() {
-    let makeup = Makeup(on: [Point](repeating: Point(x: 89, y: 111), count: 68), at: Self.place, parts: Self.parts())
+    let makeup = MakeupPlacement(on: [Point](repeating: Point(x: 89, y: 111), count: 68), at: Self.place, parts: Self.parts())
     #expect(makeup.coverage.allSatisfy { $0.allSatisfy { $0 == 0 } })
   }
 
@@ -97,7 +97,7 @@ import Torch
   @Test func thePortraitWearsSome() throws {
     let (editor, photo, face) = try EditingTests.portrait.get()
     func change(_ edits: [AttributeEdit], _ options: EditOptions = .init()) throws -> FaceChange {
-      try editor.changes([FaceEdit(face, edits, options: options)])[0]
+      try editor.change(FaceEdit(face, edits, options: options))
     }
     let whole = try change([AttributeEdit("Heavy_Makeup")])
     let layer = try #require(whole.drawn.first)
@@ -113,7 +113,7 @@ import Torch
     // Lipstick alone is on the lips alone, and decodes nothing.
     let lipstick = try change([AttributeEdit("Wearing_Lipstick")])
     let lips = try #require(lipstick.drawn.first)
-    #expect(lipstick.drawn.count == 1 && lipstick.patch.values.allSatisfy { $0 == 0 })
+    #expect(lipstick.drawn.count == 1 && lipstick.patch == nil)
     func touched(_ layer: FloatPicture) -> Int { stride(from: 3, to: layer.values.count, by: 4).count { abs(layer.values[$0]) > 0.05 } }
     #expect(touched(lips) > 50 && touched(lips) < touched(layer) / 2)
     // She wears none that could be taken off; what she has put on can, and no place gets darker by it.
@@ -121,7 +121,7 @@ import Torch
     let painted = try editor.apply([AttributeEdit("Wearing_Lipstick")], to: face, in: photo.picture)
     let wearing = try editor.face(in: painted)
     func off(_ strength: Double) throws -> [FloatPicture] {
-      try editor.changes([FaceEdit(wearing, [AttributeEdit("Wearing_Lipstick", strength: strength)])])[0].drawn
+      try editor.change(FaceEdit(wearing, [AttributeEdit("Wearing_Lipstick", strength: strength)])).drawn
     }
     let bare = try #require(off(-1).first)
     let light = stride(from: 3, to: bare.values.count, by: 4).map { bare.values[$0] }
@@ -130,10 +130,10 @@ import Torch
     #expect(try off(-2) == [bare])
     // Lashes are decoded, less than otherwise; rouge is not.
     func decoded(_ edit: AttributeEdit, _ options: EditOptions = .init()) throws -> Float {
-      try change([edit], options).patch.values.reduce(0) { $0 + abs($1) }
+      try change([edit], options).patch?.values.reduce(0) { $0 + abs($1) } ?? 0
     }
     var plain = EditOptions()
-    plain.method = .isolated
+    plain.style = .decoded
     let bareFace = AttributeEdit("Heavy_Makeup", strength: -1)
     #expect(try decoded(bareFace) > 0 && decoded(bareFace) < decoded(bareFace, plain))
     #expect(try decoded(AttributeEdit("Rosy_Cheeks")) == 0)
@@ -144,7 +144,7 @@ import Torch
     let index = try editor.directions.index(of: "Heavy_Makeup")
     let before = try editor.probabilities(in: face)[index]
     #expect(try editor.probabilities(in: face, after: [AttributeEdit("Heavy_Makeup")])[index] > before)
-    #expect(try change([AttributeEdit("Heavy_Makeup")], .article).drawn.isEmpty)
+    #expect(try change([AttributeEdit("Heavy_Makeup")], .init(style: .article)).drawn.isEmpty)
     // Glasses are worn over it, and hair over these.
     #expect(try change([AttributeEdit("Bangs"), AttributeEdit("Eyeglasses"), AttributeEdit("Heavy_Makeup")]).drawn.count == 3)
     #expect(try editor.apply([AttributeEdit("Heavy_Makeup")], to: face, in: photo.picture) != photo.picture)

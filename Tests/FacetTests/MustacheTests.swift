@@ -25,7 +25,7 @@ import Torch
   }
 
   @Test func itGrowsBetweenNoseAndMouth() throws {
-    let mustache = try #require(Mustache(on: Self.landmarks, at: Self.place))
+    let mustache = try #require(MustacheShape(on: Self.landmarks, at: Self.place))
     let drawing = mustache.drawn(size: Self.side, pixel: 1, free: Self.everywhere)
     let (nose, lip) = (Self.landmarks[33].y, Self.landmarks[51].y)
     let corners = Self.landmarks[48].x..<Self.landmarks[54].x
@@ -40,12 +40,12 @@ import Torch
   }
 
   @Test func whereThereIsNoRoomThereIsNone() {
-    #expect(Mustache(on: [Point](repeating: Point(x: 89, y: 111), count: 68), at: Self.place) == nil)
+    #expect(MustacheShape(on: [Point](repeating: Point(x: 89, y: 111), count: 68), at: Self.place) == nil)
     // A mouth above the nose.
     let turned = Self.landmarks.enumerated().map { index, point in
       index < 48 ? point : Point(x: point.x, y: point.y - 60)
     }
-    #expect(Mustache(on: turned, at: Self.place) == nil)
+    #expect(MustacheShape(on: turned, at: Self.place) == nil)
   }
 
   @Test func shadesAreOfTheColoursThatThereAre() {
@@ -63,18 +63,18 @@ import Torch
   @Test func thePortraitHasOne() throws {
     let (editor, _, face) = try EditingTests.portrait.get()
     func change(_ edits: [AttributeEdit], _ options: EditOptions = .init()) throws -> FaceChange {
-      try editor.changes([FaceEdit(face, edits, options: options)])[0]
+      try editor.change(FaceEdit(face, edits, options: options))
     }
     let whole = try change([AttributeEdit("Mustache")])
     let layer = try #require(whole.drawn.first)
     // Nothing is decoded for it.
-    #expect(whole.drawn.count == 1 && whole.patch.values.allSatisfy { $0 == 0 })
+    #expect(whole.drawn.count == 1 && whole.patch == nil)
     func least(_ layer: FloatPicture) -> Float { stride(from: 3, to: layer.values.count, by: 4).map { layer.values[$0] }.min()! }
     let half = try #require(change([AttributeEdit("Mustache", strength: 0.5)]).drawn.first)
     #expect(abs(least(half) / least(layer) - 0.5) < 0.1 && least(layer) < -0.8)
     #expect(try change([AttributeEdit("Mustache", strength: 0)]).drawn.isEmpty)
     #expect(try change([AttributeEdit("Mustache", strength: -1)]).drawn.isEmpty)
-    #expect(try change([AttributeEdit("Mustache")], .article).drawn.isEmpty)
+    #expect(try change([AttributeEdit("Mustache")], .init(style: .article)).drawn.isEmpty)
     // It lies where the mouth has come to.
     #expect(try change([AttributeEdit("Mustache"), AttributeEdit("Smiling", strength: -1)]).drawn != whole.drawn)
     let index = try editor.directions.index(of: "Mustache")

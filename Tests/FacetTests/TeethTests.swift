@@ -31,7 +31,7 @@ import Torch
     let landmarks = Self.landmarks(opening: 8)
     let scale = 4
     let place = Affine(.identity).scaled(x: 1 / Double(scale), y: 1 / Double(scale)).then(Self.place)
-    let teeth = try #require(Teeth(in: landmarks, at: place))
+    let teeth = try #require(TeethShape(in: landmarks, at: place))
     let size = Self.side * scale
     let loss = teeth.loss(size: size, pixel: 1)
     #expect(loss.allSatisfy { (0...3).contains($0) })
@@ -61,21 +61,21 @@ import Torch
   }
 
   @Test func shutLipsShowNone() {
-    #expect(Teeth(in: Self.landmarks(opening: 1), at: Self.place) == nil)
-    #expect(Teeth(in: Self.landmarks(opening: -4), at: Self.place) == nil)
+    #expect(TeethShape(in: Self.landmarks(opening: 1), at: Self.place) == nil)
+    #expect(TeethShape(in: Self.landmarks(opening: -4), at: Self.place) == nil)
     var turned = Self.landmarks(opening: 8)
     (turned[51].x, turned[62].x) = (turned[64].x - 4, turned[64].x - 4)
-    #expect(Teeth(in: turned, at: Self.place) == nil)
-    #expect(Teeth(in: [Point](repeating: Point(x: 89, y: 111), count: 68), at: Self.place) == nil)
+    #expect(TeethShape(in: turned, at: Self.place) == nil)
+    #expect(TeethShape(in: [Point](repeating: Point(x: 89, y: 111), count: 68), at: Self.place) == nil)
   }
 
   /// The portrait shows her own. With her mouth shut, a smile has drawn ones, within it.
   @Test func whoShowsTeethKeepsThem() throws {
     let (editor, photo, face) = try EditingTests.portrait.get()
-    #expect(try editor.changes([FaceEdit(face, [AttributeEdit("Smiling")])])[0].drawn.isEmpty)
+    #expect(try editor.change(FaceEdit(face, [AttributeEdit("Smiling")])).drawn.isEmpty)
     let shut = try editor.apply([AttributeEdit("Smiling", strength: -1)], to: face, in: photo.picture)
     let serious = try editor.face(in: shut)
-    let layer = try #require(editor.changes([FaceEdit(serious, [AttributeEdit("Smiling")])])[0].drawn.first)
+    let layer = try #require(editor.change(FaceEdit(serious, [AttributeEdit("Smiling")])).drawn.first)
     let slopes: [Float] = stride(from: 3, to: layer.values.count, by: 4).map { layer.values[$0] }
     #expect(slopes.allSatisfy { (-1...0).contains($0) })
     #expect(slopes.min()! < -0.2)
@@ -85,10 +85,10 @@ import Torch
     #expect(dark.count < slopes.count / 40)
     // Nor have the ways to compare with any, nor a mouth that shuts.
     var isolated = EditOptions()
-    isolated.method = .isolated
-    for options in [isolated, .article] {
-      #expect(try editor.changes([FaceEdit(serious, [AttributeEdit("Smiling")], options: options)])[0].drawn.isEmpty)
+    isolated.style = .decoded
+    for options in [isolated, .init(style: .article)] {
+      #expect(try editor.change(FaceEdit(serious, [AttributeEdit("Smiling")], options: options)).drawn.isEmpty)
     }
-    #expect(try editor.changes([FaceEdit(serious, [AttributeEdit("Smiling", strength: -1)])])[0].drawn.isEmpty)
+    #expect(try editor.change(FaceEdit(serious, [AttributeEdit("Smiling", strength: -1)])).drawn.isEmpty)
   }
 }

@@ -5,12 +5,12 @@ import Testing
 
 extension Engine {
   @Suite("Modules") struct ModuleTests {
-    private class Base: Module {
+    private class Base: Module, @unchecked Sendable {
       let first: Linear
       init() throws { first = try Linear(2, 3, generator: nil) }
     }
 
-    private final class Nested: Base {
+    private final class Nested: Base, @unchecked Sendable {
       let stages: [any Module]
       let plain: Conv2d
       let extra: BatchNorm?

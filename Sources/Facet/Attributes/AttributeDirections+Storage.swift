@@ -30,17 +30,19 @@ extension AttributeDirections {
       "code_mean": codeMean, "code_factor": try codeFactor.to(.float16).lowerTriangle(),
       "positives": try Tensor(positives.map(Int64.init)), "negatives": try Tensor(negatives.map(Int64.init)),
     ]
-    for method in DirectionMethod.found {
+    for method in DirectionMethod.allCases {
       tensors["directions.\(method.rawValue)"] = try vectors(method).to(precision)
+      // Those of isolated directions are a text beside.
+      if method == .isolated { continue }
       tensors["factors.\(method.rawValue)"] = try Tensor(
-        factors(method).flatMap { [Float($0.add), Float($0.remove)] }, shape: [names.count, 2])
+        factorsByMethod[method]!.flatMap { [Float($0.add), Float($0.remove)] }, shape: [names.count, 2])
     }
     if let typicalOdds {
       tensors["probes.typical"] = try Tensor(
         typicalOdds.flatMap { [Float($0.absent), Float($0.present)] }, shape: [names.count, 2])
     }
-    // In an order of their own, so that the same steps make the same file.
-    let steps = steered.sorted { ($0.key.name, $0.key.adds ? 0 : 1) < ($1.key.name, $1.key.adds ? 0 : 1) }
+    // The same vectors make the same file.
+    let steps = overrides.sorted { ($0.key.name, $0.key.adds ? 0 : 1) < ($1.key.name, $1.key.adds ? 0 : 1) }
     if !steps.isEmpty {
       tensors["steered.steps"] = try Tensor.cat(steps.map(\.value.vector)).to(.float16)
       tensors["steered.reach"] = try Tensor(steps.map { Float($0.value.reach) })
@@ -55,6 +57,7 @@ extension AttributeDirections {
     ]
     if !steps.isEmpty { metadata["steered"] = try JSON.encode(steps.map(\.key)) }
     try Tensor.save(tensors, metadata: metadata, to: url)
+    try strengths.write(in: bundle.url)
   }
 
   /// Reads the directions of a bundle.
@@ -137,11 +140,15 @@ extension AttributeDirections {
     let stored = tensors["directions.\(DirectionMethod.isolated.rawValue)"]?.dtype == .float32 ? DType.float32 : .float16
     precision = stored
     vectorsByMethod = Dictionary(
-      uniqueKeysWithValues: try DirectionMethod.found.map {
+      uniqueKeysWithValues: try DirectionMethod.allCases.map {
         ($0, try tensor("directions.\($0.rawValue)", stored, [count, latentSize]))
       })
+    let strengths = try Strengths.read(in: bundle.url, names: names)
     factorsByMethod = Dictionary(
-      uniqueKeysWithValues: try DirectionMethod.found.map { method in
+      uniqueKeysWithValues: try DirectionMethod.allCases.map { method in
+        if method == .isolated, strengths != nil {
+          return (method, [StrengthFactors](repeating: .init(add: 1, remove: 1), count: count))
+        }
         let name = "factors.\(method.rawValue)"
         let numbers = try tensor(name, .float32, [count, 2]).array(Float.self).map(Double.init)
         guard numbers.allSatisfy({ $0 > 0 && $0 <= 100 }) else {
@@ -149,10 +156,12 @@ extension AttributeDirections {
         }
         return (method, (0..<count).map { StrengthFactors(add: numbers[$0 * 2], remove: numbers[$0 * 2 + 1]) })
       })
+    overrides = [:]
+    defer { if let strengths { take(strengths) } }
     guard metadata["steered"] != nil else { return }
     let keys = try decoded("steered", [AttributeState].self)
     guard !keys.isEmpty, Set(keys).count == keys.count, Set(keys.map(\.name)).isSubset(of: names) else {
-      throw fault("its steered steps are none, one twice, or of other attributes")
+      throw fault("its vectors are none, one twice, or of other attributes")
     }
     let vectors = try tensor("steered.steps", .float16, [keys.count, latentSize])
     let reach = try tensor("steered.reach", .float32, [keys.count]).array(Float.self).map(Double.init)
@@ -161,7 +170,7 @@ extension AttributeDirections {
       throw fault("'steered.factors' holds numbers beyond 0 and 100")
     }
     for (row, key) in keys.enumerated() {
-      steered[key] = SteeredStep(
+      overrides[key] = DirectionOverride(
         vector: try vectors.narrow(0, row..<row + 1), reach: reach[row], factor: parts[row])
     }
   }

@@ -1,18 +1,27 @@
 import Foundation
 import Torch
 
-/// How the direction of an attribute comes from the photos' codes.
+/// The origin of the direction of an attribute in the photos' codes.
 public enum DirectionMethod: String, Sendable, CaseIterable, Codable {
-  /// The step that was found by looking at edited photos, where the bundle has one; the isolated direction elsewhere.
-  case steered
   /// The difference of the means, less what the labels that were neither asked for nor parts of those explain of it.
   case isolated
   /// The mean code of photos that have the attribute, less that of photos that don't (Toledo 2021; after Larsen et al.
   /// 2016). What goes along with the attribute in the data comes along.
   case meanDifference = "mean-difference"
+}
 
-  /// Those that come from codes and labels alone, for every attribute.
-  public static let found = [isolated, meanDifference]
+/// A vector that takes the place of an attribute's isolated direction, one way.
+public struct DirectionOverride: Sendable {
+  /// From lacking the attribute towards having it, for both ways; 1 × latent size, float32.
+  public let vector: Tensor
+  /// The log odds of the probe that the whole vector is worth: what a face has of them already shortens it.
+  public let reach: Double
+  /// The part of the vector that is taken at strength 1 or −1.
+  public var factor: Double
+
+  package init(vector: Tensor, reach: Double, factor: Double = 1) {
+    (self.vector, self.reach, self.factor) = (vector, reach, factor)
+  }
 }
 
 /// The factors on a direction at strength 1 and −1: enough to be seen as having the attribute, or lacking it.
@@ -54,8 +63,10 @@ public struct AttributeDirections: Sendable {
   package var factorsByMethod: [DirectionMethod: [StrengthFactors]]
   /// One for each of ``names``; `nil` where they were not measured, and all faces get the same step.
   public package(set) var typicalOdds: [TypicalOdds]?
-  /// Steps that were steered, for some of ``names``.
-  package var steered: [AttributeState: SteeredStep]
+  /// Vectors in the place of isolated ones, for some of ``names``.
+  public package(set) var overrides: [AttributeState: DirectionOverride]
+  /// For people: where factors on isolated directions come from.
+  package var strengthSources: [AttributeState: String] = [:]
   /// The type of the directions on disk.
   package var precision: DType
 
@@ -63,12 +74,12 @@ public struct AttributeDirections: Sendable {
     names: [String], definitions: [CombinedDirection], positives: [Int], negatives: [Int], probes: AttributeProbes,
     codeMean: Tensor, codeFactor: Tensor, vectorsByMethod: [DirectionMethod: Tensor],
     factorsByMethod: [DirectionMethod: [StrengthFactors]], typicalOdds: [TypicalOdds]?,
-    steered: [AttributeState: SteeredStep] = [:], precision: DType = .float16
+    overrides: [AttributeState: DirectionOverride] = [:], precision: DType = .float16
   ) {
     (self.names, self.definitions, self.positives, self.negatives) = (names, definitions, positives, negatives)
     (self.probes, self.codeMean, self.codeFactor) = (probes, codeMean, codeFactor)
     (self.vectorsByMethod, self.factorsByMethod, self.typicalOdds) = (vectorsByMethod, factorsByMethod, typicalOdds)
-    (self.steered, self.precision) = (steered, precision)
+    (self.overrides, self.precision) = (overrides, precision)
   }
 
   /// The factor at strength 1 where nothing else is known: the way from the mean photo without the attribute to the
@@ -92,31 +103,21 @@ public struct AttributeDirections: Sendable {
     return labels.map { AttributeState(name: known[$0.attribute], adds: ($0.value > 0) == adds) }
   }
 
-  /// One direction for each of ``names``: attributes × latent size, float32; of the steered method the isolated ones,
-  /// which ``steeredStep(_:adding:)`` takes the place of.
-  public func vectors(_ method: DirectionMethod) -> Tensor { vectorsByMethod[method == .steered ? .isolated : method]! }
+  /// One direction for each of ``names``: attributes × latent size, float32.
+  public func vectors(_ method: DirectionMethod) -> Tensor { vectorsByMethod[method]! }
 
-  /// One pair for each of ``names``.
+  /// The factors at strength 1 and −1, one pair for each of ``names``.
   public func factors(_ method: DirectionMethod) -> [StrengthFactors] {
-    guard method == .steered else { return factorsByMethod[method]! }
-    return zip(names, factors(.isolated)).map { name, isolated in
+    guard method == .isolated else { return factorsByMethod[method]! }
+    return zip(names, factorsByMethod[.isolated]!).map { name, factors in
       StrengthFactors(
-        add: steered[.init(name: name, adds: true)]?.factor ?? isolated.add,
-        remove: steered[.init(name: name, adds: false)]?.factor ?? isolated.remove)
+        add: overrides[.init(name: name, adds: true)]?.factor ?? factors.add,
+        remove: overrides[.init(name: name, adds: false)]?.factor ?? factors.remove)
     }
   }
 
-  /// The steered step for an attribute, where there is one.
-  /// - Parameters:
-  ///   - attribute: its name; letter case does not matter.
-  ///   - adding: whether it adds the attribute or takes it away.
-  /// - Throws: ``AttributeError`` for a name that there is not.
-  public func steeredStep(_ attribute: String, adding: Bool) throws -> SteeredStep? {
-    steered[AttributeState(name: names[try index(of: attribute)], adds: adding)]
-  }
-
-  private func steeredStep(_ index: Int, _ strength: Double, _ method: DirectionMethod) -> SteeredStep? {
-    method == .steered ? steered[AttributeState(name: names[index], adds: strength >= 0)] : nil
+  private func replacement(_ index: Int, _ strength: Double, _ method: DirectionMethod) -> DirectionOverride? {
+    method == .isolated ? overrides[AttributeState(name: names[index], adds: strength >= 0)] : nil
   }
 
   /// The position of an attribute in ``names``; letter case does not matter.
@@ -139,11 +140,11 @@ public struct AttributeDirections: Sendable {
   /// - Throws: ``AttributeError`` for a name that there is not, or one both asked for and kept.
   public func step(
     _ attribute: String, strength: Double, on face: Tensor? = nil, keeping kept: [String] = [],
-    method: DirectionMethod = .steered
+    method: DirectionMethod = .isolated
   ) throws -> Tensor {
     let index = try index(of: attribute)
     let direction = try direction(index, strength, keeping: kept, method)
-    let factor = try factors(method)[index][strength] * (face.map { try need(of: index, strength, on: $0, method) } ?? 1)
+    let factor = try factors(method)[index][strength] * (face.map { try requiredPart(of: index, strength, on: $0, method) } ?? 1)
     return try direction * (strength * factor)
   }
 
@@ -154,25 +155,25 @@ public struct AttributeDirections: Sendable {
   ///   - face: the face's code, 1 × latent size.
   ///   - method: how the step is found.
   /// - Throws: ``AttributeError`` for an unknown name.
-  package func need(of attribute: String, strength: Double, on face: Tensor, method: DirectionMethod) throws -> Double {
-    try need(of: index(of: attribute), strength, on: face, method)
+  package func requiredPart(of attribute: String, strength: Double, on face: Tensor, method: DirectionMethod) throws -> Double {
+    try requiredPart(of: index(of: attribute), strength, on: face, method)
   }
 
-  private func need(
+  private func requiredPart(
     of index: Int, _ strength: Double, on face: Tensor, _ method: DirectionMethod
   ) throws -> Double {
     let odds = try probes.logits(of: face).select(1, index).item()
-    return try need(of: index, sign: strength < 0 ? -1 : 1, method)(odds, factors(method)[index][strength])
+    return try requiredPart(of: index, sign: strength < 0 ? -1 : 1, method)(odds, factors(method)[index][strength])
   }
 
   /// The same as a function of the face's log odds and the factor at strength 1: within limits all faces are brought to
   /// the same log odds.
-  package func need(
+  package func requiredPart(
     of index: Int, sign: Double, _ method: DirectionMethod
   ) throws -> (_ odds: Double, _ factor: Double) -> Double {
     // The article's vectors are the same for all.
     guard method != .meanDifference, let typical = typicalOdds?[index] else { return { _, _ in 1 } }
-    let gain = try steeredStep(index, sign, method)?.reach
+    let gain = try replacement(index, sign, method)?.reach
       ?? gain(of: vectors(method).narrow(0, index..<index + 1), on: index)
     guard gain > 0 else { return { _, _ in 1 } }
     let start = sign < 0 ? -typical.present : typical.absent
@@ -197,7 +198,7 @@ public struct AttributeDirections: Sendable {
   /// - Throws: ``AttributeError`` as the step does, and where the direction does not move the probe.
   public func strength(
     of attribute: String, from latent: Tensor, to probability: Double, keeping kept: [String] = [],
-    method: DirectionMethod = .steered
+    method: DirectionMethod = .isolated
   ) throws -> Double {
     let index = try index(of: attribute)
     guard hasProbes else { throw AttributeError(withoutProbes: names[index]) }
@@ -206,7 +207,7 @@ public struct AttributeDirections: Sendable {
     let difference = log(wanted / (1 - wanted)) - present
     let gain = try gain(of: direction(index, difference, keeping: kept, method), on: index)
     guard gain > 0 else { throw AttributeError(still: names[index], keeping: kept) }
-    let need = try need(of: index, difference, on: latent, method)
+    let need = try requiredPart(of: index, difference, on: latent, method)
     let strength = difference / (gain * factors(method)[index][difference] * need)
     return min(AttributeEdit.range.upperBound, max(AttributeEdit.range.lowerBound, strength))
   }
@@ -222,7 +223,7 @@ public struct AttributeDirections: Sendable {
   private func direction(
     _ index: Int, _ strength: Double, keeping kept: [String], _ method: DirectionMethod
   ) throws -> Tensor {
-    let direction = try steeredStep(index, strength, method)?.vector ?? vectors(method).narrow(0, index..<index + 1)
+    let direction = try replacement(index, strength, method)?.vector ?? vectors(method).narrow(0, index..<index + 1)
     let keptIndices = try Set(kept.map { try self.index(of: $0) }).sorted()
     if keptIndices.contains(index) { throw AttributeError(asked: names[index]) }
     guard !keptIndices.isEmpty else { return direction }

@@ -21,12 +21,6 @@ public struct AttributeError: Error, Equatable, CustomStringConvertible {
       + "'facet attributes --data DIR' finds both"
   }
 
-  package init(notSteered attribute: String, adding: Bool) {
-    (self.attribute, suggestions) = (attribute, [])
-    description = "the bundle has no steered step that \(adding ? "adds" : "removes") '\(attribute)'; "
-      + "'facet attributes steer' makes one"
-  }
-
   init(asked attribute: String) {
     (self.attribute, suggestions) = (attribute, [])
     description = "'\(attribute)' is to be changed and kept; leave it out of one"

@@ -20,12 +20,4 @@ public struct AttributeState: Hashable, Codable, Sendable, CustomStringConvertib
 extension AttributeState {
   /// The other way.
   package var reversed: AttributeState { AttributeState(name: name, adds: !adds) }
-
-  /// Growing old.
-  static let age = AttributeState(name: "Young", adds: false)
-  /// Glasses taken off.
-  static let bareEyes = AttributeState(name: "Eyeglasses", adds: false)
-  static let makeup = AttributeState(name: "Heavy_Makeup", adds: true)
-  static let mustache = AttributeState(name: "Mustache", adds: true)
-  static let bangs = AttributeState(name: "Bangs", adds: true)
 }

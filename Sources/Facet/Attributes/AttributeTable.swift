@@ -1,45 +1,247 @@
-/// Labels that belong to an attribute by what the words mean: a smile opens the mouth and lifts the cheeks, one hair
-/// colour takes the place of another.
-///
-/// An isolated direction leaves them in. With them regressed out of it a smile is a shut mouth that hardly smiles.
-package enum AttributeParts {
-  private static let hairColours = ["Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair"]
-  static let facialHair = ["5_o_Clock_Shadow", "Goatee", "Mustache", "No_Beard", "Sideburns"]
-  static let makeup = ["Heavy_Makeup", "Rosy_Cheeks", "Wearing_Lipstick"]
+/// The way to add or to remove an attribute.
+struct Recipe: Sendable {
+  /// The strength of an edit.
+  struct Amount: Sendable {
+    /// 0 changes nothing, 1 is the whole edit.
+    var strength: Double
+    /// The same times the part that this face needs: who is old already gets fewer lines.
+    var needed: Double
+    /// Labels that stay.
+    var kept: [String]
 
-  private static let byName: [String: [String]] = {
-    var parts = [
-      "Bald": hairColours + ["Bangs", "Receding_Hairline", "Straight_Hair", "Wavy_Hair"],
-      "Bangs": ["Receding_Hairline"],
-      "Male": facialHair + makeup + ["Arched_Eyebrows", "Bushy_Eyebrows"],
-      "Pale_Skin": ["Rosy_Cheeks"],
-      "Receding_Hairline": ["Bald", "Bangs"],
-      "Smiling": ["High_Cheekbones", "Mouth_Slightly_Open", "Narrow_Eyes"],
-      "Straight_Hair": ["Wavy_Hair"],
-      "Wavy_Hair": ["Straight_Hair"],
-      "Young": ["Bags_Under_Eyes", "Chubby", "Double_Chin", "Gray_Hair", "Receding_Hairline"],
-    ]
-    for name in hairColours { parts[name] = hairColours }
-    parts["Gray_Hair"]?.append("Young")
-    for name in facialHair { parts[name] = facialHair }
-    // A mustache is no beard on the chin or beside the ears.
-    parts["Mustache"] = ["5_o_Clock_Shadow", "No_Beard"]
-    for name in makeup { parts[name] = makeup }
-    parts["Heavy_Makeup"]?.append("Arched_Eyebrows")
-    return parts
-  }()
+    /// The edits, unless a label that they change on the side is to stay.
+    func unlessKept(_ label: String, _ edits: [any Edit]) -> [any Edit] { kept.containsName(label) ? [] : edits }
+  }
+
+  /// The parts of the photo that stay when the latent step is decoded.
+  var policy: DecodePolicy
+  /// The part of the face that the decoded step stays within.
+  var region: FaceRegion?
+  /// The share of the latent step that is decoded; 0 where nothing is.
+  var decoded: Double
+  /// The edits besides.
+  var edits: @Sendable (Amount) -> [any Edit]
+
+  static func decoded(
+    _ policy: DecodePolicy = [], within region: FaceRegion? = nil, amount: Double = 1,
+    and edits: @escaping @Sendable (Amount) -> [any Edit] = { _ in [] }
+  ) -> Recipe { Recipe(policy: policy, region: region, decoded: amount, edits: edits) }
+
+  /// - Parameter policy: for the styles that decode everything.
+  static func drawn(_ policy: DecodePolicy = [], _ edits: @escaping @Sendable (Amount) -> [any Edit]) -> Recipe {
+    Recipe(policy: policy, region: nil, decoded: 0, edits: edits)
+  }
+}
+
+/// An attribute of the table: a label of CelebA, and all that its words mean.
+package struct Attribute: Sendable {
+  /// The label's name.
+  package let name: String
+  /// For people.
+  package let title: String
+  package let group: AttributeTable.Group
+  /// Labels that belong to it by what the words mean: a smile opens the mouth and lifts the cheeks, one hair colour takes the place of
+  /// another. An isolated direction leaves them in. With them regressed out of it a smile is a shut mouth that hardly smiles.
+  let parts: [String]
+  /// Whether it judges the whole face, which every change changes.
+  let isOpinion: Bool
+  /// Whether a decoder is sharpened at codes that it moves, by default.
+  package let isSharpened: Bool
+  /// Whether a face has it or not, with nothing between.
+  let isBinary: Bool
+  let add, remove: Recipe
+
+  init(
+    _ name: String, title: String? = nil, _ group: AttributeTable.Group, parts: [String] = [], isOpinion: Bool = false,
+    isSharpened: Bool = false, isBinary: Bool = false, add: Recipe = .decoded(), remove: Recipe? = nil
+  ) {
+    (self.name, self.group, self.parts, self.isOpinion) = (name, group, parts, isOpinion)
+    (self.isSharpened, self.isBinary, self.add, self.remove) = (isSharpened, isBinary, add, remove ?? add)
+    self.title = title ?? AttributeTable.words(of: name)
+  }
+}
+
+/// All that Facet knows of what attributes mean: the one place where a label's name decides anything.
+package enum AttributeTable {
+  /// The order of the groups is that in which people look for them.
+  package enum Group: String, Sendable, CaseIterable {
+    case expression, hair, face, accessories, ageAndGender = "age-and-gender"
+    /// Attributes that no face shows well: hats come as shadows, and hair that goes leaves no head.
+    case experimental
+
+    /// For people.
+    package var title: String {
+      switch self {
+      case .expression: "Expression"
+      case .hair: "Hair and beard"
+      case .face: "Face"
+      case .accessories: "Glasses and make-up"
+      case .ageAndGender: "Age and gender"
+      case .experimental: "Experimental"
+      }
+    }
+  }
+
+  private static let hairColours = ["Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair"]
+  private static let facialHair = ["5_o_Clock_Shadow", "Goatee", "Mustache", "No_Beard", "Sideburns"]
+  private static let makeup = ["Heavy_Makeup", "Rosy_Cheeks", "Wearing_Lipstick"]
+
+  /// The rows, in the order in which people look for them.
+  package static let all: [Attribute] = [
+    Attribute(
+      "Smiling", .expression, parts: ["High_Cheekbones", "Mouth_Slightly_Open", "Narrow_Eyes"], isSharpened: true,
+      add: .decoded(.expression) { _ in [Teeth()] }, remove: .decoded([.expression, .closesMouth])),
+    Attribute(
+      "Mouth_Slightly_Open", .expression, isSharpened: true, add: .decoded(.expression) { _ in [Teeth()] },
+      remove: .decoded([.expression, .closesMouth])),
+    Attribute("High_Cheekbones", .expression, add: .decoded(.shape)),
+    Attribute("Narrow_Eyes", .expression, isSharpened: true, add: .decoded(.shape)),
+
+    hairColour("Blond_Hair", .blond),
+    hairColour("Brown_Hair", .brown),
+    hairColour("Black_Hair", .black),
+    hairColour("Gray_Hair", title: "Grey hair", .gray, parts: ["Young"]),
+    Attribute(
+      "Bangs", .hair, parts: ["Receding_Hairline"], isSharpened: true, add: .drawn { [Bangs(length: $0.strength)] },
+      remove: .decoded(.keepsSkinTone)),
+    Attribute("Straight_Hair", .hair, parts: ["Wavy_Hair"]),
+    Attribute("Wavy_Hair", .hair, parts: ["Straight_Hair"]),
+    Attribute(
+      "Receding_Hairline", .hair, parts: ["Bald", "Bangs"], add: .decoded(.keepsSkinTone), remove: .decoded()),
+    Attribute("No_Beard", title: "Clean-shaven", .hair, parts: facialHair, isSharpened: true, add: .decoded(.beard)),
+    Attribute("5_o_Clock_Shadow", title: "Five o’clock shadow", .hair, parts: facialHair, add: .decoded(.beard)),
+    Attribute("Goatee", .hair, parts: facialHair, add: .decoded(.beard)),
+    // A moustache is no beard on the chin or beside the ears.
+    Attribute(
+      "Mustache", title: "Moustache", .hair, parts: ["5_o_Clock_Shadow", "No_Beard"], isSharpened: true,
+      add: .drawn(.beard) { [Mustache(opacity: $0.strength)] }, remove: .decoded(.beard, within: .upperLip)),
+    Attribute("Sideburns", .hair, parts: facialHair, add: .decoded(.keepsMouth, within: .besideEars)),
+
+    Attribute("Attractive", .face, isOpinion: true),
+    Attribute("Oval_Face", .face, add: .decoded(.shape)),
+    Attribute("Chubby", title: "Round cheeks", .face, add: .decoded(.shape)),
+    Attribute("Double_Chin", .face, add: .decoded(.shape)),
+    Attribute("Big_Nose", title: "Large nose", .face, add: .decoded(.shape)),
+    Attribute("Pointy_Nose", .face, add: .decoded(.shape)),
+    Attribute("Big_Lips", title: "Full lips", .face, add: .decoded(.shape)),
+    Attribute("Arched_Eyebrows", .face, add: .decoded(.face)),
+    Attribute("Bushy_Eyebrows", .face, add: .decoded(.face)),
+    Attribute("Bags_Under_Eyes", .face, add: .decoded(.face, within: .underEyes)),
+    Attribute(
+      "Pale_Skin", .face, parts: ["Rosy_Cheeks"], isSharpened: true, add: .drawn(.face) { [Tint(.pale, $0.strength)] },
+      remove: .drawn(.face) { [Tint(.pale, -$0.strength)] }),
+
+    Attribute(
+      "Eyeglasses", .accessories, isSharpened: true, isBinary: true, add: .drawn { [Glasses(opacity: $0.strength)] },
+      remove: .drawn { [GlassesRemoval(amount: $0.strength)] }),
+    // What is put on needs no decoding at the eyes; what is taken off there does, for lashes, but all of it makes men of women.
+    Attribute(
+      "Heavy_Makeup", title: "Heavy make-up", .accessories, parts: makeup + ["Arched_Eyebrows"], isSharpened: true,
+      add: .decoded([.face, .keepsEyes, .softensEyelids]) { amount in [Makeup(all: amount.strength)] },
+      remove: .decoded(.shape, amount: 0.6) { [Makeup([.lips: -$0.strength, .lids: -$0.strength, .cheeks: -$0.strength])] }),
+    Attribute(
+      "Wearing_Lipstick", title: "Lipstick", .accessories, parts: makeup, add: .drawn(.face) { [Makeup([.lips: $0.strength])] },
+      remove: .drawn(.face) { [Makeup([.lips: -$0.strength])] }),
+    Attribute(
+      "Rosy_Cheeks", .accessories, parts: makeup, add: .drawn(.face) { [Makeup([.cheeks: 1.8 * $0.strength])] },
+      remove: .drawn(.face) { [Makeup([.cheeks: -$0.strength])] }),
+
+    Attribute(
+      "Young", .ageAndGender, parts: ["Bags_Under_Eyes", "Chubby", "Double_Chin", "Gray_Hair", "Receding_Hairline"],
+      isSharpened: true, add: .decoded([.shape, .keepsEyes, .softensEyelids]),
+      remove: .decoded([.shape, .keepsEyes, .neverBrightens]) {
+        $0.unlessKept("Gray_Hair", [Tint(.graying, 0.25 * $0.needed)])
+      }),
+    Attribute(
+      "Male", .ageAndGender, parts: facialHair + makeup + ["Arched_Eyebrows", "Bushy_Eyebrows"], isSharpened: true,
+      add: .decoded(.shape), remove: .decoded(.face)),
+
+    Attribute(
+      "Bald", .experimental, parts: hairColours + ["Bangs", "Receding_Hairline", "Straight_Hair", "Wavy_Hair"],
+      add: .decoded(.keepsSkinTone), remove: .decoded()),
+    Attribute("Wearing_Hat", title: "Hat", .experimental),
+    Attribute("Wearing_Earrings", title: "Earrings", .experimental),
+    Attribute("Wearing_Necklace", title: "Necklace", .experimental),
+    Attribute("Wearing_Necktie", title: "Necktie", .experimental),
+    Attribute("Blurry", .experimental),
+  ]
+
+  private static func hairColour(
+    _ name: String, title: String? = nil, _ colour: TintColour, parts: [String] = []
+  ) -> Attribute {
+    Attribute(
+      name, title: title, .hair, parts: hairColours + parts, add: .drawn { [Tint(colour, $0.strength)] },
+      remove: .drawn { [Tint(colour, -$0.strength)] })
+  }
+
+  private static let byName = Dictionary(uniqueKeysWithValues: all.map { ($0.name, $0) })
+
+  /// The title for people: of a row its own, else the name in words, `Oval_Face` as `Oval face`.
+  package static func title(of name: String) -> String { byName[name]?.title ?? combined[name] ?? words(of: name) }
+
+  /// Titles of the combined directions that ship, where the name itself is no good one.
+  private static let combined = [
+    "gray_beard": "Grey beard", "male_no_beard": "Clean-shaven (men)", "female_blond": "Blond hair (women)",
+    "female_eyeglasses": "Eyeglasses (women)", "female_makeup": "Make-up (women)",
+    "female_narrow_eyes": "Narrow eyes (women)", "female_smiling": "Smiling (women)", "female_young": "Young (women)",
+  ]
+
+  static func words(of name: String) -> String {
+    let words = name.split(separator: "_").joined(separator: " ").lowercased()
+    return words.prefix(1).uppercased() + words.dropFirst()
+  }
+
+  // MARK: Recipes
+
+  /// The label that examples are of, where a model has it.
+  package static let example = "Smiling"
+  /// The label on whose two sides groups of photos are compared apart: else old faces would be men's.
+  package static let balanced = "Male"
+  /// The label that glasses models are learned from.
+  package static let glasses = "Eyeglasses"
+
+  private static func recipe(of state: AttributeState) -> Recipe {
+    byName[state.name].map { state.adds ? $0.add : $0.remove } ?? .decoded()
+  }
+
+  /// The recipe of a change of some labels at once: of one label that label's own, of several the decoded step.
+  static func recipe(for states: [AttributeState], with tools: EditTools) -> Recipe {
+    guard states.count == 1 else { return .decoded(policy(of: states)) }
+    let recipe = recipe(of: states[0])
+    // A bundle without a model of glasses decodes them.
+    return states[0] == GlassesModel.edit && tools.glasses == nil ? .decoded(recipe.policy) : recipe
+  }
+
+  /// The policy of a change of some labels at once. The colour of hair beside a beard is the beard's, and none of the skin's: who has
+  /// blond hair is fair.
+  static func policy(of states: [AttributeState]) -> DecodePolicy {
+    let isBeard = states.count > 1 && states.contains { facialHair.contains($0.name) }
+    let policies = states.filter { !isBeard || !hairColours.contains($0.name) }.map { recipe(of: $0).policy }
+    let policy = policies.reduce(DecodePolicy.still) { $0.combined(with: $1) }
+    return isBeard ? policy.union(.keepsSkinTone) : policy
+  }
+
+  /// Whether a face has what some labels say, or not, with nothing between.
+  static func isBinary(_ states: [AttributeState]) -> Bool {
+    states.count == 1 && byName[states[0].name]?.isBinary ?? false
+  }
+
+  // MARK: Labels that belong together
 
   /// Positions of labels with those of their parts.
-  package static func adding(to asked: Set<Int>, of names: [String]) -> Set<Int> {
-    let parts = Set(asked.flatMap { byName[names[$0]] ?? [] })
+  package static func adding(partsOf asked: Set<Int>, among names: [String]) -> Set<Int> {
+    let parts = Set(asked.flatMap { byName[names[$0]]?.parts ?? [] })
     return asked.union(names.indices.filter { parts.contains(names[$0]) })
   }
 
   /// Positions of the labels that a change of one should leave alone: neither its parts, nor what judges the whole face.
-  package static func others(than asked: Int, of names: [String]) -> [Int] {
-    let parts = adding(to: [asked], of: names)
-    return names.indices.filter { !parts.contains($0) && !opinions.contains(names[$0]) }
+  package static func others(than asked: Int, among names: [String]) -> [Int] {
+    let parts = adding(partsOf: [asked], among: names)
+    return names.indices.filter { !parts.contains($0) && !(byName[names[$0]]?.isOpinion ?? false) }
   }
+}
 
-  private static let opinions: Set = ["Attractive"]
+extension [String] {
+  /// Whether a name is among these; letter case does not matter.
+  func containsName(_ name: String) -> Bool { contains { $0.lowercased() == name.lowercased() } }
 }

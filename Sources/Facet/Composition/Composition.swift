@@ -67,7 +67,7 @@ public enum Composition: String, Sendable, CaseIterable {
   /// - Parameters:
   ///   - change: as of ``change(of:from:to:)``.
   ///   - next: the same.
-  static func followed(_ change: Tensor, by next: Tensor) throws -> Tensor {
+  static func then(_ change: Tensor, _ next: Tensor) throws -> Tensor {
     let steepness = try next.narrow(1, 3..<4) + 1
     return try Tensor.cat([
       change.narrow(1, 0..<3) * steepness + next.narrow(1, 0..<3), (change.narrow(1, 3..<4) + 1) * steepness - 1,
@@ -96,25 +96,22 @@ public enum Composition: String, Sendable, CaseIterable {
     return try Tensor.cat([after.image - agreement * before.image, agreement - 1], dim: 1)
   }
 
-  /// What decodes after edits of shapes alone in the light and tint of what decodes before them, as far as their structure agrees:
-  /// a mouth that closes in lighter skin is a patch on the photo's own.
+  /// The face after a step of shapes alone, in the light and tint of the face before it, as far as their structure agrees: a mouth that
+  /// closes in lighter skin is a patch on the photo's own.
   /// - Parameters:
-  ///   - before: what decodes before the edits.
-  ///   - after: what decodes after them.
-  ///   - keeps: for each face, whether its edits are such.
+  ///   - before: the face that decodes before the step.
+  ///   - after: the face that decodes after it.
   ///   - face: how much each pixel says about the skin, N × 1 × S × S in [0, 1]; `nil` for all alike.
   static func keepingTint(
-    of before: Reconstruction, in after: Reconstruction, for keeps: [Bool], weighted face: Tensor? = nil
+    of before: Reconstruction, in after: Reconstruction, weighted face: Tensor? = nil
   ) throws -> Reconstruction {
-    guard keeps.contains(true) else { return after }
     var weights = try agreement(of: before.image, with: after.image)
     if let face { weights = try weights * face }
     // So large a difference is none of light (Tukey's biweight).
     let amount = try (after.image - before.image).abs().mean(dims: [1], keepDim: true)
     weights = try weights * (1 - (amount / largestTint).square()).clamp(min: 0).square()
     let shift = try mean(of: after.image - before.image, within: before.mask, weighted: weights)
-    let kept = try Tensor(keeps.map { $0 ? Float(1) : 0 }, shape: [keeps.count, 1, 1, 1]).to(shift.device)
-    return Reconstruction(image: try (after.image - shift * kept).clamp(min: 0, max: 1), maskLogits: after.maskLogits)
+    return Reconstruction(image: try (after.image - shift).clamp(min: 0, max: 1), maskLogits: after.maskLogits)
   }
 
   /// The light and the tint that the photo has and its decoded picture has not, N × 3 × S × S, as far as a part of the face

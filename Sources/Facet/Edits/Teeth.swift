@@ -1,9 +1,52 @@
 import Foundation
 import Photo
+import Torch
 
-/// Teeth in a mouth that an edit has opened, where what decodes is one light bar: light is taken away between them, at their
+/// Draws teeth where an edit opens a mouth that showed none.
+struct Teeth: Edit {
+  static let stage = EditStage.teeth
+
+  mutating func add(_ other: Teeth) {}
+
+  func apply(to canvas: inout Canvas) throws {
+    // Who shows teeth already keeps them.
+    guard let flow = canvas.flow, let shown = try canvas.face.anatomy.cached({ try ShownTeeth(on: canvas.face) }), shown.amount < 1
+    else { return }
+    let crop = try canvas.image
+    let (coarse, scale) = (crop.size(3), canvas.oversampling)
+    let size = coarse * scale
+    let place = Affine(.identity).scaled(x: 1 / Double(scale), y: 1 / Double(scale)).then(flow.place)
+    guard let teeth = TeethShape(in: flow.landmarks, at: place) else { return }
+    let loss = try Tensor(
+      teeth.loss(size: size, pixel: Double(size) / canvas.face.alignment.side), shape: [1, 1, size, size])
+    // Lips and gums are redder than teeth are.
+    let (red, blue) = (try crop.narrow(1, 0..<1), try crop.narrow(1, 1..<3).mean(dims: [1], keepDim: true))
+    let gray = try 1 - ((red - blue) / red.clamp(min: 0.05)).blurred(sigma: 0.5).smoothStep(from: 0.25, to: 0.45)
+    let kept = try (loss * gray.enlarged(to: size) * (shown.amount - 1)).exp()
+    try canvas.draw(.cat([.zeros([1, 3, size, size]), kept - 1], dim: 1))
+  }
+}
+
+/// The share of teeth that a photo shows, 0…1: what is inside its mouth is nearly as light as its skin.
+private struct ShownTeeth: Sized {
+  let amount: Double
+  var byteCount: Int { MemoryLayout<Self>.size }
+
+  init(on face: EncodedFace) throws {
+    let light = try face.anatomy.image.mean(dims: [1], keepDim: true)
+    func mean(_ part: Tensor) throws -> (share: Double, light: Double) {
+      let mask = try (part > 0.5).to(.float32)
+      let sum = try mask.sum().item()
+      return (sum / Double(mask.size(2) * mask.size(3)), sum > 0 ? try (mask * light).sum().item() / sum : 0)
+    }
+    let (inside, skin) = (try mean(face.anatomy.mouth), try mean(face.anatomy.skin))
+    amount = inside.share > 0.002 && skin.light > 0 ? Double(Float(inside.light / skin.light).smoothStep(from: 0.7, to: 0.9)) : 0
+  }
+}
+
+/// The shape of teeth in a mouth that an edit has opened, where the decoded ones are one light bar: light is taken away between them, at their
 /// lower edges and towards the corners of the mouth. What is dark already stays dark.
-struct Teeth {
+struct TeethShape {
   /// Of CelebA's frame, as seen from the middle of the upper teeth: along the mouth, and down.
   private let middle, along: SIMD2<Float>
   private let upper, lower: [SIMD2<Float>]

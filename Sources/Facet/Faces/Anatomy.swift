@@ -2,21 +2,159 @@ import Photo
 import Synchronization
 import Torch
 
-/// The parser that comes with Facet, read from disk when it is first needed.
-final class PartFinder: Sendable {
-  /// Parsing reads the network and changes nothing in it.
-  private struct Reader: @unchecked Sendable {
-    let parser: FaceParser
+/// The parts and landmarks of a face's crop. The parser and the detector look at it when first needed, once.
+final class Anatomy: Sendable, Sized {
+  /// 1 × 3 × S × S in [0, 1].
+  let image: Tensor
+  private let alignment: FaceAlignment
+  private let observer: FaceObserver
+  /// The landmarks that the photo's detector found, in the crop, 1 wide.
+  private let known: [Point]?
+  /// The probability of each class, 1 × 19 × S × S.
+  let parsed = Lazy<Tensor>()
+  private let found = Lazy<[Point]>()
+  private let lasting = Mutex<[ObjectIdentifier: any Keeping]>([:])
+
+  /// - Parameters:
+  ///   - image: the crop, 1 × 3 × S × S in [0, 1].
+  ///   - alignment: the crop's place.
+  ///   - landmarks: in the crop, 1 wide, where they are known.
+  ///   - observer: finds parts and landmarks.
+  init(of image: Tensor, _ alignment: FaceAlignment, landmarks: [Point]? = nil, by observer: FaceObserver) {
+    (self.image, self.alignment, self.known, self.observer) = (image, alignment, landmarks, observer)
   }
 
-  private let reader = Once<Reader>()
-
-  private var parser: FaceParser {
-    get throws { try reader { Reader(parser: try FaceParser()) }.parser }
+  /// The 68 landmarks in the crop, 1 wide.
+  var landmarks: [Point] {
+    get throws {
+      if let known { return known }
+      return try found { try alignment.detectLandmarks(in: Picture(FloatPicture(image)), by: observer.detector) }
+    }
   }
 
-  /// How much of each pixel of a picture around a face is hair, and how much skin, 0…1; lips are skin in part, and through glasses
-  /// one sees skin.
+  /// The landmarks in CelebA's frame, with the way there from a crop of some pixels a side; `nil` where they fall into one place.
+  func frame(size: Int) throws -> (place: Affine, landmarks: [Point])? {
+    try alignment.frame(of: landmarks, size: size)
+  }
+
+  /// The probability that each pixel is of any of some classes, 1 × 1 × S × S.
+  /// - Throws: ``BundleError`` where the parser is damaged.
+  func probability(of classes: FaceClass...) throws -> Tensor { try probability(of: classes) }
+
+  private func probability(of classes: [FaceClass]) throws -> Tensor {
+    let all = try parsed { try observer.probabilities(in: image) }
+    if classes.count == 1 { return try all.narrow(1, Int(classes[0].rawValue)..<Int(classes[0].rawValue) + 1) }
+    return try all.indexSelect(1, Tensor(classes.map { Int64($0.rawValue) })).sum(dims: [1], keepDim: true)
+  }
+
+  /// The lasting work of an edit on this face: made when first needed, once for each type.
+  func cached<Value: Sendable & Sized>(_ make: () throws -> Value?) throws -> Value? {
+    let kept = lasting.withLock { lasting in
+      let kept = lasting[ObjectIdentifier(Value.self)] ?? Kept<Value>()
+      lasting[ObjectIdentifier(Value.self)] = kept
+      return kept
+    }
+    guard let kept = kept as? Kept<Value> else { preconditionFailure("kept under another type") }
+    return try kept.value(make)
+  }
+
+  var byteCount: Int {
+    let kept = lasting.withLock { Array($0.values) }
+    return image.byteCount + (parsed.value?.byteCount ?? 0) + kept.reduce(0) { $0 + $1.byteCount }
+  }
+
+  private protocol Keeping: AnyObject, Sendable, Sized {}
+
+  private final class Kept<Value: Sendable & Sized>: Keeping {
+    let value = Lazy<Value?>()
+    var byteCount: Int { (value.value ?? nil)?.byteCount ?? 0 }
+  }
+}
+
+// MARK: Named parts
+
+extension Anatomy {
+  /// Eyes and brows, the inside of the mouth, hair and hats, and all that is beyond the face: 1 × 4 × S × S in [0, 1], in this order.
+  var otherThanSkin: Tensor {
+    get throws {
+      try .cat([
+        probability(of: .leftEye, .rightEye, .leftBrow, .rightBrow), mouth, probability(of: .hair, .hat),
+        probability(of: .background, .cloth, .earring, .necklace),
+      ], dim: 1)
+    }
+  }
+
+  var eyes: Tensor { get throws { try probability(of: .leftEye, .rightEye) } }
+  var brows: Tensor { get throws { try probability(of: .leftBrow, .rightBrow) } }
+  var lips: Tensor { get throws { try probability(of: .upperLip, .lowerLip) } }
+  /// The inside of the mouth.
+  var mouth: Tensor { get throws { try probability(of: .mouth) } }
+  var skin: Tensor { get throws { try probability(of: .skin) } }
+  var nose: Tensor { get throws { try probability(of: .nose) } }
+  var hair: Tensor { get throws { try probability(of: .hair) } }
+  /// Hair, a hat or glasses, which lie over skin.
+  var coverings: Tensor { get throws { try probability(of: .hair, .hat, .eyeglasses) } }
+  /// Hair, ears, the neck and all beyond the face.
+  var outside: Tensor {
+    get throws {
+      try probability(of: .background, .hair, .hat, .leftEar, .rightEar, .earring, .neck, .necklace, .cloth)
+    }
+  }
+
+  /// Whether the face wears glasses with lenses that the parser sees.
+  var wearsGlasses: Bool { get throws { try shareOfGlasses > Self.leastGlasses } }
+
+  /// The glasses that the face wears; `nil` where the parser sees none.
+  var glasses: GlassesRegion? {
+    get throws {
+      guard try shareOfGlasses > Self.thinnestGlasses else { return nil }
+      return GlassesRegion(
+        glasses: try probability(of: .eyeglasses), eyes: try eyes, brows: try brows, skin: try probability(of: .skin, .nose))
+    }
+  }
+
+  private var shareOfGlasses: Double {
+    get throws { try (probability(of: .eyeglasses) > 0.5).to(.float32).mean().item() }
+  }
+
+  /// The least part of a crop that is of the thinnest frames: the parser takes what is seen through them for skin and eyes.
+  private static let thinnestGlasses = 0.003
+  /// The least part of a crop that glasses with lenses cover; lenses are four times as large.
+  private static let leastGlasses = 0.02
+
+  /// A region of the face, 1 × 1 × S × S in [0, 1], with a soft border.
+  func mask(of region: FaceRegion) throws -> Tensor {
+    let size = image.size(3)
+    let planes = try FaceRegion.classes.map { try probability(of: $0).array(Float.self) }
+    return try Composition.smooth(Tensor(region.region(planes, size: size), shape: [1, 1, size, size]))
+  }
+}
+
+/// The detector and the parser that look at faces. The parser is read from disk when it is first needed.
+final class FaceObserver: Sendable {
+  let detector: FaceDetector
+  private let reader = Lazy<FaceParser>()
+  private let parsed = Atomic(0)
+  /// Crops of faces that were parsed so far.
+  var parses: Int { parsed.load(ordering: .relaxed) }
+
+  init(_ detector: FaceDetector) { self.detector = detector }
+
+  private var parser: FaceParser { get throws { try reader { try FaceParser() } } }
+
+  /// The probability of each class, 1 × 19 × S × S in [0, 1], in the order of ``FaceClass``.
+  /// - Throws: ``BundleError`` where the parser is damaged.
+  func probabilities(in crop: Tensor) throws -> Tensor {
+    parsed.add(1, ordering: .relaxed)
+    return try parser.probabilities(of: FaceClass.allCases.map { [$0] }, in: crop)
+  }
+
+  /// The probability that each pixel is outside the face, N × 1 × S × S in [0, 1], as ``FaceParser/otherThanFace(in:)`` gives it.
+  /// - Throws: ``BundleError`` where the parser is damaged.
+  func otherThanFace(in crops: Tensor) throws -> Tensor { try parser.otherThanFace(in: crops) }
+
+  /// The part of each pixel of a picture around a face that is hair, and skin, 0…1. Lips count as skin in part, and so does what is
+  /// seen through glasses.
   /// - Parameter picture: square, as ``FaceAlignment/surroundings(size:)`` cuts it out.
   /// - Throws: ``BundleError`` where the parser is damaged.
   func hairAndSkin(in picture: Picture) throws -> (hair: [Float], skin: [Float]) {
@@ -40,89 +178,23 @@ final class PartFinder: Sendable {
     return (parts[0], zip(parts[1], parts[2]).map { $0 + Self.lips * $1 })
   }
 
-  /// How far lips go along with skin: they stay red, but not as dark as in darker skin.
+  /// The share of skin's colour that lips take on: they stay red, but not as dark as in darker skin.
   private static let lips: Float = 0.4
-
-  /// How surely each pixel of a face is no skin, 1 × 4 × S × S in [0, 1], as ``FaceParser/otherThanSkin(in:)`` gives it.
-  /// - Throws: ``BundleError`` where the parser is damaged.
-  func otherThanSkin(in crop: Tensor) throws -> Tensor {
-    try parser.otherThanSkin(in: crop)
-  }
-
-  /// How surely each pixel of a face is of an eye, and of a brow, 1 × 2 × S × S in [0, 1].
-  /// - Throws: ``BundleError`` where the parser is damaged.
-  func eyesAndBrows(in crop: Tensor) throws -> Tensor {
-    try parser.eyesAndBrows(in: crop)
-  }
-
-  /// How surely each pixel of faces is outside of them, N × 1 × S × S in [0, 1], as ``FaceParser/otherThanFace(in:)`` gives it.
-  /// - Throws: ``BundleError`` where the parser is damaged.
-  func otherThanFace(in crops: Tensor) throws -> Tensor {
-    try parser.otherThanFace(in: crops)
-  }
-
-  /// How surely each pixel of faces is hair, N × 1 × S × S in [0, 1].
-  /// - Throws: ``BundleError`` where the parser is damaged.
-  func hair(in crops: Tensor) throws -> Tensor {
-    try parser.probabilities(of: [[.hair]], in: crops)
-  }
-
-  /// What make-up and mustaches are drawn on, and what they are not: how surely each pixel of a face is of lips, an eye, a brow, or skin, of hair, a hat
-  /// or glasses, of the nose, and of the inside of the mouth, 1 × 7 × S × S in [0, 1].
-  /// - Throws: ``BundleError`` where the parser is damaged.
-  func paintable(in crop: Tensor) throws -> Tensor {
-    try parser.probabilities(
-      of: [[.upperLip, .lowerLip], [.leftEye, .rightEye], [.leftBrow, .rightBrow], [.skin], [.hair, .hat, .eyeglasses], [.nose], [.mouth]],
-      in: crop)
-  }
-
-  /// Whether a face wears glasses.
-  /// - Parameter crop: 1 × 3 × S × S in [0, 1].
-  /// - Throws: ``BundleError`` where the parser is damaged.
-  func wearsGlasses(in crop: Tensor) throws -> Bool {
-    let found = try parser.probabilities(of: [[.eyeglasses]], in: crop)
-    return try (found > 0.5).to(.float32).mean().item() > Self.leastGlasses
-  }
-
-  /// Where a face wears glasses; `nil` where none are seen.
-  /// - Parameter crop: 1 × 3 × S × S in [0, 1].
-  /// - Throws: ``BundleError`` where the parser is damaged.
-  func glasses(in crop: Tensor) throws -> GlassesRegion? {
-    let found = try parser.probabilities(
-      of: [[.eyeglasses], [.leftEye, .rightEye], [.leftBrow, .rightBrow], [.skin, .nose]], in: crop)
-    func plane(_ index: Int) throws -> Tensor { try found.narrow(1, index..<index + 1) }
-    guard try (plane(0) > 0.5).to(.float32).mean().item() > Self.thinnestGlasses else { return nil }
-    return GlassesRegion(glasses: try plane(0), eyes: try plane(1), brows: try plane(2), skin: try plane(3))
-  }
-
-  /// The least part of a crop that is of the thinnest frames, where what is seen through them is taken for skin and eyes.
-  private static let thinnestGlasses = 0.003
-  /// The least part of a crop that is glasses where some are worn; lenses are four times as large.
-  private static let leastGlasses = 0.02
-
-  /// Where the places of a face are, each 1 × 1 × S × S in [0, 1], with a soft border.
-  /// - Parameter crop: 1 × 3 × S × S in [0, 1].
-  /// - Throws: ``BundleError`` where the parser is damaged.
-  func places(in crop: Tensor) throws -> [FacePlace: Tensor] {
-    let size = crop.size(3)
-    let parsed = try parser.probabilities(of: FacePlace.classes, in: crop)
-    let found = try FacePlace.classes.indices.map { try parsed.select(1, $0).array(Float.self) }
-    return try Dictionary(uniqueKeysWithValues: FacePlace.allCases.map { place in
-      (place, try Composition.smooth(Tensor(place.region(found, size: size), shape: [1, 1, size, size])))
-    })
-  }
 }
 
 /// A value that the first call makes.
-final class Once<Value: Sendable>: Sendable {
-  private let value = Mutex<Value?>(nil)
+final class Lazy<Value: Sendable>: Sendable {
+  private let made = Mutex<Value?>(nil)
 
-  func callAsFunction(_ make: () throws -> sending Value) rethrows -> Value {
-    try value.withLock { value in
+  func callAsFunction(_ make: () throws -> Value) rethrows -> Value {
+    try made.withLock { value in
       if let value { return value }
       let made = try make()
       value = made
       return made
     }
   }
+
+  /// The value, if it was made.
+  var value: Value? { made.withLock { $0 } }
 }

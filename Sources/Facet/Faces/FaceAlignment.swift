@@ -105,17 +105,9 @@ public struct FaceAlignment: Equatable, Sendable {
     return copy
   }
 
-  /// The face's 68 landmarks in the crop, 1 wide: a detector's, or for a picture that was aligned already those that it finds where
-  /// faces are in one.
-  /// - Parameter crop: the face cut out.
-  func landmarks(in crop: Picture, by detector: FaceDetector) throws(PortraitError) -> [Point] {
-    if let landmarks { return landmarks }
-    return try foundLandmarks(in: crop, by: detector)
-  }
-
   /// The landmarks that a detector finds in a picture of the face's crop, 1 wide, where faces have them.
-  /// - Parameter crop: the face cut out, or what decodes for it.
-  func foundLandmarks(in crop: Picture, by detector: FaceDetector) throws(PortraitError) -> [Point] {
+  /// - Parameter crop: the face cut out, or the decoded face.
+  func detectLandmarks(in crop: Picture, by detector: FaceDetector) throws(PortraitError) -> [Point] {
     let width = Double(crop.width)
     let upright = height == 1 ? crop : crop.resized(to: (crop.width, max(1, Int((width * height).rounded()))))
     let back = Self.toUnit(.identity, view).then(Similarity(scale: width))
@@ -147,55 +139,42 @@ public struct FaceAlignment: Equatable, Sendable {
     return Affine(toUnit.then(window)).scaled(x: Double(size), y: Double(size))
   }
 
-  /// Changes the face in the photo, at the photo's own resolution: value · (1 + slope) + offset.
-  ///
-  /// The change fades out towards the crop's border, so that no seam is left; pixels outside the crop keep
-  /// their bits.
-  /// - Parameters:
-  ///   - picture: the photo.
-  ///   - patch: N × N × 4, the offset of three colours in sRGB units and the slope.
-  ///   - smooth: N × N × 3, the face without its grain, which stays where the slope takes the face away; `nil` for none.
-  public func change(_ picture: inout Picture, by patch: FloatPicture, smooth: FloatPicture? = nil) {
-    picture.change(by: feathered(patch), smooth: smooth, place: transform(size: patch.width).inverse)
+  /// The picture that a layer is applied to.
+  enum Frame: Sendable {
+    /// The photo, at its own resolution.
+    case photo
+    /// A crop of the face, of any size.
+    case crop
+    /// A picture that ``surroundings(size:)`` cuts out, of any size.
+    case surroundings
   }
 
-  /// Changes a crop of the face as the photo is changed.
-  func change(crop: inout Picture, by patch: FloatPicture, smooth: FloatPicture? = nil) {
-    let place = Similarity(scale: Double(crop.width) / Double(patch.width))
-    crop.change(by: feathered(patch), smooth: smooth, place: place)
+  /// Applies a layer. It fades out towards its border, so that no seam is left; pixels outside keep their bits.
+  func apply(_ layer: Layer, to picture: inout Picture, in frame: Frame) {
+    let part = layer.extent == .crop ? feather : Self.surroundingsFeather
+    func faded(_ patch: FloatPicture) -> FloatPicture { part > 0 ? patch.feathered(part) : patch }
+    switch layer.content {
+    case .change(let patch, let smooth):
+      let place = place(of: layer.extent, size: patch.width, in: frame, side: picture.width)
+      picture.change(by: faded(patch), smooth: smooth, place: place)
+    case .flow(let flow):
+      picture.move(by: faded(flow), place: place(of: layer.extent, size: flow.width, in: frame, side: picture.width))
+    }
   }
 
-  /// Moves what is in the face's crop, at the photo's own resolution.
-  /// - Parameters:
-  ///   - picture: the photo.
-  ///   - flow: N × N × 2, as of `Picture.move(by:place:)`.
-  func move(_ picture: inout Picture, by flow: FloatPicture) {
-    picture.move(by: feathered(flow), place: transform(size: flow.width).inverse)
+  /// From a layer of `size` pixels a side to a picture.
+  private func place(of extent: Layer.Extent, size: Int, in frame: Frame, side: Int) -> Affine {
+    if extent == .crop, frame == .crop { return Affine(Similarity(scale: Double(side) / Double(size))) }
+    let toPhoto = (extent == .crop ? transform(size: size) : surroundings(size: size)).inverse
+    switch frame {
+    case .photo: return toPhoto
+    case .crop: return toPhoto.then(transform(size: side))
+    case .surroundings: return toPhoto.then(surroundings(size: side))
+    }
   }
 
-  /// Moves what is in a crop of the face as it is moved in the photo.
-  func move(crop: inout Picture, by flow: FloatPicture) {
-    crop.move(by: feathered(flow), place: Affine(Similarity(scale: Double(crop.width) / Double(flow.width))))
-  }
-
-  /// Changes the face in what ``surroundings(size:)`` cuts out as it is changed in the photo.
-  func change(surroundings picture: inout Picture, by patch: FloatPicture) {
-    picture.change(
-      by: feathered(patch), smooth: nil, place: transform(size: patch.width).inverse.then(surroundings(size: picture.width)))
-  }
-
-  /// Changes what is around the face as ``surroundings(size:)`` cuts it out.
-  func change(_ picture: inout Picture, bySurroundings patch: FloatPicture) {
-    picture.change(by: patch.feathered(0.08), place: surroundings(size: patch.width).inverse)
-  }
-
-  /// Changes a crop of the face as the photo is changed.
-  func change(crop: inout Picture, bySurroundings patch: FloatPicture) {
-    let place = surroundings(size: patch.width).inverse.then(transform(size: crop.width))
-    crop.change(by: patch.feathered(0.08), place: place)
-  }
-
-  private func feathered(_ patch: FloatPicture) -> FloatPicture { feather > 0 ? patch.feathered(feather) : patch }
+  /// How far from their border the surroundings' weight falls to 0, in parts of their side.
+  private static let surroundingsFeather = 0.08
 }
 
 extension FloatPicture {

@@ -11,7 +11,7 @@ import Torch
 ///
 ///     let parser = try FaceParser()
 ///     let map = try parser.labelMaps(of: [Picture(contentsOf: photo)])[0]
-public final class FaceParser {
+public final class FaceParser: Sendable {
   public let url: URL
   public var configuration: ParserConfiguration { network.configuration }
   package let network: ParserNetwork
@@ -89,17 +89,14 @@ public final class FaceParser {
   ///
   /// On the CPU each thread takes its part of them: torch's own threads wait for each other at every layer.
   private func labelMaps(of views: [ParserView]) throws -> [Picture] {
-    network.setTraining(false)
     let threads = Torch.threads
     let parts = min(threads, views.count)
     guard device == .cpu, parts > 1 else { return try labelMapsTogether(of: views) }
     defer { try? Torch.setThreads(threads) }
-    // The network is read alone.
-    nonisolated(unsafe) let parser = self
     let maps = concurrently(parts) { part in
       Result {
         try Torch.setThreads(1)
-        return try parser.labelMapsTogether(
+        return try self.labelMapsTogether(
           of: Array(views[views.count * part / parts..<views.count * (part + 1) / parts]))
       }
     }

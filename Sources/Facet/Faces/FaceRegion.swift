@@ -1,24 +1,14 @@
-/// A part of a face that an edit stays within: what the labels bring along with it, such as the beard around a mustache, does
-/// not come.
-enum FacePlace: Sendable, CaseIterable {
+/// A region of a face that a decoded step stays within: what else labels bring along, such as the beard around a mustache, does not
+/// come.
+enum FaceRegion: Sendable, CaseIterable {
   /// Between nose and mouth, and around its corners.
-  case underNose
+  case upperLip
   /// Under each eye, as far down as it is wide.
   case underEyes
   /// Between eyes and ears, from the brows down to the mouth.
   case besideEars
 
-  /// Where a change is, if it is of a part alone.
-  init?(_ edit: AttributeState) {
-    switch edit.name {
-    case "Mustache": self = .underNose
-    case "Bags_Under_Eyes": self = .underEyes
-    case "Sideburns": self = .besideEars
-    default: return nil
-    }
-  }
-
-  /// The classes that places are found by: the mouth, the nose, and the eyes.
+  /// The classes that regions are found by: the mouth, the nose, and the eyes.
   static let classes: [[FaceClass]] = [[.upperLip, .mouth, .lowerLip], [.nose], [.leftEye, .rightEye]]
 
   /// How far each pixel is inside, row by row, with hard borders.
@@ -27,13 +17,13 @@ enum FacePlace: Sendable, CaseIterable {
   ///   - size: of the crop.
   func region(_ found: [[Float]], size: Int) -> [Float] {
     switch self {
-    case .underNose: Self.underNose(mouth: found[0], nose: found[1], size)
+    case .upperLip: Self.upperLip(mouth: found[0], nose: found[1], size)
     case .underEyes: Self.underEyes(found[2], size)
     case .besideEars: Self.besideEars(eyes: found[2], mouth: found[0], size)
     }
   }
 
-  private static func underNose(mouth: [Float], nose: [Float], _ size: Int) -> [Float] {
+  private static func upperLip(mouth: [Float], nose: [Float], _ size: Int) -> [Float] {
     var region = [Float](repeating: 0, count: size * size)
     let tops = (0..<size).map { column in (0..<size).first { mouth[$0 * size + column] > 0.5 } }
     guard let first = tops.firstIndex(where: { $0 != nil }), let last = tops.lastIndex(where: { $0 != nil }) else {

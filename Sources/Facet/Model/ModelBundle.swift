@@ -5,7 +5,7 @@ import Torch
 /// A model on disk: a folder with `config.json`, `model.safetensors`, once they have been found `attributes.safetensors`,
 /// `glasses.safetensors` where glasses are drawn,
 /// `prototypes.safetensors` where lines are deepened, and a `card.md` for people.
-public struct ModelBundle {
+public struct ModelBundle: Sendable {
   public let url: URL
   /// The model with its weights, for use: batch norm on running statistics, no gradients.
   public let model: any FaceVAE
@@ -87,7 +87,7 @@ public struct ModelBundle {
     metadata["origin"] = origin
     try Tensor.save(stored, metadata: metadata, to: url.appendingPathComponent(weightsFile))
     // Until here a reader refused them by their fingerprint.
-    for file in boundFiles { try? FileManager.default.removeItem(at: url.appendingPathComponent(file)) }
+    for file in boundFiles + boundTexts { try? FileManager.default.removeItem(at: url.appendingPathComponent(file)) }
   }
 
   /// Copies what makes a bundle into another folder, each file whole; what is there of other weights goes.
@@ -95,7 +95,7 @@ public struct ModelBundle {
     if (try? Self.fingerprint(of: folder.appendingPathComponent(Self.weightsFile))) != fingerprint {
       try Self.remove(at: folder)
     }
-    try copy([Self.configurationFile, Self.weightsFile, AttributeDirections.file] + Self.freeFiles, to: folder)
+    try copy([Self.configurationFile, Self.weightsFile] + Self.boundFiles + Self.boundTexts + Self.freeFiles, to: folder)
   }
 
   private func copy(_ files: [String], to folder: URL) throws {
@@ -121,18 +121,21 @@ public struct ModelBundle {
       metadata["model"] = other
       try Tensor.save(tensors, metadata: metadata, to: folder.appendingPathComponent(file))
     }
-    try copy(Self.freeFiles, to: folder)
+    try copy(Self.boundTexts + Self.freeFiles, to: folder)
   }
 
   /// What belongs to the weights that it was made for.
   private static let boundFiles = [AttributeDirections.file]
+
+  /// Texts that belong to these.
+  private static let boundTexts = [Strengths.file]
 
   /// What does not depend on the weights.
   private static let freeFiles = [GlassesModel.file, SkinPrototypes.file, cardFile]
 
   /// Removes a bundle's files, the weights first, except for those that do not depend on them.
   package static func remove(at url: URL) throws {
-    for file in ([weightsFile] + boundFiles + [configurationFile]).map(url.appendingPathComponent)
+    for file in ([weightsFile] + boundFiles + boundTexts + [configurationFile]).map(url.appendingPathComponent)
     where FileManager.default.fileExists(atPath: file.path) {
       try FileManager.default.removeItem(at: file)
     }

@@ -92,7 +92,7 @@ extension ModelBundle {
     }
     var arrays = NPZ()
     arrays.add("names", directions.names)
-    for method in DirectionMethod.found {
+    for method in DirectionMethod.allCases {
       let name = method.rawValue.replacing("-", with: "_")
       let factors = directions.factors(method).flatMap { [Float($0.add), Float($0.remove)] }
       try arrays.add(name, directions.vectors(method))

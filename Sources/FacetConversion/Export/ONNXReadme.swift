@@ -4,7 +4,7 @@ extension ModelBundle {
   /// The README beside an exported model.
   /// - Parameter attributes: their names; without any the example reconstructs.
   func onnxReadme(attributes: [String]) -> String {
-    let example = attributes.contains("Smiling") ? "Smiling" : attributes.first
+    let example = attributes.contains(AttributeTable.example) ? AttributeTable.example : attributes.first
     let (size, latents) = (configuration.imageSize, configuration.latentSize)
     let crop = configuration.view == .frame ? "all" : "the square x 4…174, y 39…209"
     let picture = "N×3×\(size)×\(size)"

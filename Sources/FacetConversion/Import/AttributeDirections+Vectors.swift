@@ -15,8 +15,8 @@ extension AttributeDirections {
         names: names, mean: mean, weights: try .zeros([count, latentSize]),
         biases: [Double](repeating: 0, count: count), figures: [AttributeProbes.Figures?](repeating: nil, count: count)),
       codeMean: mean, codeFactor: try Tensor.identity(latentSize).to(.float32),
-      vectorsByMethod: Dictionary(uniqueKeysWithValues: DirectionMethod.found.map { ($0, matrix) }),
-      factorsByMethod: Dictionary(uniqueKeysWithValues: DirectionMethod.found.map { ($0, factors) }), typicalOdds: nil,
+      vectorsByMethod: Dictionary(uniqueKeysWithValues: DirectionMethod.allCases.map { ($0, matrix) }),
+      factorsByMethod: Dictionary(uniqueKeysWithValues: DirectionMethod.allCases.map { ($0, factors) }), typicalOdds: nil,
       precision: .float32)
   }
 }

@@ -4,14 +4,13 @@ import Torch
 
 /// The one editor, on threads of its own: the model keeps a thread busy for many milliseconds, which Swift's own few
 /// threads must not be. The queue before it gives it one thing at a time.
-final class Model: @unchecked Sendable {
-  // Made once; decoding and encoding read the model and change nothing in it.
+final class Model: Sendable {
   private let editor: FaceEditor
   private let pool: NIOThreadPool
   let threads: Int
 
   /// - Parameter threads: that work on a batch.
-  init(_ editor: sending FaceEditor, threads: Int) {
+  init(_ editor: FaceEditor, threads: Int) {
     self.editor = editor
     self.threads = threads
     pool = NIOThreadPool(numberOfThreads: threads)
@@ -20,39 +19,38 @@ final class Model: @unchecked Sendable {
 
   deinit { pool.shutdownGracefully { _ in } }
 
-  /// What edits do to faces, told as soon as it is known. Where faces fail together, each of their jobs is tried alone.
+  /// The changes of faces by edits, told as soon as they are known.
   ///
-  /// Each thread decodes its part of the batch. Torch's own threads would wait for each other at every layer, and stall
-  /// whenever one of them is not given a core: previews are encoded meanwhile, and a browser draws.
+  /// Each face is edited on one thread. Torch's own threads would wait for each other at every layer, and stall whenever one of them is
+  /// not given a core: previews are encoded meanwhile, and a browser draws.
   /// - Parameters:
   ///   - batch: jobs of one or more edits each.
   ///   - done: called once for each job, by its position.
   func changes(
     _ batch: [[FaceEdit]], _ done: @Sendable (_ job: Int, Result<[FaceChange], any Error>) async -> Void
   ) async {
-    let edits = batch.flatMap { $0 }
-    let portion = max(1, (edits.count + threads - 1) / threads)
-    var faces = [FaceChange?](repeating: nil, count: edits.count)
-    var open = batch.enumerated().map(\.offset)
-    let starts = batch.reduce(into: [0]) { $0.append($0.last! + $1.count) }
-    await withTaskGroup(of: (Int, [FaceChange]?).self) { group in
-      for start in stride(from: 0, to: edits.count, by: portion) {
-        let own = Array(edits[start..<min(edits.count, start + portion)])
-        group.addTask { (start, try? await self.run { try $0.changes(own) }) }
-      }
-      for await case (let start, let made?) in group {
-        for (offset, change) in made.enumerated() { faces[start + offset] = change }
-        for job in open {
-          let own = faces[starts[job]..<starts[job + 1]].compactMap { $0 }
-          guard own.count == batch[job].count else { continue }
-          open.removeAll { $0 == job }
-          await done(job, .success(own))
+    var made = batch.map { [FaceChange?](repeating: nil, count: $0.count) }
+    var failed = Set<Int>()
+    await withTaskGroup(of: (job: Int, place: Int, change: Result<FaceChange, any Error>).self) { group in
+      for (job, edits) in batch.enumerated() {
+        for (place, edit) in edits.enumerated() {
+          group.addTask {
+            do { return (job, place, .success(try await self.run { try $0.change(edit) })) } catch {
+              return (job, place, .failure(error))
+            }
+          }
         }
       }
-    }
-    for job in open {
-      do { await done(job, .success(try await run { try $0.changes(batch[job]) })) } catch {
-        await done(job, .failure(error))
+      for await (job, place, change) in group where !failed.contains(job) {
+        switch change {
+        case .failure(let error):
+          failed.insert(job)
+          await done(job, .failure(error))
+        case .success(let change):
+          made[job][place] = change
+          let changes = made[job].compactMap { $0 }
+          if changes.count == batch[job].count { await done(job, .success(changes)) }
+        }
       }
     }
   }

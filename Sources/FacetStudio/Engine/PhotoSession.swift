@@ -54,12 +54,10 @@ final class PhotoSession: Sendable {
   private static let copies = 3
   static let longestSide = 2048
 
-  /// The bytes that it keeps or may come to keep.
+  /// The bytes that it keeps or may come to keep. Faces keep more once edits were asked for.
   var byteCount: Int {
     let copy = min(photo.width * photo.height, Self.longestSide * Self.longestSide) * 3
-    // A face's crop and what it decodes to: 7 values of 4 bytes a pixel and some.
-    let face = faces.first.map { $0.crop.pixels.count * 12 } ?? 0
-    return photo.byteCount + copy * Self.copies + face * faces.count
+    return photo.byteCount + copy * Self.copies + faces.reduce(0) { $0 + $1.byteCount }
   }
 
   /// The view of a window, or of the whole, whose longer side has `size` pixels or as many as it has.

@@ -4,7 +4,6 @@ import Foundation
 actor PhotoStore {
   private struct Kept {
     var session: PhotoSession
-    var byteCount: Int
     var lastUse: ContinuousClock.Instant
   }
 
@@ -14,7 +13,7 @@ actor PhotoStore {
   init(_ limits: StudioLimits) { self.limits = limits }
 
   var count: Int { kept.count }
-  var byteCount: Int { kept.values.reduce(0) { $0 + $1.byteCount } }
+  var byteCount: Int { kept.values.reduce(0) { $0 + $1.session.byteCount } }
 
   /// Keeps a photo. Where there is no room those that were not used for longest go, but none that is in use.
   /// - Throws: ``Problem/busy(_:)`` where there is still none.
@@ -27,7 +26,7 @@ actor PhotoStore {
       else { throw Problem.busy("All places for photos are in use.", seconds: 30) }
       kept[oldest.key] = nil
     }
-    kept[session.id] = Kept(session: session, byteCount: size, lastUse: .now)
+    kept[session.id] = Kept(session: session, lastUse: .now)
   }
 
   /// Finds a photo and keeps it for longer.

@@ -7,6 +7,7 @@ import Photo
 /// on its own.
 final class Workshop: Sendable {
   let directions: AttributeDirections
+  private let editor: FaceEditor
   let queue: BatchingQueue
   private let configuration: ModelConfiguration
   private let detector: FaceDetector
@@ -19,7 +20,7 @@ final class Workshop: Sendable {
     let detector = FaceDetector()
     let editor = try FaceEditor(ModelBundle(contentsOf: configuration.bundle), detector: detector)
     self.detector = detector
-    directions = editor.directions
+    (directions, self.editor) = (editor.directions, editor)
     self.configuration = editor.bundle.configuration
     limits = configuration.limits
     queue = BatchingQueue(
@@ -82,7 +83,7 @@ final class Workshop: Sendable {
     }
     if crops.isEmpty { throw Problem.noFace }
     let (faces, probabilities) = try await queue.run { editor in
-      let faces = try editor.encode(crops)
+      let faces = try crops.map { try editor.encode($0) }
       return (faces, try faces.map { try editor.probabilities(in: $0) })
     }
     guard probabilities.joined().allSatisfy(\.isFinite) else { throw Problem.noFace }
@@ -91,13 +92,17 @@ final class Workshop: Sendable {
 
   // MARK: Edits
 
+  /// Checks edits without a face.
+  /// - Throws: ``AttributeError``.
+  func validate(_ edits: [AttributeEdit], keeping kept: [String]) throws {
+    try editor.validate(edits, options: EditOptions(keeping: kept))
+  }
+
   /// The edits of each face that has some, with strengths where probabilities were asked for.
   func resolve(_ edits: [Edit], keeping kept: [String], in session: PhotoSession) async throws -> [FaceEdit] {
-    var options = EditOptions()
-    options.kept = kept
+    let options = EditOptions(keeping: kept)
     do {
-      for edit in edits { _ = try directions.step(edit.attribute, strength: 0, keeping: kept) }
-      for name in kept { _ = try directions.index(of: name) }
+      try validate(edits.map(\.edit), keeping: kept)
     } catch let error as AttributeError {
       throw Problem(error)
     }

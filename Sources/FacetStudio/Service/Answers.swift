@@ -106,71 +106,21 @@ struct AttributesAnswer: Encodable {
       let index = directions.names.firstIndex(of: name)
       let figures = index.flatMap { directions.probes.figures[$0] }
       return Attribute(
-        name: name, label: Self.label(name), accuracy: figures.map { rounded($0.accuracy, 1000) },
+        name: name, label: AttributeTable.title(of: name), accuracy: figures.map { rounded($0.accuracy, 1000) },
         commonAnswer: figures.map { rounded($0.baseRate, 1000) })
     }
     let labels = directions.labelNames
-    groups = AttributeGroup.all.map { group in
-      Group(name: group.name, label: group.label, attributes: group.attributes.filter(labels.contains).map(attribute))
+    groups = AttributeTable.Group.allCases.map { group in
+      let rows = AttributeTable.all.filter { $0.group == group && labels.contains($0.name) }
+      return Group(name: group.rawValue, label: group.title, attributes: rows.map { attribute($0.name) })
     }
-    let grouped = Set(AttributeGroup.all.flatMap(\.attributes))
+    let known = Set(AttributeTable.all.map(\.name))
     groups.append(
-      Group(name: "other", label: "Other", attributes: labels.filter { !grouped.contains($0) }.map(attribute)))
+      Group(name: "other", label: "Other", attributes: labels.filter { !known.contains($0) }.map(attribute)))
     groups.append(
       Group(name: "presets", label: "Presets", attributes: directions.definitions.map { attribute($0.name) }))
     groups.removeAll { $0.attributes.isEmpty }
     self.limits = Limits(
       photoBytes: limits.photoBytes, photoPixels: limits.photoPixels, photoSeconds: Int(limits.keptFor.seconds))
   }
-
-  /// `Mouth_Slightly_Open` as `Mouth slightly open`.
-  private static func label(_ name: String) -> String {
-    if let label = AttributeGroup.labels[name] { return label }
-    let words = name.split(separator: "_").joined(separator: " ").lowercased()
-    return words.prefix(1).uppercased() + words.dropFirst()
-  }
-}
-
-/// CelebA's attributes in the order in which people look for them.
-private struct AttributeGroup {
-  var name: String
-  var label: String
-  var attributes: [String]
-
-  static let all = [
-    AttributeGroup(
-      name: "expression", label: "Expression",
-      attributes: ["Smiling", "Mouth_Slightly_Open", "High_Cheekbones", "Narrow_Eyes"]),
-    AttributeGroup(
-      name: "hair", label: "Hair and beard",
-      attributes: [
-        "Blond_Hair", "Brown_Hair", "Black_Hair", "Gray_Hair", "Bangs", "Straight_Hair", "Wavy_Hair",
-        "Receding_Hairline", "No_Beard", "5_o_Clock_Shadow", "Goatee", "Mustache", "Sideburns",
-      ]),
-    AttributeGroup(
-      name: "face", label: "Face",
-      attributes: [
-        "Attractive", "Oval_Face", "Chubby", "Double_Chin", "Big_Nose", "Pointy_Nose", "Big_Lips", "Arched_Eyebrows",
-        "Bushy_Eyebrows", "Bags_Under_Eyes", "Pale_Skin",
-      ]),
-    AttributeGroup(
-      name: "accessories", label: "Glasses and make-up",
-      attributes: ["Eyeglasses", "Heavy_Makeup", "Wearing_Lipstick", "Rosy_Cheeks"]),
-    AttributeGroup(name: "age-and-gender", label: "Age and gender", attributes: ["Young", "Male"]),
-    // What no face says: hats come as shadows, and hair that goes leaves no head.
-    AttributeGroup(
-      name: "experimental", label: "Experimental",
-      attributes: ["Bald", "Wearing_Hat", "Wearing_Earrings", "Wearing_Necklace", "Wearing_Necktie", "Blurry"]),
-  ]
-
-  /// Where the name itself is no good label.
-  static let labels = [
-    "5_o_Clock_Shadow": "Five o’clock shadow", "Big_Nose": "Large nose", "Big_Lips": "Full lips",
-    "Gray_Hair": "Grey hair", "Heavy_Makeup": "Heavy make-up", "Wearing_Lipstick": "Lipstick",
-    "Wearing_Earrings": "Earrings", "Wearing_Necklace": "Necklace", "Wearing_Necktie": "Necktie",
-    "Wearing_Hat": "Hat", "Chubby": "Round cheeks", "Mustache": "Moustache", "No_Beard": "Clean-shaven",
-    "gray_beard": "Grey beard", "male_no_beard": "Clean-shaven (men)", "female_blond": "Blond hair (women)",
-    "female_eyeglasses": "Eyeglasses (women)", "female_makeup": "Make-up (women)",
-    "female_narrow_eyes": "Narrow eyes (women)", "female_smiling": "Smiling (women)", "female_young": "Young (women)",
-  ]
 }

@@ -166,9 +166,8 @@ struct Routes: Sendable {
         $0.face == index && $0.attribute.lowercased() != wanted.attribute.lowercased()
       }
       let resolved = try await workshop.resolve(others, keeping: wanted.keep, in: session).first
-      var options = EditOptions()
-      options.kept = wanted.keep
-      do { _ = try workshop.directions.step(wanted.attribute, strength: 0, keeping: wanted.keep) } catch {
+      let options = EditOptions(keeping: wanted.keep)
+      do { try workshop.validate([AttributeEdit(wanted.attribute)], keeping: wanted.keep) } catch {
         throw (error as? AttributeError).map { Problem($0) } ?? error
       }
       let tiles = wanted.strengths.map { strength in

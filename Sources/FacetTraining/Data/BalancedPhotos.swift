@@ -26,7 +26,7 @@ struct BalancedPhotos {
         "\(sides[0].count) training photos lack what '\(edit)' asks for, "
           + "\(sides[1].count) show it; training needs 8 of each")
     }
-    let others = AttributeParts.others(than: column, of: names)
+    let others = AttributeTable.others(than: column, among: names)
     func presence(_ rows: [Int]) throws -> Tensor {
       let values = rows.flatMap { row in others.map { Double(labels[row][$0] == 1 ? 1 : 0) } + [1] }
       return try Tensor(values, shape: [rows.count, others.count + 1])

@@ -50,8 +50,8 @@ extension AttributeDirections {
         figures: []),
       codeMean: try statistics.mean.to(.float32), codeFactor: try statistics.factor().to(.float32),
       vectorsByMethod: Dictionary(
-        uniqueKeysWithValues: try DirectionMethod.found.map { ($0, try .zeros([0, photos.latentSize])) }),
-      factorsByMethod: Dictionary(uniqueKeysWithValues: DirectionMethod.found.map { ($0, []) }), typicalOdds: [])
+        uniqueKeysWithValues: try DirectionMethod.allCases.map { ($0, try .zeros([0, photos.latentSize])) }),
+      factorsByMethod: Dictionary(uniqueKeysWithValues: DirectionMethod.allCases.map { ($0, []) }), typicalOdds: [])
     var names = photos.attributeNames
     var validationGroups = validation?.groups()
     var allGroups = groups
@@ -113,7 +113,7 @@ extension AttributeDirections {
       codeMean: codeMean, codeFactor: codeFactor,
       vectorsByMethod: try vectorsByMethod.mapValues { try $0.indexSelect(0, rows) },
       factorsByMethod: factorsByMethod.mapValues(pick), typicalOdds: typicalOdds.map(pick),
-      steered: steered.filter { $0.key.name != names[removed] }, precision: precision)
+      overrides: overrides.filter { $0.key.name != names[removed] }, precision: precision)
   }
 
   /// These directions with other factors at strength 1 and −1 for one attribute, such as were chosen by eye.
@@ -122,29 +122,25 @@ extension AttributeDirections {
   ///   - method: how the direction was found.
   ///   - add: the factor at strength 1, above 0; `nil` leaves it.
   ///   - remove: the factor at strength −1, above 0; `nil` leaves it.
-  /// - Throws: ``AttributeError`` for a name that there is not, or a steered step that there is not.
+  /// - Throws: ``AttributeError`` for a name that there is not.
   public func setting(
     _ attribute: String, _ method: DirectionMethod = .isolated, add: Double? = nil, remove: Double? = nil
   ) throws -> AttributeDirections {
     let index = try index(of: attribute)
-    var factors = factorsByMethod
-    var steered = steered
+    var result = self
     for (factor, adds) in [(add, true), (remove, false)] {
       guard let factor else { continue }
-      if method == .steered {
-        let key = AttributeState(name: names[index], adds: adds)
-        guard steered[key] != nil else { throw AttributeError(notSteered: names[index], adding: adds) }
-        steered[key]?.factor = factor
-      } else if adds {
-        factors[method]![index].add = factor
-      } else {
-        factors[method]![index].remove = factor
-      }
+      result.set(factor, of: index, adds: adds, method, source: "by hand")
     }
-    return AttributeDirections(
-      names: names, definitions: definitions, positives: positives, negatives: negatives, probes: probes,
-      codeMean: codeMean, codeFactor: codeFactor, vectorsByMethod: vectorsByMethod, factorsByMethod: factors,
-      typicalOdds: typicalOdds, steered: steered, precision: precision)
+    return result
+  }
+
+  /// These directions with the vectors that others of the same model have in the place of isolated ones, as far as the attributes are
+  /// here too.
+  public func takingOverrides(of others: AttributeDirections) -> AttributeDirections {
+    var result = self
+    result.overrides = others.overrides.filter { names.contains($0.key.name) }
+    return result
   }
 
   /// These directions with others behind them.
@@ -178,7 +174,7 @@ extension AttributeDirections {
       vectorsByMethod: Dictionary(
         uniqueKeysWithValues: try vectorsByMethod.map { ($0.key, try .cat([$0.value, found[$0.key]!])) }),
       factorsByMethod: factorsByMethod.mapValues { $0 + scales }, typicalOdds: typicalOdds.map { $0 + typical },
-      steered: steered, precision: precision)
+      overrides: overrides, precision: precision)
   }
 
   /// - Parameters:
@@ -204,7 +200,7 @@ extension AttributeDirections {
     let labels = photos.attributeNames.count
     var isOther = [Double](repeating: 1, count: groups.count * labels)
     for (row, group) in groups.enumerated() {
-      for label in AttributeParts.adding(to: group.asked, of: photos.attributeNames) { isOther[row * labels + label] = 0 }
+      for label in AttributeTable.adding(partsOf: group.asked, among: photos.attributeNames) { isOther[row * labels + label] = 0 }
     }
     let others = try differences.matmul(photos.presence()) * Tensor(isOther, shape: [groups.count, labels])
     return try photos.sums(differences) - others.matmul(statistics.effects)

@@ -35,9 +35,9 @@ extension AttributeDirections {
     with model: any FaceVAE, on photos: EncodedPhotos, calibration: StrengthCalibration = .init(),
     only: [Int]? = nil, device: Device = .cpu, progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
   ) throws -> AttributeDirections {
-    var factors = factorsByMethod
+    var result = self
     let targets = only ?? Array(names.indices)
-    let total = targets.count * 2 * DirectionMethod.found.count
+    let total = targets.count * 2 * DirectionMethod.allCases.count
     var done = 0
     model.setTraining(false)
     guard photos.attributeNames == labelNames else { throw CombinedDirectionError.otherLabels }
@@ -51,10 +51,10 @@ extension AttributeDirections {
           let side = sign > 0 ? groups[target].negatives : groups[target].positives
           let rows = Array(side.lazy.filter { odds[$0] * sign < 0 }.prefix(calibration.photos))
           let faces = rows.count < 8 ? nil : try EditedFaces(rows, of: photos, with: model, calibration.batchSize, device)
-          for method in DirectionMethod.found {
+          for method in DirectionMethod.allCases {
             if let faces {
               let direction = try vectors(method).narrow(0, target..<target + 1)
-              let need = try need(of: target, sign: sign, method)
+              let need = try requiredPart(of: target, sign: sign, method)
               let factor = try calibration.solve(
                 start: Self.reached(rows.map { odds[$0] * sign }, by: calibration.share),
                 slope: gain(of: direction, on: target)
@@ -65,7 +65,10 @@ extension AttributeDirections {
                 let odds = try probes.logits(of: codes).select(1, target).contiguous().array(Float.self)
                 return Self.reached(odds.map { Double($0) * sign }, by: calibration.share)
               }
-              if sign > 0 { factors[method]![target].add = factor } else { factors[method]![target].remove = factor }
+              let isBound = factor == calibration.range.lowerBound || factor == calibration.range.upperBound
+              result.set(
+                factor, of: target, adds: sign > 0, method,
+                source: isBound ? "the search ended at its bound" : "measured on \(rows.count) photos")
             }
             done += 1
             progress(done, total)
@@ -73,10 +76,7 @@ extension AttributeDirections {
         }
       }
     }
-    return AttributeDirections(
-      names: names, definitions: definitions, positives: positives, negatives: negatives, probes: probes,
-      codeMean: codeMean, codeFactor: codeFactor, vectorsByMethod: vectorsByMethod, factorsByMethod: factors,
-      typicalOdds: typicalOdds, steered: steered)
+    return result
   }
 
   /// The largest number that a share of the values reach.

@@ -69,7 +69,7 @@ public struct GlassesFitting: Sendable {
     let numbers: [Double]
     /// As the model's outputs.
     let lenses: [Double]
-    /// How much of each place around both lenses is glasses: for each angle, at rising radii, as of ``Glasses/outline``.
+    /// How much of each place around both lenses is glasses: for each angle, at rising radii, as of ``GlassesShape/outline``.
     let rays: [[Float]]
 
     /// - Parameters:
@@ -103,7 +103,7 @@ public struct GlassesFitting: Sendable {
 
     /// The lens among some columns: where glasses are more than half as high as they mostly are, which a bridge and temples
     /// are not.
-    private static func lens(_ isGlasses: [Bool], _ width: Int, _ height: Int, _ columns: Range<Int>) -> Glasses.Lens? {
+    private static func lens(_ isGlasses: [Bool], _ width: Int, _ height: Int, _ columns: Range<Int>) -> GlassesShape.Lens? {
       let spans = columns.map { x -> (column: Int, rows: ClosedRange<Int>?) in
         let rows = (0..<height).filter { isGlasses[$0 * width + x] }
         return (x, rows.first.map { $0...rows[rows.count - 1] })
@@ -118,7 +118,7 @@ public struct GlassesFitting: Sendable {
       guard !inner.isEmpty else { return nil }
       let top = Double(inner.map(\.lowerBound).sorted()[inner.count / 2])
       let bottom = Double(inner.map(\.upperBound).sorted()[inner.count / 2] + 1)
-      return Glasses.Lens(
+      return GlassesShape.Lens(
         middle: Point(x: Double(first + last + 1) / 2, y: (top + bottom) / 2), halfWidth: Double(last + 1 - first) / 2,
         halfHeight: (bottom - top) / 2)
     }

@@ -18,7 +18,7 @@ public struct PrototypeFitting {
     /// Labels that are to be as frequent among the negatives as among the positives: else an older face would be one that smiles.
     public var matched: [String]
 
-    public init(positives: String, negatives: String, balanced: String? = "Male", matched: [String] = []) {
+    public init(positives: String, negatives: String, balanced: String?, matched: [String] = []) {
       (self.positives, self.negatives, self.balanced, self.matched) = (positives, negatives, balanced, matched)
     }
   }

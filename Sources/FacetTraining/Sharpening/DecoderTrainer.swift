@@ -217,7 +217,7 @@ public final class DecoderTrainer: SteppingTrainer {
   /// Pictures as the critic sees them: in every other step turned a little, which softens them, so that it learns shapes; as they
   /// are in the others, or a pattern of single pixels would pass.
   private func varied(_ images: Tensor, _ generator: Generator) throws -> Tensor {
-    progress.step % 2 == 0 ? images : try Glimpses(rotation: 4, zoom: 0.04, shift: 0.03)(images, generator)
+    progress.step % 2 == 0 ? images : try RandomViews(rotation: 4, zoom: 0.04, shift: 0.03)(images, generator)
   }
 
   // MARK: Checkpoints

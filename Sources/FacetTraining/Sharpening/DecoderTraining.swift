@@ -5,10 +5,7 @@ import Torch
 public struct DecoderTraining: TrainingRecipe {
   /// The attributes by which half of each step's codes are moved, each face to the side where it is not: what decodes
   /// there has no photo to be compared with, and is what edits are made of.
-  public var attributes = [
-    "Smiling", "No_Beard", "Mouth_Slightly_Open", "Bangs", "Mustache", "Young", "Male", "Eyeglasses", "Heavy_Makeup",
-    "Pale_Skin", "Narrow_Eyes",
-  ]
+  public var attributes = AttributeTable.all.filter(\.isSharpened).map(\.name)
   /// Whether the critic compares moved faces with photos of those who have what was asked, rather than with any.
   public var critic: CriticView?
   /// Photos in a step: half as they are, half moved.

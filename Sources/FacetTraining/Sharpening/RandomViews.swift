@@ -2,7 +2,7 @@ import Facet
 import Torch
 
 /// Pictures as another photo of the same person could show them: each turned, moved, resized and mirrored by chance.
-struct Glimpses {
+struct RandomViews {
   /// Degrees by which a picture is turned at most.
   var rotation = 8.0
   /// The part by which it is made larger or smaller at most.

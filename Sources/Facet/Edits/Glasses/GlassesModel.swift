@@ -10,7 +10,7 @@ import Torch
 /// and their outline is the mean one.
 public struct GlassesModel: Sendable, Equatable {
   /// What is drawn.
-  package static let edit = AttributeState(name: "Eyeglasses", adds: true)
+  package static let edit = AttributeState(name: AttributeTable.glasses, adds: true)
   /// Landmarks that say where glasses sit, of the 68 of ``DetectedFace``: the jaw at the ears, brows, nose, eyes and the corners of the
   /// mouth.
   package static let landmarks = Array(0...3) + Array(13...48) + [54]
@@ -22,7 +22,7 @@ public struct GlassesModel: Sendable, Equatable {
   package let mean: [Double]
   /// For each output a weight for each of those numbers, and a bias.
   package let weights: [[Double]]
-  /// As ``Glasses/outline``.
+  /// As ``GlassesShape/outline``.
   package let outline: [Double]
 
   package init(mean: [Double], weights: [[Double]], outline: [Double]) {
@@ -31,15 +31,15 @@ public struct GlassesModel: Sendable, Equatable {
 
   /// Glasses for a face.
   /// - Parameter landmarks: the 68 of ``DetectedFace`` in CelebA's frame.
-  func glasses(on landmarks: [Point]) -> Glasses {
+  func glasses(on landmarks: [Point]) -> GlassesShape {
     let numbers = zip(Self.numbers(landmarks), mean).map { $0 - $1 } + [1]
     let found = weights.map { zip($0, numbers).reduce(0) { $0 + $1.0 * $1.1 } }
-    func lens(_ first: Int) -> Glasses.Lens {
-      Glasses.Lens(
+    func lens(_ first: Int) -> GlassesShape.Lens {
+      GlassesShape.Lens(
         middle: Point(x: found[first], y: found[first + 1]), halfWidth: max(Self.least, found[first + 2]),
         halfHeight: max(Self.least, found[first + 3]))
     }
-    return Glasses(left: lens(0), right: lens(4), outline: outline, leftEar: landmarks[0], rightEar: landmarks[16])
+    return GlassesShape(left: lens(0), right: lens(4), outline: outline, leftEar: landmarks[0], rightEar: landmarks[16])
   }
 
   package static func numbers(_ landmarks: [Point]) -> [Double] { self.landmarks.flatMap { [landmarks[$0].x, landmarks[$0].y] } }

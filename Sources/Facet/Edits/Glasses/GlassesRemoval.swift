@@ -1,15 +1,57 @@
 import Photo
 import Torch
 
+/// Removes glasses from the photo. All other edits start from the face without them.
+struct GlassesRemoval: Edit {
+  static let stage = EditStage.uncover
+
+  private var amount: Double
+
+  /// - Parameter amount: 1 at most counts.
+  init(amount: Double) { self.amount = amount }
+
+  mutating func add(_ other: GlassesRemoval) { amount += other.amount }
+
+  func apply(to canvas: inout Canvas) throws {
+    // Who wears none stays as the photo has it.
+    guard let bare = try Self.faceWithoutGlasses(canvas.face, with: canvas.tools) else { return }
+    let amount = min(1, amount)
+    try canvas.lay(Layer(content: .change(FloatPicture(bare.change * amount))))
+    if amount == 1 {
+      (canvas.latent, canvas.decoded) = (bare.latent, bare.decoded)
+    } else {
+      try canvas.move((bare.latent - canvas.face.latent) * amount)
+    }
+  }
+
+  /// A face without its glasses, as far as the parser sees some.
+  static func faceWithoutGlasses(_ face: EncodedFace, with tools: EditTools) throws -> FaceWithoutGlasses? {
+    try face.anatomy.cached { try FaceWithoutGlasses(face, with: tools) }
+  }
+}
+
 /// A face without the glasses that it wears.
-struct BareFace: Sendable {
-  /// What takes them off the crop, 1 × 4 × S × S as ``Composition/change(of:from:to:)`` gives it.
+struct FaceWithoutGlasses: Sendable, Sized {
+  /// The change that takes them off the crop, 1 × 4 × S × S as ``Composition/change(of:from:to:)`` gives it.
   let change: Tensor
-  /// The code of the crop without them, and what decodes from it.
+  /// The code of the crop without them, and the face that it decodes to.
   let latent: Tensor
-  let reconstruction: Reconstruction
-  /// Landmarks of what decodes from it, 1 wide; once somebody asks.
-  let decodedLandmarks = Once<[Point]>()
+  let decoded: DecodedFace
+
+  var byteCount: Int { change.byteCount + latent.byteCount + decoded.byteCount }
+
+  /// - Returns: `nil` where the parser sees none.
+  init?(_ face: EncodedFace, with tools: EditTools) throws {
+    guard let region = try face.anatomy.glasses else { return nil }
+    let crop = face.anatomy.image
+    func latent(after change: Tensor) throws -> Tensor { try tools.model.encode(crop.changed(by: change)).mean }
+    // A step far enough to take glasses off takes more; the code of the face without them is this face's own.
+    let step = try tools.directions.step(AttributeTable.glasses, strength: -1, on: face.latent)
+    let first = try latent(after: region.change(of: crop, to: tools.model.decode(face.latent + step)))
+    change = try region.change(of: crop, to: tools.model.decode(first))
+    self.latent = try latent(after: change)
+    decoded = DecodedFace(try tools.model.decode(self.latent))
+  }
 }
 
 /// Where glasses are in a face, and what shows there without them.
@@ -76,26 +118,5 @@ struct GlassesRegion {
 
   private static func logarithm(_ colours: Tensor) throws -> Tensor {
     try (colours.mean(dims: [1], keepDim: true) + 0.06).log()
-  }
-}
-
-extension FaceEditor {
-  /// A face without its glasses; `nil` where the parser sees none.
-  func bare(_ face: EncodedFace) throws -> BareFace? {
-    try face.bare { try withoutGlasses(face) }
-  }
-
-  private func withoutGlasses(_ face: EncodedFace) throws -> BareFace? {
-    let crop = try Tensor(face.crop)
-    guard let region = try partFinder.glasses(in: crop) else { return nil }
-    func latent(after change: Tensor) throws -> Tensor {
-      try bundle.model.encode(crop.changed(by: change)).mean
-    }
-    // A step far enough to take glasses off takes more; the code of the face without them is this face's own.
-    let step = try directions.step(AttributeState.bareEyes.name, strength: -1, on: face.latent)
-    let first = try latent(after: region.change(of: crop, to: bundle.model.decode(face.latent + step)))
-    let change = try region.change(of: crop, to: bundle.model.decode(first))
-    let second = try latent(after: change)
-    return BareFace(change: change, latent: second, reconstruction: try bundle.model.decode(second))
   }
 }

@@ -3,7 +3,7 @@ import Photo
 
 /// A pair of glasses in CelebA's aligned frame of 178×218, in its pixels: rims of one thickness, a bridge, and temples as far as
 /// the ears. Left and right are the viewer's.
-package struct Glasses: Equatable, Sendable {
+package struct GlassesShape: Equatable, Sendable {
   /// A lens with its rim.
   package struct Lens: Equatable, Sendable {
     package var middle: Point

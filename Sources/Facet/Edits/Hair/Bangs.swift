@@ -2,9 +2,38 @@ import Foundation
 import Photo
 import Torch
 
-/// Hair that comes over a forehead, in strands from the photo's hairline down to the brows, fanned out from above the head. They
+/// Draws bangs in the photo's own hair.
+struct Bangs: Edit {
+  static let stage = EditStage.hair
+
+  private var length: Double
+
+  /// - Parameter length: of the way down to the brows; below a small length they are transparent, too.
+  init(length: Double) { self.length = length }
+
+  mutating func add(_ other: Bangs) { length += other.length }
+
+  func apply(to canvas: inout Canvas) throws {
+    let anatomy = canvas.face.anatomy
+    guard length > 0, let shape = try anatomy.cached({ try BangsShape(on: anatomy) }) else { return }
+    let (crop, hair) = (try canvas.image, try anatomy.hair)
+    guard let shades = try shape.colours(in: crop, hair: hair.array(Float.self)) else { return }
+    let drawing = try shape.drawn(
+      scale: canvas.oversampling, length: Float(min(Self.longest, length)), pixel: Double(crop.size(3)) / canvas.face.alignment.side)
+    try canvas.draw(
+      drawing.change(
+        in: shades, opacity: min(1, length / Self.sparse), over: crop, unshaded: hair.smoothStep(from: 0.3, to: 0.7)))
+  }
+
+  /// The most length, of the way to the brows.
+  private static let longest = 1.3
+  /// The length under which they are transparent.
+  private static let sparse = 0.3
+}
+
+/// The shape of hair that comes over a forehead, in strands from the photo's hairline down to the brows, fanned out from above the head. They
 /// are drawn, for what a code of some hundred numbers decodes to has no strands.
-struct Fringe: Sendable {
+struct BangsShape: Sendable, Sized {
   /// The forehead as far as hair may cover it, 1 × 1 × S × S in [0, 1], of a square crop.
   private let room: Tensor
   private let size: Int
@@ -40,6 +69,17 @@ struct Fringe: Sendable {
     let parts = Self.smoothed(found.map { $0 == nil ? 0 : 1 })
     roots = zip(Self.smoothed(Self.filled(found)), parts).map { ($0, $1) }
   }
+
+  /// - Returns: `nil` where no hair grows above the forehead.
+  init?(on anatomy: Anatomy) throws {
+    guard let frame = try anatomy.frame(size: anatomy.image.size(3)) else { return nil }
+    let (hair, other) = (try anatomy.hair, try anatomy.otherThanSkin)
+    try self.init(
+      above: frame.landmarks, at: frame.place, hair: hair,
+      covered: (other.narrow(1, 2..<3) - hair).relu() + other.narrow(1, 3..<4))
+  }
+
+  var byteCount: Int { room.byteCount + roots.count * MemoryLayout<(Float, Float)>.stride }
 
   /// For each column where hair begins on the way up from the brows, if it does.
   private static func roots(in hair: [Float], above brows: Float, at place: Affine) -> [Float?] {
@@ -104,9 +144,9 @@ struct Fringe: Sendable {
         let strand = (x - middle) / max(20, y - centre + Self.above) * (brows - centre + Self.above)
           + Self.sweep * pow(sweep, 1.6)
         let ragged = Self.ends.enumerated().reduce(end) {
-          $0 + $1.element.amplitude * noise(strand / $1.element.width, 0, seed: 10 + $1.offset)
+          $0 + $1.element.amplitude * valueNoise(strand / $1.element.width, 0, seed: 10 + $1.offset)
         }
-        let wisp = noise(strand / 1.1, y / 30, seed: 20) * way.smoothStep(from: 0.3, to: 0.9)
+        let wisp = valueNoise(strand / 1.1, y / 30, seed: 20) * way.smoothStep(from: 0.3, to: 0.9)
         let covered = ((ragged - y) / 4.5 + 0.45 * wisp).smoothStep(from: -0.1, to: 0.9)
         drawing.coverage[index] = covered * nearby * root.part * (1.05 - abs(part)).smoothStep(from: 0, to: 0.22)
         // Light lies on the bulge, and the ends are in shade.

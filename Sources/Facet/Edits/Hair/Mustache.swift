@@ -1,9 +1,45 @@
 import Foundation
 import Photo
+import Torch
 
-/// A mustache that is drawn: strands fanned out from the nose, from under it down to the upper lip, and a little beyond the corners of
+/// Draws a mustache in the colour of the brows.
+struct Mustache: Edit {
+  static let stage = EditStage.beard
+
+  private var opacity: Double
+
+  /// - Parameter opacity: 1 at most counts.
+  init(opacity: Double) { self.opacity = opacity }
+
+  mutating func add(_ other: Mustache) { opacity += other.opacity }
+
+  func apply(to canvas: inout Canvas) throws {
+    if opacity <= 0 { return }
+    let (crop, anatomy) = (try canvas.image, try canvas.anatomy())
+    let coarse = crop.size(3)
+    let size = coarse * canvas.oversampling
+    guard let frame = try anatomy.frame(size: size), let shape = MustacheShape(on: frame.landmarks, at: frame.place)
+    else { return }
+    let inside = try anatomy.mouth.smoothStep(from: 0.2, to: 0.6)
+    let free = try (1 - anatomy.nose.smoothStep(from: 0.3, to: 0.8)) * (1 - inside)
+    let drawing = shape.drawn(
+      size: size, pixel: Double(size) / canvas.face.alignment.side, free: try free.enlarged(to: size).array(Float.self))
+    let (brows, values) = (try anatomy.brows.array(Float.self), try crop.array(Float.self))
+    let count = coarse * coarse
+    let colours = (0..<count).filter { brows[$0] > 0.6 }
+      .map { SIMD3(values[$0], values[count + $0], values[2 * count + $0]) * Self.deeper }
+    // Between a brow's hairs there is skin.
+    let shades = StrandDrawing.shades(of: colours.count > 20 ? colours : [Self.brown], from: 0, to: 0.5)
+    try canvas.draw(drawing.change(in: shades, opacity: min(1, opacity), over: crop, unshaded: inside))
+  }
+
+  /// The share of a brow's light that a mustache has; and its colour where there is no brow.
+  private static let (deeper, brown): (Float, SIMD3<Float>) = (0.75, [0.15, 0.1, 0.08])
+}
+
+/// The shape of a mustache: strands fanned out from the nose, from under it down to the upper lip, and a little beyond the corners of
 /// the mouth.
-struct Mustache {
+struct MustacheShape {
   /// All places and lengths are of CelebA's frame, as seen from the middle of the upper lip: along the mouth, and down.
   private let middle, along: SIMD2<Float>
   private let lip: [SIMD2<Float>]
@@ -59,13 +95,13 @@ struct Mustache {
       let lower = edge(at.x) + max(0, part - 0.8) * half * 0.7 + 0.5
       let upper = nose + 0.2 + max(0, abs(at.x) - 0.9 * wing) / max(2, 1.3 * half - 0.9 * wing) * (fall + 2.3 - nose)
       let strand = at.x / max(3, at.y - nose + Self.root) * 12
-      let ends = 0.6 * (1.6 * noise(strand / 1.7, 0, seed: 41) + 0.9 * noise(strand / 0.6, 0, seed: 42))
-      let starts = 0.6 * noise(strand / 1.3, 0, seed: 43)
+      let ends = 0.6 * (1.6 * valueNoise(strand / 1.7, 0, seed: 41) + 0.9 * valueNoise(strand / 0.6, 0, seed: 42))
+      let starts = 0.6 * valueNoise(strand / 1.3, 0, seed: 43)
       let covered = (lower + ends - 0.2 - at.y).smoothStep(from: -0.6, to: 1.2)
         * (at.y - upper - starts).smoothStep(from: -0.8, to: 1.2) * (1 - part.smoothStep(from: 1.1, to: 1.3))
       if covered == 0 { continue }
       // Thinner in the middle, and at its border.
-      let fine = (noise(strand / 0.55, at.y / 6, seed: 44) + noise(strand / 1.2, at.y / 9, seed: 45)) / 2
+      let fine = (valueNoise(strand / 0.55, at.y / 6, seed: 44) + valueNoise(strand / 1.2, at.y / 9, seed: 45)) / 2
       let density = 0.97 - 0.25 * exp(-pow(at.x / 1.2, 2)) + 0.25 * fine * (1 - 0.8 * covered)
       drawing.coverage[index] = covered * min(1, max(0, density)) * free[index]
       let bulge = 0.4 * exp(-pow((at.y - (upper + lower) / 2) / 1.6, 2)) - 0.2

@@ -1,4 +1,5 @@
 import Foundation
+import Torch
 
 /// How strands of hair look, of `size` × `size`, row by row.
 struct StrandDrawing {
@@ -40,7 +41,35 @@ struct StrandDrawing {
     }
   }
 
+  /// Strands over their own shadow, as ``Composition/change(of:from:to:)`` gives a change.
+  /// - Parameters:
+  ///   - shades: the colours of hair from its darkest to its lightest.
+  ///   - opacity: 0…1.
+  ///   - crop: the face below, 1 × 3 × S × S in [0, 1].
+  ///   - unshaded: where no shadow falls, 1 × 1 × S × S in [0, 1].
+  /// - Returns: 1 × 4 × ``size`` × ``size``.
+  func change(in shades: [SIMD3<Float>], opacity: Double, over crop: Tensor, unshaded: Tensor) throws -> Tensor {
+    let coverage = try Tensor(coverage, shape: [1, 1, size, size]) * opacity
+    let colours = colours(among: shades)
+    let colour = try Tensor((0..<3).flatMap { c in colours.map { $0[c] } }, shape: [1, 3, size, size])
+    let fallen = try coverage.avgPool2d(size / crop.size(3)).shifted(down: Self.shadow.moved).blurred(sigma: Self.shadow.sigma)
+    let shadow = try (fallen * (1 - unshaded) * Self.shadow.opacity).enlarged(to: size)
+    // Skin in shade is redder.
+    let light = try crop.enlarged(to: size) * Tensor(Self.shadow.kept, shape: [1, 3, 1, 1])
+    let below = try 1 - coverage
+    let (strands, shaded) = (try coverage * colour, try below * shadow * light)
+    return try Tensor.cat([strands + shaded, (1 - shadow) * below - 1], dim: 1)
+  }
+
   private static let shades = 40
+  /// How dark it is, how soft and how far below, in pixels of the crop; and what of each colour's light is left in it.
+  private static let shadow = (opacity: 0.35, sigma: 1.75, moved: 2, kept: [0.25, 0, -0.1] as [Float])
+}
+
+extension Tensor {
+  fileprivate func shifted(down rows: Int) throws -> Tensor {
+    try .cat([.zeros([size(0), size(1), rows, size(3)]), narrow(2, 0..<size(2) - rows)], dim: 2)
+  }
 }
 
 /// Waves across strands, with a standard deviation of about 1.
@@ -61,13 +90,13 @@ struct Streaks {
   ///   - way: how far along them.
   func callAsFunction(_ strand: Float, _ way: Float) -> Float {
     octaves.reduce(0) {
-      $0 + $1.element.amplitude * noise(strand / $1.element.width, way / $1.element.length, seed: $1.offset)
+      $0 + $1.element.amplitude * valueNoise(strand / $1.element.width, way / $1.element.length, seed: $1.offset)
     } / max(loudness, 1e-3)
   }
 }
 
 /// Value noise: smooth between random values at whole numbers, −1…1.
-func noise(_ x: Float, _ y: Float, seed: Int) -> Float {
+func valueNoise(_ x: Float, _ y: Float, seed: Int) -> Float {
   let (left, top) = (x.rounded(.down), y.rounded(.down))
   let (column, row) = (Int32(left), Int32(top))
   func value(_ column: Int32, _ row: Int32) -> Float {

@@ -1,80 +1,8 @@
 import Foundation
 import Photo
 
-/// Make-up that is put on: pigments where a face's landmarks and its parts are, each of which takes away some of the light that
-/// skin throws back. Skin keeps its texture, and dark skin stays dark.
-struct Makeup: Sendable {
-  /// Lipstick, eye shadow, the line along the lashes, rouge, and colour for brows.
-  enum Pigment: Int, CaseIterable, Sendable {
-    case lips, lids, lashes, cheeks, brows
-
-    /// What is left of red, green and blue light where there is all of it.
-    private var kept: SIMD3<Float> {
-      switch self {
-      case .lips: [0.94, 0.54, 0.63]
-      case .lids: [0.63, 0.5, 0.54]
-      case .lashes: [0.17, 0.14, 0.14]
-      case .cheeks: [1, 0.9, 0.9]
-      case .brows: [0.75, 0.72, 0.72]
-      }
-    }
-
-    /// What it does to the logarithm of light.
-    var tone: SIMD3<Float> { kept.logarithm }
-
-    /// The logarithm of what a part without it throws back, less that of the skin; `nil` where its own colour is not known.
-    private var bare: SIMD3<Float>? {
-      switch self {
-      case .lips: [-0.13, -0.31, -0.22]
-      case .lids: [-0.07, -0.1, -0.1]
-      case .cheeks: [0.02, -0.02, -0.02]
-      case .lashes, .brows: nil
-      }
-    }
-
-    /// What taking it off does to the logarithm of light: nothing where the part is as light as a bare one.
-    /// - Parameters:
-    ///   - part: the mean colour of where it lies, 0…1.
-    ///   - skin: that of the face's skin.
-    func removal(from part: SIMD3<Float>, on skin: SIMD3<Float>) -> Removal? {
-      guard let bare else { return nil }
-      let own = (part + noise).logarithm
-      var change = bare + (skin + noise).logarithm - own
-      // Cheeks lie in other light than the rest.
-      if self == .cheeks { change -= change.sum() / 3 }
-      // Pigments take green before all else.
-      change *= change.y.smoothStep(from: 0, to: 0.12)
-      return (change * change).sum() > 1e-6 ? Removal(change: change, end: own + change) : nil
-    }
-
-    /// More than this no skin can carry.
-    var most: Double { self == .cheeks ? 5 : 2 }
-  }
-
-  /// How a part loses its pigment, in logarithms of light: by a change, on the mean, to an end.
-  struct Removal: Sendable, Equatable {
-    var change, end: SIMD3<Float>
-    /// How many times the change a pixel goes where there is most of the pigment.
-    static let farthest = 1.6
-  }
-
-  /// How much of each pigment: 1 for what is seen, negative to take it off.
-  typealias Amounts = [Pigment: Double]
-
-  /// How much of the step is taken beside pigments that are taken off: all of it makes men of women.
-  static let decodedPart = 0.6
-
-  /// What a change of a label is, if it is one of make-up alone.
-  static func amounts(for state: AttributeState) -> Amounts? {
-    switch (state.name, state.adds) {
-    case ("Heavy_Makeup", true): Dictionary(uniqueKeysWithValues: Pigment.allCases.map { ($0, 1) })
-    case ("Heavy_Makeup", false): [.lips: -1, .lids: -1, .cheeks: -1]
-    case ("Wearing_Lipstick", let adds): [.lips: adds ? 1 : -1]
-    case ("Rosy_Cheeks", let adds): [.cheeks: adds ? 1.8 : -1]
-    default: nil
-    }
-  }
-
+/// The places of make-up on a face, from its landmarks and its parts.
+struct MakeupPlacement: Sendable {
   /// Which part of a face each pixel is of, row by row, 0…1.
   struct Parts {
     var lips, eyes, brows, skin: [Float]
@@ -82,7 +10,7 @@ struct Makeup: Sendable {
     var covered: [Float]
   }
 
-  /// How thick each pigment lies where it does, one plane for each of ``Pigment``, row by row, from 0 on.
+  /// How thick each pigment lies where it does, one plane for each of ``Makeup/Pigment``, row by row, from 0 on.
   private(set) var coverage: [[Float]]
 
   /// - Parameters:
@@ -94,13 +22,13 @@ struct Makeup: Sendable {
     let pixel = Float(place.largestScale)
     let eyes = [Eye(landmarks, .right), Eye(landmarks, .left)].compactMap(\.self)
     let cheeks = [Cheek(landmarks, .right), Cheek(landmarks, .left)].compactMap(\.self)
-    coverage = [[Float]](repeating: [Float](repeating: 0, count: side * side), count: Pigment.allCases.count)
+    coverage = [[Float]](repeating: [Float](repeating: 0, count: side * side), count: Makeup.Pigment.allCases.count)
     for index in 0..<side * side {
       let free = 1 - parts.covered[index]
       if free < 0.01 { continue }
       let point = place(Point(x: Double(index % side) + 0.5, y: Double(index / side) + 0.5))
       let at = SIMD2(Float(point.x), Float(point.y))
-      func put(_ pigment: Pigment, _ amount: Float) { coverage[pigment.rawValue][index] += free * amount }
+      func put(_ pigment: Makeup.Pigment, _ amount: Float) { coverage[pigment.rawValue][index] += free * amount }
       put(.lips, parts.lips[index].smoothStep(from: 0.3, to: 0.75))
       put(.brows, parts.brows[index].smoothStep(from: 0.3, to: 0.8))
       let outside = 1 - parts.eyes[index].smoothStep(from: 0.4, to: 0.8)

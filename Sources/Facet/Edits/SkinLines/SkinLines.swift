@@ -3,13 +3,52 @@ import Foundation
 import Photo
 import Torch
 
+/// Deepens or smooths the lines of the photo's own skin (``SkinPrototype``).
+struct SkinLines: Edit {
+  static let stage = EditStage.shade
+
+  private var amounts: [(edit: AttributeState, amount: Double)]
+
+  /// - Parameters:
+  ///   - edit: a prototype's.
+  ///   - amount: negative to smooth the lines that it would deepen.
+  init(_ edit: AttributeState, _ amount: Double) { amounts = [(edit, amount)] }
+
+  mutating func add(_ other: SkinLines) { amounts += other.amounts }
+
+  func apply(to canvas: inout Canvas) throws {
+    let (anatomy, prototypes) = (canvas.face.anatomy, canvas.tools.prototypes)
+    guard let maps = try anatomy.cached({ try SkinMaps(of: prototypes, on: anatomy) }) else { return }
+    for (edit, amount) in amounts where amount != 0 {
+      guard let map = maps.maps[edit] else { continue }
+      let spared = try anatomy.otherThanSkin.sum(dims: [1], keepDim: true).blurred(sigma: 1).smoothStep(from: 0.1, to: 0.6)
+      try canvas.lay(SkinPrototype.change(of: canvas.image, by: map, strength: amount, sparing: spared))
+    }
+  }
+}
+
+/// The maps of prototypes at a face's features, each 1 × 4 × S × S.
+private struct SkinMaps: Sized {
+  let maps: [AttributeState: Tensor]
+  var byteCount: Int { maps.values.reduce(0) { $0 + $1.byteCount } }
+
+  /// - Returns: `nil` where the landmarks fall into one place.
+  init?(of prototypes: SkinPrototypes, on anatomy: Anatomy) throws {
+    let size = anatomy.image.size(3)
+    guard let frame = try anatomy.frame(size: size) else { return nil }
+    maps = try Dictionary(uniqueKeysWithValues: prototypes.prototypes.map {
+      ($0.edit, try $0.maps(on: frame.landmarks, at: frame.place, side: size))
+    })
+  }
+}
+
 /// What a change of an attribute does to the light and the detail of skin, where features stay: the difference of the mean faces
 /// ("prototypes") of people with it and without, all brought to the same landmarks (Burt & Perrett, "Perception of age in adult
 /// Caucasian male faces", 1995), and how much more detail the former have at each place (Tiddeman, Burt & Perrett, "Prototyping and
 /// transforming facial textures for perception research", 2001).
 ///
 /// A code of a few hundred numbers keeps no lines of a face. The photo has some of its own, and they are what is deepened.
-public struct SkinPrototype {
+public struct SkinPrototype: Sendable {
   /// What it is of.
   public let edit: AttributeState
   /// The 68 landmarks of the mean face, in CelebA's frame.
@@ -114,7 +153,7 @@ public struct SkinPrototype {
 // MARK: On disk
 
 /// The prototypes of a bundle.
-public struct SkinPrototypes {
+public struct SkinPrototypes: Sendable {
   public var prototypes: [SkinPrototype]
 
   public init(_ prototypes: [SkinPrototype] = []) { self.prototypes = prototypes }

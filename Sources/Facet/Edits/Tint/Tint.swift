@@ -1,5 +1,40 @@
 import Foundation
 import Photo
+import Torch
+
+/// Colours hair and skin as the photo has them, found by the face parser.
+struct Tint: Edit {
+  static let stage = EditStage.tint
+
+  /// Strength 1 gives the colour, −1 that of others; one after the other.
+  private var tints: [(colour: TintColour, strength: Double)]
+
+  init(_ colour: TintColour, _ strength: Double) { tints = [(colour, strength)] }
+
+  mutating func add(_ other: Tint) { tints += other.tints }
+
+  func apply(to canvas: inout Canvas) throws {
+    let face = canvas.face
+    var regions = try face.surroundings.regions { [observer = canvas.tools.observer] in
+      try Surroundings.find(in: $0, around: face, by: observer)
+    }
+    // What was behind glasses is skin, and as light.
+    for layer in canvas.layers {
+      regions.skin = regions.skin.changed { face.alignment.apply(layer, to: &$0, in: .surroundings) }
+      regions.hair = regions.hair.changed { face.alignment.apply(layer, to: &$0, in: .surroundings) }
+    }
+    let skin = regions.skin.tinted(tints.filter { $0.colour.part == .skin })
+    let hair = regions.hair.tinted(tints.filter { $0.colour.part == .hair })
+    for tinted in [skin, hair].compactMap(\.self) {
+      try canvas.lay(Layer(extent: .surroundings, content: .change(tinted)))
+    }
+    if hair != nil {
+      let (size, coverage) = (face.crop.width, regions.hair.coverage)
+      let place = face.alignment.surroundings(size: coverage.width).inverse.then(face.alignment.transform(size: size))
+      canvas.protected = try Tensor(coverage.warped(by: place, to: (size, size)))
+    }
+  }
+}
 
 /// A part of a person that takes on a colour by itself.
 enum ColouredPart: Sendable {
@@ -7,26 +42,30 @@ enum ColouredPart: Sendable {
 }
 
 /// A colour of hair or skin that a label names: what that looks like in photos with the label, and in others.
-struct PartColour: Sendable {
+struct TintColour: Sendable {
   let part: ColouredPart
   /// Red, green and blue, 0…1 in sRGB.
   private(set) var having, lacking: SIMD3<Float>
   /// How many times as light it makes anything at most: what is all black has no strands that could show.
   var mostTimes = Float.infinity
 
-  /// Means over the hair and the skin of CelebA's training photos, as `Benchmarks/run tints` measures them, of 255; and by which
-  /// part of the way between them farther in light a colour is seen as the label's.
-  private static let measured: [String: (part: ColouredPart, having: SIMD3<Float>, lacking: SIMD3<Float>, lighter: Float)] = [
-    "Black_Hair": (.hair, [32, 27, 25], [84, 63, 49], 0.5),
-    "Blond_Hair": (.hair, [138, 110, 82], [57, 43, 35], 0.75),
-    "Brown_Hair": (.hair, [74, 50, 37], [67, 53, 44], 0.5),
-    "Gray_Hair": (.hair, [123, 108, 97], [67, 51, 41], 0.5),
-    "Pale_Skin": (.skin, [208, 178, 164], [189, 139, 114], 0.25),
-  ]
-  /// The colour that a label names, if it does: farther from other hair or skin than the mean is, for what has the mean colour
-  /// leaves many who look at it in doubt.
-  init?(_ label: String) {
-    guard let (part, having, lacking, lighter) = Self.measured[label] else { return nil }
+  // Means over the hair and the skin of CelebA's training photos, as `Benchmarks/run tints` measures them, of 255; and by which part of
+  // the way between them farther in light a colour is seen as the label's.
+  static let black = TintColour(.hair, having: [32, 27, 25], lacking: [84, 63, 49], lighter: 0.5)
+  static let blond = TintColour(.hair, having: [138, 110, 82], lacking: [57, 43, 35], lighter: 0.75)
+  static let brown = TintColour(.hair, having: [74, 50, 37], lacking: [67, 53, 44], lighter: 0.5)
+  static let gray = TintColour(.hair, having: [123, 108, 97], lacking: [67, 51, 41], lighter: 0.5)
+  static let pale = TintColour(.skin, having: [208, 178, 164], lacking: [189, 139, 114], lighter: 0.25)
+
+  /// Gray as it comes with age: what is all black has no strands that could show.
+  static let graying: TintColour = {
+    var colour = gray
+    colour.mostTimes = 2
+    return colour
+  }()
+
+  /// A colour farther from other hair or skin than the mean is, for what has the mean colour leaves many who look at it in doubt.
+  private init(_ part: ColouredPart, having: SIMD3<Float>, lacking: SIMD3<Float>, lighter: Float) {
     self.part = part
     self.lacking = lacking / 255
     switch part {
@@ -38,18 +77,9 @@ struct PartColour: Sendable {
     }
   }
 
-  /// What age does to hair on the side: how much of which label's colour.
-  static let graying = (label: "Gray_Hair", colour: gray, part: 0.25)
-
-  private static let gray: PartColour = {
-    var gray = PartColour("Gray_Hair")!
-    gray.mostTimes = 2
-    return gray
-  }()
-
   /// The same colour in a photo whose skin has a colour of its own: hair is seen in the light that skin is seen in.
-  func beside(skin: SIMD3<Float>) -> PartColour {
-    let light = ((skin + noise) / (Self.usualSkin + noise)).raised(to: .init(repeating: Self.sharedHue))
+  func beside(skin: SIMD3<Float>) -> TintColour {
+    let light = ((skin + darkFloor) / (Self.usualSkin + darkFloor)).raised(to: .init(repeating: Self.sharedHue))
     var lit = self
     lit.having *= light * (having.luma / (having * light).luma)
     lit.lacking *= light * (lacking.luma / (lacking * light).luma)
@@ -69,7 +99,7 @@ struct PartColour: Sendable {
     // Hair that is lighter than blond, or darker than black, stays so.
     if strength > 0, rest < 0 { change -= rest * (having - lacking) }
     change *= min(Self.farthest, abs(strength))
-    if change.luma > 0 { change *= min(1, (mostTimes - 1) * (colour.luma + noise) / change.luma) }
+    if change.luma > 0 { change *= min(1, (mostTimes - 1) * (colour.luma + darkFloor) / change.luma) }
     return (colour + change).clamped(lowerBound: .zero, upperBound: .one)
   }
 
@@ -79,7 +109,7 @@ struct PartColour: Sendable {
     return (change * way).sum() / (way * way).sum()
   }
 
-  private static let usualSkin = measured["Pale_Skin"]!.lacking / 255
+  private static let usualSkin = pale.lacking
   /// How much of what is unusual in the hue of skin the light does, and so is in that of hair: in photos with a label, the
   /// logarithms of hair's and skin's ratios of colours go together by slopes of 0.3 to 0.7.
   private static let sharedHue: Float = 0.3
@@ -89,7 +119,7 @@ struct PartColour: Sendable {
 }
 
 /// The luma under which there is little but noise.
-let noise: Float = 0.03
+let darkFloor: Float = 0.03
 
 extension SIMD3<Float> {
   /// Of Rec. 709, of gamma-corrected colours.

@@ -4,7 +4,7 @@ import Synchronization
 import Torch
 
 /// Where hair or skin is around a face, and its colour.
-struct PartRegion: Sendable {
+struct TintedRegion: Sendable {
   /// The face and what is around it, as ``FaceAlignment/surroundings(size:)`` cuts it out.
   private var picture: Picture
   /// Which part of each pixel of it is of the region: grey, 255 for all of it.
@@ -20,7 +20,7 @@ struct PartRegion: Sendable {
   ///   - picture: three channels, square.
   ///   - coverage: the part of each pixel that is of the region, 0…1.
   ///   - skin: the skin in the same picture, where the region is the hair beside it.
-  init(in picture: Picture, coverage: [Float], beside skin: PartRegion? = nil) throws {
+  init(in picture: Picture, coverage: [Float], beside skin: TintedRegion? = nil) throws {
     self.picture = picture
     self.skin = skin?.colour
     beside = try skin?.neighbours() ?? [Neighbour](repeating: (0, 0), count: coverage.count)
@@ -46,8 +46,10 @@ struct PartRegion: Sendable {
     }
   }
 
+  var byteCount: Int { picture.pixels.count + coverage.pixels.count + beside.count * MemoryLayout<Neighbour>.stride }
+
   /// The same region in a picture that was changed since it was found.
-  func changed(_ change: (inout Picture) -> Void) -> PartRegion {
+  func changed(_ change: (inout Picture) -> Void) -> TintedRegion {
     var copy = self
     change(&copy.picture)
     return copy
@@ -59,7 +61,7 @@ struct PartRegion: Sendable {
   /// The region in other colours, its light and shade kept: a patch as ``FaceChange`` has them.
   /// - Parameter tints: what is asked of this part, one after the other.
   /// - Returns: `nil` where nothing changes.
-  func tinted(_ tints: [(colour: PartColour, strength: Double)]) -> FloatPicture? {
+  func tinted(_ tints: [(colour: TintColour, strength: Double)]) -> FloatPicture? {
     guard let colour, let last = tints.last?.colour else { return nil }
     let target = tints.reduce(colour) { colour, tint in
       (skin.map(tint.colour.beside) ?? tint.colour).applied(to: colour, strength: Float(tint.strength))
@@ -116,10 +118,10 @@ private struct HairShade: Shade {
     var (lit, steepness) = (target + SIMD3(repeating: contrast * light), contrast)
     if isLightened, light < 0 {
       // Shadows keep their part of the light, as far as there is some: black stays dark, and shows no noise.
-      let share = max(0.05, (own.luma + noise) / (colour.luma + noise))
+      let share = max(0.05, (own.luma + darkFloor) / (colour.luma + darkFloor))
       lit = target * SIMD3(repeating: share).raised(to: Self.shading)
       hue = own - colour * (own.luma / max(colour.luma, 0.02))
-      steepness = min(2, Self.shading.y * lit.luma / (own.luma + noise))
+      steepness = min(2, Self.shading.y * lit.luma / (own.luma + darkFloor))
     }
     return (own + amount * (lit + Self.keptHue * hue - own), 1 + amount * (steepness - 1))
   }
@@ -148,10 +150,10 @@ private struct SkinShade: Shade {
 
   func callAsFunction(_ colour: SIMD3<Float>, beside skin: Neighbour) -> (becomes: SIMD3<Float>, slope: Float) {
     let luma = colour.luma
-    let ratio = max(0, luma + noise) / (own.luma + noise)
+    let ratio = max(0, luma + darkFloor) / (own.luma + darkFloor)
     let steepening = target.luma > own.luma && ratio < Self.dark ? Self.darkening * amount : 0
-    var light = (target.luma + noise) * pow(ratio, exponent) * pow(ratio / Self.dark, steepening) - noise
-    var slope = (exponent + steepening) * (light + noise) / (luma + noise)
+    var light = (target.luma + darkFloor) * pow(ratio, exponent) * pow(ratio / Self.dark, steepening) - darkFloor
+    var slope = (exponent + steepening) * (light + darkFloor) / (luma + darkFloor)
     if light > target.luma {
       let room = max(0.01, Self.brightest - target.luma)
       let share = exp(-(light - target.luma) / room)
@@ -177,7 +179,7 @@ private struct SkinShade: Shade {
 
 /// The photo around a face until somebody asks for the hair and skin there, and then these.
 final class Surroundings: Sendable {
-  typealias Regions = (hair: PartRegion, skin: PartRegion)
+  typealias Regions = (hair: TintedRegion, skin: TintedRegion)
 
   private enum State {
     case photo(Picture)
@@ -232,10 +234,38 @@ final class Surroundings: Sendable {
       case .photo(let photo):
         let picture = photo.warped(by: alignment.surroundings(size: Self.size), to: (Self.size, Self.size))
         let found = try find(picture)
-        let skin = try PartRegion(in: picture, coverage: found.skin)
-        let regions = (hair: try PartRegion(in: picture, coverage: found.hair, beside: skin), skin: skin)
+        let skin = try TintedRegion(in: picture, coverage: found.skin)
+        let regions = (hair: try TintedRegion(in: picture, coverage: found.hair, beside: skin), skin: skin)
         state = .regions(regions)
         return regions
+      }
+    }
+  }
+
+  /// Finds hair and skin around a face, the part of each pixel, 0…1.
+  static func find(
+    in picture: Picture, around face: EncodedFace, by observer: FaceObserver
+  ) throws -> (hair: [Float], skin: [Float]) {
+    let found = try observer.hairAndSkin(in: picture)
+    // The parser may take what is dark behind a head for hair, the model's own mask does not; it ends where the crop does, and goes on
+    // there as it is at the border.
+    let mask = try Picture(FloatPicture(face.reconstruction.mask))
+    let place = face.alignment.transform(size: mask.width).inverse
+    let wide = mask.warped(
+      by: place.then(face.alignment.surroundings(size: picture.width)), to: (picture.width, picture.height))
+    let own = wide.pixels.map { (Float($0) / 255).smoothStep(from: 0.75, to: 1) }
+    let hair = zip(found.hair, own).map { $0.smoothStep(from: 0.2, to: 0.5) * $1 }
+    // Skin of the face alone, but with no edge along the jaw.
+    let near = near(own, reach: 11)
+    return (hair, zip(found.skin, near).map { $0 * $1 })
+  }
+
+  /// The bytes of hair and skin, once they were found; the photo is its owner's.
+  var byteCount: Int {
+    state.withLock { state in
+      switch state {
+      case .photo: 0
+      case .regions(let regions): regions.hair.byteCount + regions.skin.byteCount
       }
     }
   }

@@ -78,7 +78,7 @@ import Torch
     let taken = try edited(wearer, worn, [off])
     let (before, after) = (distance(worn, photo.picture), distance(taken, photo.picture))
     #expect(after < 0.6 * before, "\(after), \(before)")
-    #expect(try !editor.partFinder.wearsGlasses(in: Tensor(editor.face(in: taken).crop)))
+    #expect(try !editor.face(in: taken).anatomy.wearsGlasses)
     // Only around the eyes.
     let place = face.alignment.transform(size: 100)
     for y in 0..<photo.height {
@@ -112,11 +112,11 @@ import Torch
     let lighter = rims.reduce(0) { $0 + Int(together.pixels[$1]) - Int(later.pixels[$1]) } / rims.count
     #expect(rims.count > 300 && abs(lighter) < 12, "\(rims.count), \(lighter)")
     // A crop of any size is changed as the photo is.
-    let change = try editor.changes([FaceEdit(wearer, [off])])[0]
+    let change = try editor.change(FaceEdit(wearer, [off]))
     var crop = wearer.crop
     change.apply(toCrop: &crop)
-    #expect(crop != wearer.crop && change.bare != nil && change.drawn.isEmpty)
+    #expect(crop != wearer.crop && change.layers.count == 1)
     // The article's way decodes a step.
-    #expect(try editor.changes([FaceEdit(wearer, [off], options: .article)])[0].bare == nil)
+    #expect(try editor.change(FaceEdit(wearer, [off], options: .init(style: .article))) != change)
   }
 }

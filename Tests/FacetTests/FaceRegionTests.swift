@@ -5,28 +5,20 @@ import Torch
 @testable import FacetConversion
 @testable import FacetTraining
 
-@Suite("Places of a face") struct FacePlaceTests {
+@Suite("Regions of a face") struct FaceRegionTests {
   private static let size = 100
 
   /// A mouth of 30 × 10 with its corners at columns 35 and 64, a nose that ends above it, and eyes in row 40.
   private static func planes(mouth: Bool = true, eyes: Bool = true) -> [[Float]] {
-    var planes = [[Float]](repeating: [Float](repeating: 0, count: size * size), count: FacePlace.classes.count)
+    var planes = [[Float]](repeating: [Float](repeating: 0, count: size * size), count: FaceRegion.classes.count)
     for y in 70..<80 where mouth { for x in 35..<65 { planes[0][y * size + x] = 1 } }
     for y in 40..<65 { for x in 42..<58 { planes[1][y * size + x] = 1 } }
     for y in 38..<43 where eyes { for x in [30, 31, 32, 68, 69, 70] { planes[2][y * size + x] = 1 } }
     return planes
   }
 
-  @Test func someChangesHaveAPlace() {
-    func place(_ text: String) -> FacePlace? { AttributeState(text).flatMap(FacePlace.init) }
-    #expect(place("Mustache=1") == .underNose && place("Mustache=-1") == .underNose)
-    #expect(place("Eyeglasses=1") == nil && place("Eyeglasses=-1") == nil)
-    #expect(place("Bags_Under_Eyes=1") == .underEyes && place("Sideburns=1") == .besideEars)
-    for name in ["Bangs", "Goatee", "No_Beard", "Smiling", "mustache"] { #expect(place("\(name)=1") == nil) }
-  }
-
   @Test func itIsBetweenNoseAndMouth() {
-    let region = FacePlace.underNose.region(Self.planes(), size: Self.size)
+    let region = FaceRegion.upperLip.region(Self.planes(), size: Self.size)
     func inside(_ x: Int, _ y: Int) -> Bool { region[y * Self.size + x] > 0.5 }
     #expect(inside(50, 67) && inside(40, 65) && inside(50, 70))
     // Neither nose, lips, cheeks nor chin.
@@ -36,7 +28,7 @@ import Torch
   }
 
   @Test func bagsAreUnderTheEyesAndSideburnsBesideThem() {
-    func inside(_ place: FacePlace, _ x: Int, _ y: Int) -> Bool {
+    func inside(_ place: FaceRegion, _ x: Int, _ y: Int) -> Bool {
       place.region(Self.planes(), size: Self.size)[y * Self.size + x] > 0.5
     }
     for x in [31, 69] {
@@ -46,22 +38,22 @@ import Torch
     #expect(!inside(.underEyes, 50, 45))
     for x in [20, 80] { #expect(inside(.besideEars, x, 60) && !inside(.besideEars, x, 30) && !inside(.besideEars, x, 80)) }
     // Where no eyes are seen there are neither.
-    for place in [FacePlace.underEyes, .besideEars] {
+    for place in [FaceRegion.underEyes, .besideEars] {
       #expect(place.region(Self.planes(eyes: false), size: Self.size).allSatisfy { $0 == 0 })
     }
     // Eyes at the lower border have nothing below.
     var planes = Self.planes(eyes: false)
     for x in 0..<Self.size { planes[3][(Self.size - 1) * Self.size + x] = 1 }
-    #expect(FacePlace.underEyes.region(planes, size: Self.size).allSatisfy { $0 == 0 })
+    #expect(FaceRegion.underEyes.region(planes, size: Self.size).allSatisfy { $0 == 0 })
   }
 
   @Test func atTheBorderAndWithoutAMouth() {
-    #expect(FacePlace.underNose.region(Self.planes(mouth: false), size: Self.size).allSatisfy { $0 == 0 })
+    #expect(FaceRegion.upperLip.region(Self.planes(mouth: false), size: Self.size).allSatisfy { $0 == 0 })
     // Mouths that touch the border, and one that covers all.
     for fill in [0..<1, 0..<Self.size, Self.size - 1..<Self.size] {
       var planes = Self.planes(mouth: false)
       for y in fill { for x in 0..<Self.size { planes[0][y * Self.size + x] = 1 } }
-      #expect(FacePlace.underNose.region(planes, size: Self.size).count == Self.size * Self.size)
+      #expect(FaceRegion.upperLip.region(planes, size: Self.size).count == Self.size * Self.size)
     }
   }
 

@@ -6,8 +6,8 @@ import Torch
 @testable import FacetConversion
 @testable import FacetTraining
 
-@Suite("Steered steps") struct SteeringTests {
-  @Test func stepsComeBackWithTheirBundle() throws {
+@Suite("Vectors in the place of isolated ones") struct OverrideTests {
+  @Test func vectorsComeBackWithTheirBundle() throws {
     let url = FileManager.default.temporaryDirectory.appendingPathComponent("facet-steered-\(UUID().uuidString)")
     defer { try? FileManager.default.removeItem(at: url) }
     try ModelBundle.write(
@@ -17,15 +17,15 @@ import Torch
     var directions = try AttributeDirections(
       vectors: [("Smiling", [Float](repeating: 1, count: size)), ("Male", [Float](repeating: 2, count: size))],
       latentSize: size)
-    directions.steered = [
-      .init(name: "Male", adds: false): SteeredStep(vector: try .full([1, size], 0.5), reach: 3, factor: 1.25),
-      .init(name: "Male", adds: true): SteeredStep(vector: try .full([1, size], -2), reach: -1),
+    directions.overrides = [
+      .init(name: "Male", adds: false): DirectionOverride(vector: try .full([1, size], 0.5), reach: 3, factor: 1.25),
+      .init(name: "Male", adds: true): DirectionOverride(vector: try .full([1, size], -2), reach: -1),
     ]
     try directions.write(to: bundle)
     let read = try AttributeDirections(of: bundle)
-    #expect(try read.steeredStep("Smiling", adding: true) == nil)
-    let add = try #require(try read.steeredStep("male", adding: true))
-    let remove = try #require(try read.steeredStep("Male", adding: false))
+    #expect(read.overrides[.init(name: "Smiling", adds: true)] == nil)
+    let add = try #require(read.overrides[.init(name: "Male", adds: true)])
+    let remove = try #require(read.overrides[.init(name: "Male", adds: false)])
     #expect(try values(add.vector) == [Double](repeating: -2, count: size) && add.reach == -1 && add.factor == 1)
     #expect(try values(remove.vector) == [Double](repeating: 0.5, count: size) && remove.reach == 3)
     #expect(try values(read.step("Male", strength: -1)) == [Double](repeating: -0.625, count: size))

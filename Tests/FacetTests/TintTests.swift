@@ -7,7 +7,7 @@ import Torch
 @testable import FacetConversion
 @testable import FacetTraining
 
-@Suite("Colours of hair and skin") struct PartColourTests {
+@Suite("Colours of hair and skin") struct TintTests {
   private static let dark = SIMD3<Float>(50, 38, 30) / 255
   private static let light = SIMD3<Float>(170, 140, 100) / 255
 
@@ -15,26 +15,25 @@ import Torch
 
   // MARK: Colours
 
-  @Test func labelsNameColours() {
-    for name in ["Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair"] { #expect(PartColour(name) != nil) }
-    #expect(PartColour("Pale_Skin")?.part == .skin && PartColour("Gray_Hair")?.part == .hair)
-    for name in ["Wavy_Hair", "Smiling", "blond_beard"] { #expect(PartColour(name) == nil) }
+  @Test func coloursAreOfAPart() {
+    #expect(TintColour.pale.part == .skin)
+    for colour in [TintColour.black, .blond, .brown, .gray, .graying] { #expect(colour.part == .hair) }
   }
 
   @Test func oneIsTheNamedColour() throws {
-    let blond = try #require(PartColour("Blond_Hair"))
+    let blond = TintColour.blond
     #expect(blond.applied(to: Self.dark, strength: 1) == blond.having)
     let half = blond.applied(to: Self.dark, strength: 0.5)
     #expect(((half - (Self.dark + blond.having) / 2) * (half - (Self.dark + blond.having) / 2)).sum() < 1e-8)
     #expect(blond.applied(to: Self.dark, strength: 0) == Self.dark)
     // Farther than the named colour goes only a little.
     #expect(blond.applied(to: Self.dark, strength: 3) == blond.applied(to: Self.dark, strength: 1.5))
-    let black = try #require(PartColour("Black_Hair"))
+    let black = TintColour.black
     #expect(luma(black.applied(to: Self.light, strength: 1)) < 0.1)
   }
 
   @Test func takenAwayIsOnlyWhatIsThere() throws {
-    let blond = try #require(PartColour("Blond_Hair"))
+    let blond = TintColour.blond
     #expect(luma(blond.applied(to: Self.light, strength: -1)) < luma(Self.light) - 0.2)
     let black = blond.applied(to: [0.05, 0.04, 0.03], strength: -1)
     #expect(luma(black) < 0.06)
@@ -43,11 +42,11 @@ import Torch
   }
 
   @Test func grayingMakesNothingManyTimesAsLight() throws {
-    let (gray, graying) = (try #require(PartColour("Gray_Hair")), PartColour.graying)
+    let (gray, graying) = (TintColour.gray, TintColour.graying)
     let black = SIMD3<Float>(0.05, 0.045, 0.04)
-    #expect(luma(gray.applied(to: black, strength: 0.4)) > 0.2 && luma(graying.colour.applied(to: black, strength: 0.4)) < 0.14)
+    #expect(luma(gray.applied(to: black, strength: 0.4)) > 0.2 && luma(graying.applied(to: black, strength: 0.4)) < 0.14)
     let brown = SIMD3<Float>(0.4, 0.3, 0.2)
-    #expect(graying.colour.applied(to: brown, strength: 0.4) == gray.applied(to: brown, strength: 0.4))
+    #expect(graying.applied(to: brown, strength: 0.4) == gray.applied(to: brown, strength: 0.4))
   }
 
   // MARK: Patches
@@ -69,8 +68,8 @@ import Torch
 
   @Test func hairIsTintedAndTheRestKeepsItsBits() throws {
     let (picture, coverage) = striped()
-    let hair = try PartRegion(in: picture, coverage: coverage)
-    let blond = try #require(PartColour("Blond_Hair"))
+    let hair = try TintedRegion(in: picture, coverage: coverage)
+    let blond = TintColour.blond
     let patch = try #require(hair.tinted([(blond, 1)]))
     var tinted = picture
     tinted.change(by: patch, place: Similarity.identity)
@@ -90,9 +89,9 @@ import Torch
   @Test func blackStaysDark() throws {
     // What lies behind a head may be taken for hair.
     let (picture, coverage) = striped(0)
-    let blond = try #require(PartColour("Blond_Hair"))
+    let blond = TintColour.blond
     var tinted = picture
-    tinted.change(by: try #require(try PartRegion(in: picture, coverage: coverage).tinted([(blond, 1)])), place: Similarity.identity)
+    tinted.change(by: try #require(try TintedRegion(in: picture, coverage: coverage).tinted([(blond, 1)])), place: Similarity.identity)
     func light(_ row: Int) -> Float { luma(SIMD3(tinted[10, row].map(Float.init)) / 255) }
     // Rows 9 and 10 are inside a stripe of 8 … 11; the rows of 12 … 15 are light.
     for row in 9...10 { #expect((0.2...0.45).contains(light(row) / luma(blond.having)), "\(light(row))") }
@@ -102,17 +101,17 @@ import Torch
   @Test func withoutHairNothingChanges() throws {
     let (picture, coverage) = striped()
     let few = coverage.enumerated().map { $0 < 10 ? $1 : 0 }
-    let blond = try #require(PartColour("Blond_Hair"))
-    #expect(try PartRegion(in: picture, coverage: few).tinted([(blond, 1)]) == nil)
-    let hair = try PartRegion(in: picture, coverage: coverage)
+    let blond = TintColour.blond
+    #expect(try TintedRegion(in: picture, coverage: few).tinted([(blond, 1)]) == nil)
+    let hair = try TintedRegion(in: picture, coverage: coverage)
     #expect(hair.tinted([]) == nil && hair.tinted([(blond, 0)]) == nil)
   }
 
   @Test func shadeOfLightHairIsRedder() throws {
     let (picture, coverage) = striped()
-    let blond = try #require(PartColour("Blond_Hair"))
+    let blond = TintColour.blond
     var tinted = picture
-    tinted.change(by: try #require(try PartRegion(in: picture, coverage: coverage).tinted([(blond, 1)])), place: Similarity.identity)
+    tinted.change(by: try #require(try TintedRegion(in: picture, coverage: coverage).tinted([(blond, 1)])), place: Similarity.identity)
     func redness(_ row: Int) -> Float { Float(tinted[10, row].first!) / Float(tinted[10, row].last!) }
     #expect(redness(10) > 1.1 * redness(14))
   }
@@ -131,22 +130,22 @@ import Torch
     }
     let picture = Picture(width: size, height: size, channels: 3, pixels: pixels)
     func coverage(_ of: (Int) -> Float) -> [Float] { (0..<size * size).map { of($0 % size) } }
-    let beside = try PartRegion(in: picture, coverage: coverage { $0 > 30 ? 1 : 0 })
-    let blond = try #require(PartColour("Blond_Hair"))
-    func lightest(_ region: PartRegion) throws -> Float {
+    let beside = try TintedRegion(in: picture, coverage: coverage { $0 > 30 ? 1 : 0 })
+    let blond = TintColour.blond
+    func lightest(_ region: TintedRegion) throws -> Float {
       var tinted = picture
       tinted.change(by: try #require(region.tinted([(blond, 1)])), place: Similarity.identity)
       return (24..<36).map { luma(SIMD3(tinted[$0, 32].map(Float.init)) / 255) }.max()!
     }
     let cover = coverage { $0 < 34 ? 1 : 0 }
     let most = max(luma(skin), luma(blond.having))
-    #expect(try lightest(PartRegion(in: picture, coverage: cover, beside: beside)) < most + 0.06)
-    #expect(try lightest(PartRegion(in: picture, coverage: cover)) > most + 0.1)
+    #expect(try lightest(TintedRegion(in: picture, coverage: cover, beside: beside)) < most + 0.06)
+    #expect(try lightest(TintedRegion(in: picture, coverage: cover)) > most + 0.1)
   }
 
   @Test func hairIsSeenInTheLightOfTheSkin() throws {
-    let blond = try #require(PartColour("Blond_Hair"))
-    let usual = try #require(PartColour("Pale_Skin")).lacking
+    let blond = TintColour.blond
+    let usual = TintColour.pale.lacking
     let same = blond.beside(skin: usual)
     for c in 0..<3 { #expect(abs(same.having[c] - blond.having[c]) < 1e-4 && abs(same.lacking[c] - blond.lacking[c]) < 1e-4) }
     let red = blond.beside(skin: usual * [1.2, 1, 0.7])
@@ -167,8 +166,8 @@ import Torch
       for c in 0..<3 { pixels[((size - 1) * size + x) * 3 + c] = UInt8((colour[c] * 255).rounded()) }
     }
     let picture = Picture(width: size, height: size, channels: 3, pixels: pixels)
-    let region = try PartRegion(in: picture, coverage: [Float](repeating: 1, count: size * size))
-    let pale = try #require(PartColour("Pale_Skin"))
+    let region = try TintedRegion(in: picture, coverage: [Float](repeating: 1, count: size * size))
+    let pale = TintColour.pale
     guard let patch = region.tinted([(pale, strength)]) else { return row }
     return row.indices.map { x in
       let at = ((size - 1) * size + x) * 4
@@ -178,7 +177,7 @@ import Torch
   }
 
   @Test func skinBecomesPaleAndKeepsItsShade() throws {
-    let pale = try #require(PartColour("Pale_Skin"))
+    let pale = TintColour.pale
     let became = try paled([Self.tan, Self.tan * 0.8, Self.tan * 1.2])
     for c in 0..<3 { #expect(abs(became[0][c] - pale.having[c]) < 0.03) }
     #expect(luma(became[1]) < luma(became[0]) - 0.03 && luma(became[2]) > luma(became[0]) + 0.02)

@@ -6,7 +6,7 @@ import Torch
 @testable import FacetConversion
 @testable import FacetTraining
 
-@Suite struct FringeTests {
+@Suite struct BangsTests {
   private static let side = 64
   /// From the crop to CelebA's frame.
   private static let place = Affine(.init(scale: 170 / Double(side), tx: 4, ty: 39))
@@ -26,8 +26,8 @@ import Torch
     let n = Self.side
     return try Tensor((0..<n * n).map { $0 / n < row(y) ? Float(1) : 0 }, shape: [1, 1, n, n])
   }
-  private func fringe(hair: Double = 62, covered: Double = 0) throws -> Fringe? {
-    try Fringe(above: Self.landmarks, at: Self.place, hair: plane(to: hair), covered: plane(to: covered))
+  private func fringe(hair: Double = 62, covered: Double = 0) throws -> BangsShape? {
+    try BangsShape(above: Self.landmarks, at: Self.place, hair: plane(to: hair), covered: plane(to: covered))
   }
   private func mean(_ drawing: StrandDrawing, _ y: Double, columns: Range<Int> = 26..<38) -> Float {
     let scale = drawing.size / Self.side
@@ -76,7 +76,7 @@ import Torch
     // On half of the head it is no fringe.
     let n = Self.side
     let half = try Tensor((0..<n * n).map { $0 / n < row(62) && $0 % n < 28 ? Float(1) : 0 }, shape: [1, 1, n, n])
-    #expect(try Fringe(above: Self.landmarks, at: Self.place, hair: half, covered: .zeros([1, 1, n, n])) == nil)
+    #expect(try BangsShape(above: Self.landmarks, at: Self.place, hair: half, covered: .zeros([1, 1, n, n])) == nil)
   }
 
   @Test func itHasTheColoursOfTheHair() throws {

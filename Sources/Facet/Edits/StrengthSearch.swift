@@ -1,0 +1,36 @@
+import Foundation
+
+/// The search for the strength that brings an edited face to a probability: the secant method from a first guess.
+struct StrengthSearch {
+  private let target: Double
+
+  /// - Parameter probability: 0…1; what lies within 0.001 of an end is taken as that far from it.
+  init(to probability: Double) {
+    let wanted = min(0.999, max(0.001, probability))
+    target = log(wanted / (1 - wanted))
+  }
+
+  /// - Parameters:
+  ///   - start: the strength that would do if codes were kept by decoding and encoding.
+  ///   - odds: the log odds of the attribute in the face edited with a strength.
+  /// - Returns: the strength that comes nearest.
+  func strength(from start: Double, _ odds: (Double) throws -> Double) rethrows -> Double {
+    var (last, value) = (0.0, try odds(0))
+    var best = (strength: last, miss: abs(value - target))
+    var next = start
+    for _ in 0..<Self.searches where abs(value - target) > 0.05 && abs(next - last) > 1e-3 {
+      let reached = try odds(next)
+      let slope = (reached - value) / (next - last)
+      (last, value) = (next, reached)
+      if abs(value - target) < best.miss { best = (last, abs(value - target)) }
+      // More of an attribute that shows no more of it leads nowhere.
+      guard slope > 0.01 else { break }
+      let farthest = max(1, 2 * abs(last))
+      next = min(farthest, max(-farthest, last + (target - value) / slope))
+      next = min(AttributeEdit.range.upperBound, max(AttributeEdit.range.lowerBound, next))
+    }
+    return best.strength
+  }
+
+  private static let searches = 5
+}
