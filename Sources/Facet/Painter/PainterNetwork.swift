@@ -66,7 +66,7 @@ package final class PainterNetwork: Module {
   package func callAsFunction(_ input: Input) throws -> Output {
     let (height, width) = (input.photo.size(2), input.photo.size(3))
     // At the hole's border nothing moves, so that there is no seam.
-    package let flow = try aligner(input) * input.hole
+    let flow = try aligner(input) * input.hole
     let sides = try Tensor([Float(2) / Float(width), Float(2) / Float(height)], shape: [1, 2, 1, 1]).to(flow.device)
     let places = try Aligner.grid(height, width).to(flow.device) + (flow * sides).permute([0, 2, 3, 1])
     let carried = try Tensor.cat([input.own, input.seen, input.before], dim: 1).sampled(at: places, by: .bilinear)
@@ -226,8 +226,8 @@ public struct PainterConfiguration: Codable, Sendable, Equatable {
         throw ModelError("channels of a painter must be 2 to 6 multiples of 8 from 8 to 512")
       }
     }
-    guard (64...1024).contains(cropSize), cropSize % multiple == 0 else {
-      throw ModelError("'cropSize' of a painter must be a multiple of \(multiple) from 64 to 1024")
+    guard cropSize == Painter.cropSize, cropSize % multiple == 0 else {
+      throw ModelError("'cropSize' of a painter must be \(Painter.cropSize), a multiple of \(multiple)")
     }
     return try PainterNetwork(self, generator: try seed.map { try Generator(seed: $0) })
   }

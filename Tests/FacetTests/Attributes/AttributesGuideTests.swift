@@ -7,7 +7,7 @@ import Testing
 @Suite struct AttributesGuideTests {
   private struct Row: Equatable {
     var group, name: String
-    var addIsDecoded, removeIsDecoded, addIsRegional, removeIsRegional: Bool
+    var addIsDecoded, removeIsDecoded, addIsRegional, removeIsRegional, addIsPainted, removeIsPainted: Bool
   }
 
   @Test func guideShowsTheTable() throws {
@@ -23,13 +23,15 @@ import Testing
         Row(
           group: group, name: cells[0].trimmingCharacters(in: ["`"]), addIsDecoded: cells[1].contains("decoded"),
           removeIsDecoded: cells[2].contains("decoded"), addIsRegional: cells[1].contains("region"),
-          removeIsRegional: cells[2].contains("region")))
+          removeIsRegional: cells[2].contains("region"), addIsPainted: cells[1].contains("painted"),
+          removeIsPainted: cells[2].contains("painted")))
     }
     let table = AttributeTable.Group.allCases.flatMap { group in
       AttributeTable.all.filter { $0.group == group }.map {
         Row(
           group: group.title, name: $0.name, addIsDecoded: $0.add.decoded > 0, removeIsDecoded: $0.remove.decoded > 0,
-          addIsRegional: $0.add.region != nil, removeIsRegional: $0.remove.region != nil)
+          addIsRegional: $0.add.region != nil, removeIsRegional: $0.remove.region != nil, addIsPainted: $0.add.painted != nil,
+          removeIsPainted: $0.remove.painted != nil)
       }
     }
     #expect(shown == table)

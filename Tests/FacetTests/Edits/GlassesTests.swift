@@ -82,7 +82,7 @@ import Torch
     // The astronaut's, about where CelebA's frame has them.
     var landmarks = (0..<68).map { Point(x: (Double(flat[2 * $0]) - 224) * 0.85 * stretch + 89, y: Double(flat[2 * $0 + 1]) * 0.85 + 27) }
     for i in 27...35 { landmarks[i].y += nose }
-    let eyes = [landmarks[DetectedFace.leftEye].mean, landmarks[DetectedFace.rightEye].mean]
+    let eyes = [landmarks[Landmark.leftEye].mean, landmarks[Landmark.rightEye].mean]
     let distance = eyes[1].x - eyes[0].x
     let lenses = eyes.map { eye in
       GlassesShape.Lens(middle: Point(x: eye.x, y: eye.y + 3 + nose / 2), halfWidth: 0.38 * distance, halfHeight: 12)
@@ -190,7 +190,7 @@ import Torch
     /// The light on the rows and on the columns of a bar from 20 to 32 across the picture.
     func gleam(lying: Bool, thickness: Double) throws -> [Float] {
       let bar = (0..<n * n).map { (20..<32).contains(lying ? $0 / n : $0 % n) ? Float(1) : 0 }
-      let light = try FaceEditor.gleam(on: Tensor(bar, shape: [1, 1, n, n]), thickness: thickness).select(0, 0).select(0, 0)
+      let light = try Glasses.gleam(on: Tensor(bar, shape: [1, 1, n, n]), thickness: thickness).select(0, 0).select(0, 0)
       return try (lying ? light.select(1, 30) : light.select(0, 30)).array(Float.self)
     }
     let lying = try gleam(lying: true, thickness: 12)
@@ -206,7 +206,7 @@ import Torch
   // MARK: On the portrait
 
   @Test func glassesOfThePortraitAreDrawnOnce() throws {
-    let (editor, photo, face) = try EditingTests.portrait.get()
+    let (editor, photo, face) = try FaceEditorTests.portrait.get()
     func edited(_ strength: Double) throws -> Picture {
       try editor.apply([AttributeEdit("Eyeglasses", strength: strength)], to: face, in: photo.picture)
     }

@@ -61,7 +61,7 @@ import Torch
   }
 
   @Test func thePortraitHasOne() throws {
-    let (editor, _, face) = try EditingTests.portrait.get()
+    let (editor, _, face) = try FaceEditorTests.portrait.get()
     func change(_ edits: [AttributeEdit], _ options: EditOptions = .init()) throws -> FaceChange {
       try editor.change(FaceEdit(face, edits, options: options))
     }

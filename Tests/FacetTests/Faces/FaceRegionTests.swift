@@ -70,6 +70,6 @@ import Torch
     let (first, second) = (try change(), try change())
     let image = try Tensor.rand([1, 3, 6, 6], generator: generator)
     try expectClose(
-      applied(Composition.followed(first, by: second), image), applied(second, applied(first, image)), "one after the other")
+      applied(Composition.then(first, second), image), applied(second, applied(first, image)), "one after the other")
   }
 }

@@ -14,7 +14,7 @@ import Torch
   private static let landmarks = FaceFlowTests.landmarks
 
   /// Skin everywhere, and a part in a box around landmarks.
-  private static func parts(lips: Bool = false, covered: Float = 0) -> Makeup.Parts {
+  private static func parts(lips: Bool = false, covered: Float = 0) -> MakeupPlacement.Parts {
     let count = side * side
     let none = [Float](repeating: 0, count: count)
     let mouth = landmarks[48..<60].map { place.inverse($0) }
@@ -30,7 +30,7 @@ import Torch
   }
 
   /// What is lost at a place of the frame, of make-up that is seen.
-  private static func loss(_ makeup: Makeup, _ x: Double, _ y: Double) -> SIMD3<Float> {
+  private static func loss(_ makeup: MakeupPlacement, _ x: Double, _ y: Double) -> SIMD3<Float> {
     let point = place.inverse(Point(x: x, y: y))
     return Makeup.Pigment.allCases.reduce(.zero) {
       $0 + $1.tone * makeup.coverage[$1.rawValue][Int(point.y) * side + Int(point.x)]
@@ -71,7 +71,11 @@ import Torch
   }
 
   @Test func eachLabelOfMakeupHasItsPigments() {
-    func amounts(_ text: String) -> Makeup.Amounts? { AttributeState(text).flatMap(Makeup.amounts) }
+    func amounts(_ text: String) -> [Makeup.Pigment: Double]? {
+      guard let state = AttributeState(text), let row = AttributeTable.all.first(where: { $0.name == state.name }) else { return nil }
+      let edits = (state.adds ? row.add : row.remove).edits(.init(strength: 1, needed: 1, kept: []))
+      return edits.compactMap { $0 as? Makeup }.first?.amounts
+    }
     #expect(amounts("Wearing_Lipstick=1") == [.lips: 1])
     #expect(amounts("Wearing_Lipstick=-1") == [.lips: -1])
     #expect(amounts("Rosy_Cheeks=1").map { Array($0.keys) } == [.cheeks])
@@ -95,7 +99,7 @@ import Torch
   }
 
   @Test func thePortraitWearsSome() throws {
-    let (editor, photo, face) = try EditingTests.portrait.get()
+    let (editor, photo, face) = try FaceEditorTests.portrait.get()
     func change(_ edits: [AttributeEdit], _ options: EditOptions = .init()) throws -> FaceChange {
       try editor.change(FaceEdit(face, edits, options: options))
     }

@@ -57,4 +57,32 @@ import Torch
     }
     try refused("beyond 0 and 100") { tensors, _ in tensors["steered.factors"] = try .zeros([2]) }
   }
+
+  /// A diff shows a change of one strength; what the text lacks is told.
+  @Test func strengthsAreAText() throws {
+    let url = FileManager.default.temporaryDirectory.appendingPathComponent("facet-strengths-\(UUID().uuidString)")
+    defer { try? FileManager.default.removeItem(at: url) }
+    try ModelBundle.write(
+      configuration: .tiny, weights: ModelConfiguration.tiny.makeModel(seed: 1).state(), to: url)
+    let bundle = try ModelBundle(contentsOf: url)
+    let size = bundle.configuration.latentSize
+    let directions = try AttributeDirections(vectors: [("Smiling", [Float](repeating: 1, count: size))], latentSize: size)
+    try directions.setting("Smiling", add: 1.5).write(to: bundle)
+    let file = url.appendingPathComponent(Strengths.file)
+    let text = try String(contentsOf: file, encoding: .utf8)
+    #expect(text.contains("\"factor\" : 1.5") && text.contains("by hand"))
+    try text.replacing("1.5", with: "2.5").write(to: file, atomically: true, encoding: .utf8)
+    #expect(try AttributeDirections(of: bundle).factors(.isolated) == [.init(add: 2.5, remove: 1)])
+    for (fault, reason) in [
+      ("[]", "not strengths"), ("{}", "'Smiling' is missing"), (text.replacing("1.5", with: "-1.5"), "must be above 0"),
+    ] {
+      try fault.write(to: file, atomically: true, encoding: .utf8)
+      let error = #expect(throws: BundleError.self) { try AttributeDirections(of: bundle) }
+      #expect(error?.path == file.path && error?.reason.contains(reason) == true, "\(error?.reason ?? "")")
+    }
+    // Other weights have other strengths.
+    try ModelBundle.write(
+      configuration: .tiny, weights: ModelConfiguration.tiny.makeModel(seed: 2).state(), to: url)
+    #expect(!FileManager.default.fileExists(atPath: file.path))
+  }
 }

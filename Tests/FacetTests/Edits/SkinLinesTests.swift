@@ -8,7 +8,7 @@ import Torch
 @testable import FacetConversion
 @testable import FacetTraining
 
-@Suite("Prototypes of skin") struct PrototypeTests {
+@Suite("Prototypes of skin") struct SkinLinesTests {
   private static let size = SkinPrototype.size
   private static let edit = AttributeState(name: "Young", adds: false)
 
@@ -176,7 +176,7 @@ import Torch
     } throws: { "\($0)".contains("the positives are 0 and 0 photos with a face") }
     #expect(throws: CombinedDirectionError.self) {
       try PrototypeFitting(
-        Self.edit, .init(positives: "Smilig", negatives: "Smiling"), in: dataset, detector: PortraitTests.detector)
+        Self.edit, .init(positives: "Smilig", negatives: "Smiling", balanced: "Male"), in: dataset, detector: PortraitTests.detector)
     }
     #expect(try PrototypeFitting(Self.edit, groups, in: dataset, detector: PortraitTests.detector) { _, _ in false } == nil)
   }
@@ -244,7 +244,7 @@ import Torch
   // MARK: On the portrait
 
   @Test func ageDeepensTheSkinOfThePortrait() throws {
-    let (editor, photo, face) = try EditingTests.portrait.get()
+    let (editor, photo, face) = try FaceEditorTests.portrait.get()
     let folder = FileManager.default.temporaryDirectory.appendingPathComponent("facet-\(UUID().uuidString)")
     defer { try? FileManager.default.removeItem(at: folder) }
     try editor.bundle.copy(to: folder)

@@ -76,7 +76,7 @@ import Testing
   private static let configurations: [(name: String, value: ModelConfiguration?)] = {
     var stem = ModelConfiguration.tiny
     (stem.stem, stem.imageSize, stem.decoderChannels, stem.decoderResiduals) = (4, 32, [8, 6, 4], [1, 0, 1])
-    return [("the default bundle", nil), ("article", .init(style: .article)), ("tiny", .tiny), ("stem of 4", stem)]
+    return [("the default bundle", nil), ("article", .article), ("tiny", .tiny), ("stem of 4", stem)]
   }()
 
   @Test(.enabled(if: python != nil, hint), arguments: configurations)

@@ -8,7 +8,7 @@ import Torch
 @testable import FacetTraining
 
 /// Glasses that are taken off.
-@Suite struct BareFaceTests {
+@Suite struct GlassesRemovalTests {
   private static let side = 128
   private static let skin: [Float] = [0.8, 0.6, 0.5]
 
@@ -63,7 +63,7 @@ import Torch
   // MARK: On the portrait
 
   @Test func glassesOfThePortraitAreTakenOff() throws {
-    let (editor, photo, face) = try EditingTests.portrait.get()
+    let (editor, photo, face) = try FaceEditorTests.portrait.get()
     func edited(_ face: EncodedFace, _ picture: Picture, _ edits: [AttributeEdit]) throws -> Picture {
       try editor.apply(edits, to: face, in: picture)
     }

@@ -19,9 +19,9 @@ import Torch
   }
 
   /// The portrait that ships, and of `FACET_DATA` portraits of dark skin, of men, and with glasses.
-  nonisolated(unsafe) private static let made = Result {
-    let editor = try EditingTests.portrait.get().editor
-    let (_, photo, face) = try EditingTests.portrait.get()
+  private static let made = Result {
+    let editor = try FaceEditorTests.portrait.get().editor
+    let (_, photo, face) = try FaceEditorTests.portrait.get()
     var sitters = [Sitter(name: "astronaut", picture: photo.picture, face: face)]
     if let data = ProcessInfo.processInfo.environment["FACET_DATA"] {
       for name in ["020106", "029110", "021300", "021507"] {
@@ -111,7 +111,7 @@ import Torch
   /// All edits of a face look at one parse of its crop, and the memory that they leave in it is counted.
   @Test func aCropIsParsedOnce() throws {
     let editor = try FaceEditor()
-    let (_, photo, _) = try EditingTests.portrait.get()
+    let (_, photo, _) = try FaceEditorTests.portrait.get()
     let face = try editor.face(in: photo.picture)
     let fresh = face.byteCount
     #expect(editor.tools.observer.parses == 0)

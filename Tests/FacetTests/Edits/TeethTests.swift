@@ -71,7 +71,7 @@ import Torch
 
   /// The portrait shows her own. With her mouth shut, a smile has drawn ones, within it.
   @Test func whoShowsTeethKeepsThem() throws {
-    let (editor, photo, face) = try EditingTests.portrait.get()
+    let (editor, photo, face) = try FaceEditorTests.portrait.get()
     #expect(try editor.change(FaceEdit(face, [AttributeEdit("Smiling")])).drawn.isEmpty)
     let shut = try editor.apply([AttributeEdit("Smiling", strength: -1)], to: face, in: photo.picture)
     let serious = try editor.face(in: shut)

@@ -8,9 +8,9 @@ import Torch
 @testable import FacetTraining
 
 /// The editor with the default bundle, on a face of the portrait that ships with the package.
-@Suite(.serialized) struct EditingTests {
+@Suite(.serialized) struct FaceEditorTests {
   /// Debug builds search slowly, so the face is encoded once; the suite runs one test at a time.
-  nonisolated(unsafe) static let portrait = Result {
+  static let portrait = Result {
     let photo = try Photo(contentsOf: PortraitTests.astronaut)
     let editor = try FaceEditor()
     return (editor: editor, photo: photo, face: try editor.face(in: photo.picture))
@@ -173,8 +173,7 @@ import Torch
   /// A smile is none of the fringe above it; straight hair is.
   @Test func smilesLeaveTheHairAsItIs() throws {
     let (editor, _, face) = try Self.portrait.get()
-    let parser = try FaceParser()
-    let hair = try withoutGradients { try parser.otherThanSkin(in: Tensor(face.crop)).narrow(1, 2..<3) > 0.7 }.to(.float32)
+    let hair = try withoutGradients { try face.anatomy.otherThanSkin.narrow(1, 2..<3) > 0.7 }.to(.float32)
     #expect(try hair.mean().item() > 0.05)
     func changed(_ name: String, _ strength: Double, _ options: EditOptions = .init()) throws -> Double {
       var crop = face.crop

@@ -67,7 +67,7 @@ import Torch
   }
 
   @Test func theMouthOfThePortraitShutsInItsPlace() throws {
-    let (editor, photo, face) = try EditingTests.portrait.get()
+    let (editor, photo, face) = try FaceEditorTests.portrait.get()
     let change = try editor.change(FaceEdit(face, [AttributeEdit("Smiling", strength: -1)]))
     let flow = try #require(change.flow)
     #expect(flow.values.contains { abs($0) > 2 })

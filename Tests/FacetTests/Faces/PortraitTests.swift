@@ -10,7 +10,7 @@ import Testing
 @Suite struct PortraitTests {
   static let detector = FaceDetector()
   static let astronaut = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-    .appendingPathComponent("../../Sources/Facet/Resources/astronaut.jpg").standardizedFileURL
+    .appendingPathComponent("../../../Sources/Facet/Resources/astronaut.jpg").standardizedFileURL
 
   /// The face with a little around it: unoptimised, dlib's detector takes a second for the whole photo.
   static let small = Result {
@@ -222,7 +222,8 @@ import Testing
     func changed(_ values: [Float]) -> Picture {
       var picture = before
       let patch = (0..<n * n).flatMap { _ in values }
-      alignment.change(&picture, by: FloatPicture(width: n, height: n, channels: 4, values: patch))
+      let layer = Layer(content: .change(FloatPicture(width: n, height: n, channels: 4, values: patch)))
+      alignment.apply(layer, to: &picture, in: .photo)
       return picture
     }
     let (added, blended) = (changed([0.2, 0.2, 0.2, 0]), changed([0.2, 0.2, 0.2, -1]))
@@ -273,7 +274,7 @@ import Testing
       guard let face = try Self.detector.largestFace(in: frame) else { continue }
       squares.append([face.upperLeft.x, face.upperLeft.y, face.lowerRight.x, face.lowerRight.y])
       let aligned = FaceAlignment(aligned: frame)
-      let landmarks = try aligned.landmarks(in: aligned.crop(frame, size: 128), by: Self.detector)
+      let landmarks = try aligned.detectLandmarks(in: aligned.crop(frame, size: 128), by: Self.detector)
       misses.append(zip(landmarks, face.landmarks).reduce(0) { sum, pair in
         sum + hypot(4 + 170 * pair.0.x - pair.1.x, 39 + 170 * pair.0.y - pair.1.y) / 68
       })

@@ -360,7 +360,7 @@ extension ModelConfiguration {
     let huge = AttributeDirections(
       names: whole.names, definitions: whole.definitions, positives: whole.positives, negatives: whole.negatives,
       probes: whole.probes, codeMean: whole.codeMean, codeFactor: try whole.codeFactor * 1e6,
-      vectorsByMethod: whole.vectorsByMethod, factorsByMethod: whole.factorsByMethod)
+      vectorsByMethod: whole.vectorsByMethod, factorsByMethod: whole.factorsByMethod, typicalOdds: whole.typicalOdds)
     #expect(throws: BundleError.self) { try huge.write(to: bundle) }
     #expect(!FileManager.default.fileExists(atPath: attributesURL.path))
   }
@@ -422,7 +422,7 @@ extension ModelConfiguration {
       $1["definitions"] = #"[{"name":"smiling_man","positives":"Other"}]"#
     }
     try refused("is missing or not") { $1["names"] = #"["Male","smiling_man"]"#; $1["definitions"] = "[]" }
-    let arrays = ["directions.isolated", "directions.mean-difference", "probes.weights", "factors.isolated", "code_factor"]
+    let arrays = ["directions.isolated", "directions.mean-difference", "probes.weights", "factors.mean-difference", "code_factor"]
     for name in arrays {
       try refused("'\(name)' is missing") { tensors, _ in tensors[name] = nil }
       try refused("'\(name)' is missing or not") { tensors, _ in tensors[name] = try tensors[name]!.to(.float64) }
@@ -433,7 +433,7 @@ extension ModelConfiguration {
     try refused("'positives' holds numbers below 0") { tensors, _ in
       tensors["positives"] = try Tensor([1, -1, 1] as [Int64])
     }
-    try refused("beyond 0 and 100") { tensors, _ in tensors["factors.isolated"] = try .zeros([3, 2]) }
+    try refused("beyond 0 and 100") { tensors, _ in tensors["factors.mean-difference"] = try .zeros([3, 2]) }
     try refused("'probes.typical' is missing or not") { tensors, _ in tensors["probes.typical"] = try .zeros([2, 2]) }
     try refused("'probes.typical' holds numbers that are not finite") { tensors, _ in
       tensors["probes.typical"] = try .full([3, 2], .infinity)
