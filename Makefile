@@ -17,7 +17,8 @@ TESTING := --configuration release --scratch-path .build/testing -Xswiftc -enabl
 # Tests in a browser and with several processes need the machine for themselves, for they notice when the other side does
 # not answer in time.
 ALONE := BrowserTests|ProcessesTests|ProcessGroupTests
-test: setup ## Set up, run all tests, and build the examples
+test: setup ## Set up, check the documents, run all tests, and build the examples
+	Scripts/lint-docs
 	swift build $(TESTING) --build-tests
 	FACET_PYTHON="$$(Scripts/test-python)" && export FACET_PYTHON \
 	  && export FACET_PROGRAM="$(CURDIR)/.build/testing/release/facet" \
@@ -44,8 +45,11 @@ kills: build ## Kill long commands and fill their disks, and compare what they l
 	"$$(Scripts/test-python)" Tests/Fuzz/kills.py $(FUZZ)
 
 docs: setup ## Write the documentation to .build/documentation
-	swift package --allow-writing-to-directory .build/documentation generate-documentation --target Facet \
-	  --warnings-as-errors --output-path .build/documentation
+	mkdir -p .build/documentation
+	for target in Facet FacetTraining FacetConversion; do \
+	  swift package --allow-writing-to-directory .build/documentation generate-documentation --target $$target \
+	    --warnings-as-errors --output-path .build/documentation/$$target || exit 1; \
+	done
 
 bench: build ## Measure Facet and its peers
 	swift build --configuration release --package-path Benchmarks

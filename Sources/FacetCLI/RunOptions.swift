@@ -54,9 +54,11 @@ struct RunOptions: ParsableArguments {
 
   /// Puts the options that were given over those of a recipe.
   func set(in recipe: inout some TrainingRecipe) {
-    set(
-      batch: &recipe.batchSize, learningRate: &recipe.learningRate, checkpointMinutes: &recipe.checkpointMinutes,
-      seed: &recipe.seed, budget: &recipe.budget)
+    if let batch { recipe.batchSize = batch }
+    if let learningRate { recipe.learningRate = learningRate }
+    if let checkpointMinutes { recipe.checkpointMinutes = checkpointMinutes }
+    if let seed { recipe.seed = seed }
+    if images != nil || minutes != nil { recipe.budget = .init(images: images, minutes: minutes) }
   }
 
   /// The output folder, which nobody else may write to as long as the lock lives; a run or a bundle in it is not

@@ -17,11 +17,8 @@ public struct DetectedFace: Equatable, Sendable {
 
   public var width: Double { lowerRight.x - upperLeft.x }
 
-  public var leftEye: Point { landmarks[Self.leftEye].mean }
-  public var rightEye: Point { landmarks[Self.rightEye].mean }
-
-  /// The landmarks around an eye.
-  static let (leftEye, rightEye) = (36...41, 42...47)
+  public var leftEye: Point { landmarks[Landmark.leftEye].mean }
+  public var rightEye: Point { landmarks[Landmark.rightEye].mean }
 
   /// Which landmark each is in a mirrored face.
   package static let mirrored: [Int] = {

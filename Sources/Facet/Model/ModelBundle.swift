@@ -148,7 +148,7 @@ public struct ModelBundle: Sendable {
   private static let boundTexts = [Strengths.file]
 
   /// What does not depend on the weights.
-  private static let freeFiles = [GlassesModel.file, SkinPrototypes.file, cardFile]
+  private static let freeFiles = [GlassesModel.file, SkinPrototypes.file, Painter.file, cardFile]
 
   /// Removes a bundle's files, the weights first, except for those that do not depend on them.
   package static func remove(at url: URL) throws {

@@ -226,8 +226,8 @@ public struct PainterConfiguration: Codable, Sendable, Equatable {
         throw ModelError("channels of a painter must be 2 to 6 multiples of 8 from 8 to 512")
       }
     }
-    guard (64...1024).contains(cropSize), cropSize % multiple == 0 else {
-      throw ModelError("'cropSize' of a painter must be a multiple of \(multiple) from 64 to 1024")
+    guard cropSize == Painter.cropSize, cropSize % multiple == 0 else {
+      throw ModelError("'cropSize' of a painter must be \(Painter.cropSize), a multiple of \(multiple)")
     }
     return try PainterNetwork(self, generator: try seed.map { try Generator(seed: $0) })
   }

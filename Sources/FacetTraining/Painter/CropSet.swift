@@ -9,7 +9,7 @@ import Torch
 /// A set is a folder of `faces-NNNNN.safetensors`, each of the faces of 256 photos. ``CropSetWriter`` makes one from any photos.
 public struct CropSet: Sendable {
   /// The side of a crop, in pixels.
-  public static let size = 288
+  public static let size = Painter.cropSize
   /// The side of a label map.
   static let labelSize = 144
   /// The label of a place that the photo does not have.
