@@ -2,7 +2,7 @@
 SAMPLE := Sources/Facet/Resources/astronaut.jpg
 FACET := .build/release/facet
 
-.PHONY: help setup verify-libtorch build demo test fuzz soak kills docs bench clean
+.PHONY: help setup verify-libtorch build demo test fuzz soak kills docs bench install uninstall deb test-package clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,19 @@ docs: setup ## Write the documentation to .build/documentation
 	  swift package --allow-writing-to-directory .build/documentation generate-documentation --target $$target \
 	    --warnings-as-errors --output-path .build/documentation/$$target || exit 1; \
 	done
+
+PREFIX ?= /usr/local
+install: build ## Install the program under PREFIX (/usr/local), with LibTorch and Swift's runtime beside it
+	@Scripts/stage "$(PREFIX)"
+
+uninstall: ## Remove what 'make install' put under PREFIX
+	@Scripts/stage --remove "$(PREFIX)"
+
+deb: build ## Make a Debian package in .build/package
+	@Scripts/package .build/package
+
+test-package: deb ## Install the package into a clean Debian and edit a photo there (root, mmdebstrap)
+	@Scripts/test-package .build/package/facet_*.deb
 
 bench: build ## Measure Facet and its peers
 	swift build --configuration release --package-path Benchmarks

@@ -11,6 +11,12 @@ enum { SMALL = 1 << 20 };
 
 struct CVImage {
   VipsImage *image;
+  // Where it was opened, to read it once more.
+  char *path;
+  const void *bytes;
+  size_t count;
+  bool strict;   // whether the least fault of its data ends reading
+  char *damage;  // what such a fault was
   const char *format;
   int orientation;
   int colours;
@@ -45,15 +51,19 @@ static bool library(void) {
   return started;
 }
 
-// Takes the first line of libvips' messages; the buffer is the process's, so it is emptied.
-static int failed(char **error) {
+// The first line of libvips' messages; the buffer is the process's, so it is emptied.
+static char *message(void) {
   char *text = vips_error_buffer_copy();
   text[strcspn(text, "\n")] = 0;
   if (!*text) {
     g_free(text);
     text = g_strdup("the decoder says no more");
   }
-  *error = text;
+  return text;
+}
+
+static int failed(char **error) {
+  *error = message();
   return CV_FAILED;
 }
 
@@ -102,33 +112,49 @@ static void copy_profile(VipsImage *from, VipsImage *to) {
     vips_image_set_blob_copy(to, VIPS_META_ICC_NAME, data, size);
 }
 
+static bool is_float(const VipsImage *image) {
+  return image->BandFmt == VIPS_FORMAT_FLOAT || image->BandFmt == VIPS_FORMAT_DOUBLE;
+}
+
+// Lab in four packed bytes has none, though it looks like four channels.
+static bool has_alpha(const VipsImage *image) {
+  return image->Coding == VIPS_CODING_NONE && vips_image_hasalpha((VipsImage *)image);
+}
+
 static int colours_of(const VipsImage *image) {
-  if (image->BandFmt != VIPS_FORMAT_UCHAR && image->BandFmt != VIPS_FORMAT_USHORT) return 0;
-  int bands = image->Bands - (vips_image_hasalpha((VipsImage *)image) ? 1 : 0);
+  if (image->Coding != VIPS_CODING_NONE) return 0;
+  if (image->BandFmt != VIPS_FORMAT_UCHAR && image->BandFmt != VIPS_FORMAT_USHORT && !is_float(image)) return 0;
+  int bands = image->Bands - (has_alpha(image) ? 1 : 0);
   switch (image->Type) {
     case VIPS_INTERPRETATION_B_W:
     case VIPS_INTERPRETATION_GREY16: return bands == 1 ? 1 : 0;
     case VIPS_INTERPRETATION_sRGB:
+    case VIPS_INTERPRETATION_scRGB:
     case VIPS_INTERPRETATION_RGB:
     case VIPS_INTERPRETATION_RGB16: return bands == 3 ? 3 : 0;
+    case VIPS_INTERPRETATION_CMYK: return bands == 4 && image->Bands == 4 && !is_float(image) ? 4 : 0;
     default: return 0;
   }
 }
 
-// How far, in steps of 255, an image's profile takes colours from where sRGB has them; -1 where it is of no use.
+// How far, in steps of 255, an image's profile takes colours from where sRGB has them, 255 for inks; -1 where it is of
+// no use.
 static int distance_from_srgb(VipsImage *in, int colours) {
-  enum { STEPS = 9, COUNT = STEPS * STEPS * STEPS };
-  uint8_t samples[COUNT * 3];
+  enum { COUNT = 9 * 9 * 9 };
+  const int steps = colours == 4 ? 5 : 9;
+  uint8_t samples[COUNT * 4];
   for (int i = 0; i < COUNT; ++i) {
     int place = i;
-    for (int c = 0; c < colours; ++c, place /= STEPS)
-      samples[i * colours + c] = colours == 1 ? i % 256 : place % STEPS * 255 / (STEPS - 1);
+    for (int c = 0; c < colours; ++c, place /= steps)
+      samples[i * colours + c] = colours == 1 ? i % 256 : place % steps * 255 / (steps - 1);
   }
   VipsObject *scope = VIPS_OBJECT(vips_image_new());
   VipsImage **t = (VipsImage **)vips_object_local_array(scope, 3);
   int distance = -1;
   t[0] = vips_image_new_from_memory(samples, COUNT * colours, COUNT, 1, colours, VIPS_FORMAT_UCHAR);
-  VipsInterpretation type = colours == 1 ? VIPS_INTERPRETATION_B_W : VIPS_INTERPRETATION_sRGB;
+  VipsInterpretation type = colours == 1   ? VIPS_INTERPRETATION_B_W
+                            : colours == 4 ? VIPS_INTERPRETATION_CMYK
+                                           : VIPS_INTERPRETATION_sRGB;
   if (!t[0] || vips_copy(t[0], &t[1], "interpretation", type, NULL)) goto done;
   copy_profile(in, t[1]);
   if (vips_icc_transform(t[1], &t[2], "srgb", "embedded", TRUE, "depth", 8, NULL)) goto done;
@@ -136,8 +162,8 @@ static int distance_from_srgb(VipsImage *in, int colours) {
   uint8_t *result = vips_image_write_to_memory(t[2], &size);
   if (!result) goto done;
   if (size == COUNT * 3) {
-    distance = 0;
-    for (int i = 0; i < COUNT * 3; ++i)
+    distance = colours == 4 ? 255 : 0;
+    for (int i = 0; colours != 4 && i < COUNT * 3; ++i)
       distance = MAX(distance, abs(result[i] - samples[colours == 1 ? i / 3 : i]));
   }
   g_free(result);
@@ -147,21 +173,70 @@ done:
   return distance;
 }
 
+// Opens a file with libvips; null, with a status, where it is none that may be loaded or has a fault.
+static VipsImage *load(const CVImage *from, bool *strict, int *status) {
+  VipsSource *source =
+      from->path ? vips_source_new_from_file(from->path) : vips_source_new_from_memory(from->bytes, from->count);
+  *status = CV_FAILED;
+  if (!source) return NULL;
+  const char *loader = vips_foreign_find_load_source(source);
+  VipsImage *image = NULL;
+  if (may_load(loader)) {
+    // What libjpeg only warns of is damage, too; other libraries warn of what is of no matter.
+    *strict = *strict && strstr(loader, "Jpeg");
+    image = vips_image_new_from_source(source, "", "access", VIPS_ACCESS_SEQUENTIAL, "fail_on",
+                                       *strict ? VIPS_FAIL_ON_WARNING : VIPS_FAIL_ON_TRUNCATED, NULL);
+  } else {
+    *status = CV_NOT_AN_IMAGE;
+  }
+  g_object_unref(source);
+  return image;
+}
+
+// Opens a file again to read it in spite of a fault, whose message it takes over.
+static bool reopen(CVImage *image, char *damage) {
+  int status;
+  VipsImage *again = NULL;
+  if (image->strict) {
+    image->strict = false;
+    again = load(image, &image->strict, &status);
+  }
+  if (!again) {
+    g_free(damage);
+    return false;
+  }
+  VIPS_UNREF(image->image);
+  image->image = again;
+  g_free(image->damage);
+  image->damage = damage;
+  return true;
+}
+
+// Whether there is a way from its numbers to colours.
+static bool has_known_numbers(const VipsImage *image) {
+  if (image->Coding != VIPS_CODING_NONE || image->Type == VIPS_INTERPRETATION_LABS) return true;
+  return image->BandFmt == VIPS_FORMAT_UCHAR || image->BandFmt == VIPS_FORMAT_USHORT || is_float(image);
+}
+
 int cv_open(const char *path, const void *bytes, size_t count, CVImage **result, char **error) {
   if (!library()) return failed_with(error, "libvips does not start");
-  VipsSource *source = path ? vips_source_new_from_file(path) : vips_source_new_from_memory(bytes, count);
-  if (!source) return failed(error);
-  if (!may_load(vips_foreign_find_load_source(source))) {
-    g_object_unref(source);
-    failed(error);
-    return CV_NOT_AN_IMAGE;
-  }
-  VipsImage *image = vips_image_new_from_source(
-      source, "", "access", VIPS_ACCESS_SEQUENTIAL, "fail_on", VIPS_FAIL_ON_TRUNCATED, NULL);
-  g_object_unref(source);
-  if (!image) return failed(error);
   CVImage *opened = g_new0(CVImage, 1);
-  opened->image = image;
+  opened->path = g_strdup(path);
+  opened->bytes = bytes;
+  opened->count = count;
+  opened->strict = true;
+  int status;
+  opened->image = load(opened, &opened->strict, &status);
+  if (!opened->image && (status == CV_NOT_AN_IMAGE || !reopen(opened, message()))) {
+    cv_close(opened);
+    failed(error);
+    return status;
+  }
+  VipsImage *image = opened->image;
+  if (!has_known_numbers(image)) {
+    cv_close(opened);
+    return failed_with(error, "its values are of a kind that photos do not have: save it with 8 or 16 bits a channel");
+  }
   opened->format = format_of(image);
   opened->orientation = vips_image_get_orientation(image);
   opened->colours = colours_of(image);
@@ -170,12 +245,16 @@ int cv_open(const char *path, const void *bytes, size_t count, CVImage **result,
     int distance = opened->colours ? distance_from_srgb(image, opened->colours) : 255;
     opened->profile = distance < 0 ? NO_PROFILE : distance <= 2 ? SRGB_PROFILE : OTHER_PROFILE;
   }
+  // Without a profile nobody knows these inks.
+  if (opened->colours == 4 && opened->profile != OTHER_PROFILE) opened->colours = 0;
   *result = opened;
   return 0;
 }
 
 void cv_close(CVImage *image) {
-  g_object_unref(image->image);
+  VIPS_UNREF(image->image);
+  g_free(image->damage);
+  g_free(image->path);
   g_free(image);
   vips_thread_shutdown();
 }
@@ -184,21 +263,75 @@ static bool swaps_axes(const CVImage *image) { return image->orientation >= 5; }
 
 int64_t cv_width(const CVImage *image) { return swaps_axes(image) ? image->image->Ysize : image->image->Xsize; }
 int64_t cv_height(const CVImage *image) { return swaps_axes(image) ? image->image->Xsize : image->image->Ysize; }
-bool cv_has_alpha(const CVImage *image) { return vips_image_hasalpha(image->image); }
+bool cv_has_alpha(const CVImage *image) { return has_alpha(image->image); }
 const char *cv_format(const CVImage *image) { return image->format; }
+int cv_orientation(const CVImage *image) { return image->orientation; }
 int cv_colours(const CVImage *image) { return image->colours; }
-int cv_bits(const CVImage *image) { return image->image->BandFmt == VIPS_FORMAT_USHORT ? 16 : 8; }
+int cv_bits(const CVImage *image) {
+  return image->image->BandFmt == VIPS_FORMAT_USHORT || (image->colours && is_float(image->image)) ? 16 : 8;
+}
+bool cv_is_float(const CVImage *image) { return is_float(image->image); }
+bool cv_is_cmyk(const CVImage *image) { return image->image->Type == VIPS_INTERPRETATION_CMYK; }
+const char *cv_damage(const CVImage *image) { return image->damage; }
+int cv_pages(const CVImage *image) { return vips_image_get_n_pages(image->image); }
 bool cv_has_other_profile(const CVImage *image) { return image->profile == OTHER_PROFILE; }
 
 // MARK: Metadata
+
+// A PNG's words, but for copies of what EXIF says.
+static bool is_text(const char *name) {
+  if (!g_str_has_prefix(name, "png-comment-")) return false;
+  const char *keyword = strchr(name + strlen("png-comment-"), '-');
+  return keyword && !g_str_has_prefix(keyword, "-Raw profile") && !g_str_has_prefix(keyword, "-exif:");
+}
+
+// ImageMagick writes blocks into a PNG as text: a name, a count of bytes, and these in hexadecimal digits.
+static void copy_raw_profile(const char *name, const GValue *value, VipsImage *to) {
+  static const char *const fields[][2] = {{"-Raw profile type xmp", VIPS_META_XMP_NAME},
+                                          {"-Raw profile type exif", VIPS_META_EXIF_NAME},
+                                          {"-Raw profile type APP1", VIPS_META_EXIF_NAME},
+                                          {"-Raw profile type iptc", VIPS_META_IPTC_NAME}};
+  if (!g_str_has_prefix(name, "png-comment-")) return;
+  for (size_t i = 0; i < G_N_ELEMENTS(fields); ++i) {
+    if (!g_str_has_suffix(name, fields[i][0]) || has_field(to, fields[i][1])) continue;
+    const char *text = vips_value_get_ref_string(value, NULL);
+    char *digits = NULL;
+    size_t count = 0;
+    if (text && sscanf(text, " %*31s %zu", &count) == 1 && count > 0 && count <= strlen(text) / 2)
+      digits = strpbrk(text + strspn(text, "\n "), "\n");
+    if (digits) digits = strpbrk(digits + 1, "\n");
+    if (!digits) continue;
+    uint8_t *bytes = g_malloc0(count);
+    size_t nibbles = 0;
+    for (; *digits && nibbles < 2 * count; ++digits) {
+      int digit = g_ascii_xdigit_value(*digits);
+      if (digit < 0) continue;
+      bytes[nibbles / 2] |= nibbles % 2 ? digit : digit << 4;
+      ++nibbles;
+    }
+    bool is_xmp = strcmp(fields[i][1], VIPS_META_XMP_NAME) == 0;
+    // An APP1 block is either EXIF or XMP behind its name.
+    static const char packet[] = "http://ns.adobe.com/xap/1.0/";
+    if (nibbles == 2 * count) {
+      if (!is_xmp && count > sizeof packet && memcmp(bytes, packet, sizeof packet) == 0) {
+        if (!has_field(to, VIPS_META_XMP_NAME))
+          vips_image_set_blob_copy(to, VIPS_META_XMP_NAME, bytes + sizeof packet, count - sizeof packet);
+      } else {
+        vips_image_set_blob_copy(to, fields[i][1], bytes, count);
+      }
+    }
+    g_free(bytes);
+  }
+}
 
 static void *copy_field(VipsImage *from, const char *name, GValue *value, void *context) {
   (void)from;
   VipsImage *to = context;
   bool kept = g_str_has_prefix(name, "exif-") || strcmp(name, VIPS_META_XMP_NAME) == 0 ||
               strcmp(name, VIPS_META_IPTC_NAME) == 0 || strcmp(name, VIPS_META_RESOLUTION_UNIT) == 0 ||
-              strcmp(name, "heif-bitdepth") == 0;
+              strcmp(name, "heif-bitdepth") == 0 || is_text(name);
   if (kept) vips_image_set(to, name, value);
+  copy_raw_profile(name, value, to);
   // Before libvips 8.15 a HEIF's XMP is one of several blocks that only have numbers.
   if (g_str_has_prefix(name, "heif-mime-")) {
     size_t size;
@@ -383,14 +516,40 @@ static int decode_own(CVImage *image, void *own, CVStop stop, VipsObject *scope,
   return 0;
 }
 
-int cv_decode(CVImage *image, void *own, uint8_t *rgb, uint8_t *alpha, CVStop stop, char **error) {
+// Numbers with a point, 0 for black and 1 for white, become ones of 16 bits, in the file's profile or sRGB.
+static int fix_point(CVImage *image) {
+  VipsObject *scope = VIPS_OBJECT(vips_image_new());
+  VipsImage **t = (VipsImage **)vips_object_local_array(scope, 5);
+  double most;
+  int status = -1;
+  VipsInterpretation type = image->colours == 1 ? VIPS_INTERPRETATION_GREY16 : VIPS_INTERPRETATION_RGB16;
+  t[0] = vips_image_copy_memory(image->image);
+  if (!t[0] || vips_max(t[0], &most, NULL)) goto done;
+  if (!(most <= 1.001)) {
+    vips_error("facet", "its values go beyond 1, which is white: save it with 16 bits a channel");
+    goto done;
+  }
+  if (vips_linear1(t[0], &t[1], 65535, 0.5, NULL) || vips_cast(t[1], &t[2], VIPS_FORMAT_USHORT, NULL) ||
+      vips_copy(t[2], &t[3], "interpretation", type, NULL))
+    goto done;
+  g_object_unref(image->image);
+  image->image = t[3];
+  t[3] = NULL;
+  status = 0;
+done:
+  g_object_unref(scope);
+  return status;
+}
+
+static int decode(CVImage *image, void *own, uint8_t *rgb, uint8_t *alpha, CVStop stop, char **error) {
+  if (image->colours && is_float(image->image) && fix_point(image)) return failed_or_stopped(stop, error);
   VipsObject *scope = VIPS_OBJECT(vips_image_new());
   VipsImage **t = (VipsImage **)vips_object_local_array(scope, 4);
   VipsImage *in = image->image, *colours = NULL;
   bool profiled = image->profile == OTHER_PROFILE;
   // A file is read from beginning to end once: what is converted then are its own values.
   int status = own ? decode_own(image, own, stop, scope, &in) : 0;
-  if (status == 0 && !vips_image_hasalpha(in)) {
+  if (status == 0 && !has_alpha(in)) {
     alpha = NULL;
     status = convert(in, profiled, scope, &colours);
   } else if (status == 0) {
@@ -401,7 +560,7 @@ int cv_decode(CVImage *image, void *own, uint8_t *rgb, uint8_t *alpha, CVStop st
              vips_bandjoin2(colours, t[2], &t[3], NULL);
     colours = t[3];
   }
-  if (status == 0 && colours->Bands != (vips_image_hasalpha(in) ? 4 : 3)) {
+  if (status == 0 && colours->Bands != (has_alpha(in) ? 4 : 3)) {
     g_object_unref(scope);
     return failed_with(error, "its colours are of no kind that is known");
   }
@@ -412,6 +571,14 @@ int cv_decode(CVImage *image, void *own, uint8_t *rgb, uint8_t *alpha, CVStop st
   }
   g_object_unref(scope);
   return status == 0 ? 0 : failed_or_stopped(stop, error);
+}
+
+int cv_decode(CVImage *image, void *own, uint8_t *rgb, uint8_t *alpha, CVStop stop, char **error) {
+  int status = decode(image, own, rgb, alpha, stop, error);
+  if (status != CV_FAILED || !image->strict) return status;
+  if (!reopen(image, *error)) return failed(error);
+  *error = NULL;
+  return decode(image, own, rgb, alpha, stop, error);
 }
 
 int cv_decode_labels(CVImage *image, uint8_t *labels, char **error) {
@@ -450,7 +617,7 @@ int cv_from_srgb(const CVMetadata *metadata, const uint8_t *rgb, int64_t count, 
 static int assemble(CVPixels pixels, const CVMetadata *metadata, VipsObject *scope, VipsImage **out) {
   VipsImage **t = (VipsImage **)vips_object_local_array(scope, 4);
   size_t area = (size_t)pixels.width * pixels.height;
-  bool wide = pixels.bits == 16, grey = pixels.channels < 3;
+  bool wide = pixels.bits == 16, grey = pixels.colours == 1;
   t[0] = vips_image_new_from_memory(pixels.values, area * pixels.channels * (wide ? 2 : 1), pixels.width,
                                     pixels.height, pixels.channels, wide ? VIPS_FORMAT_USHORT : VIPS_FORMAT_UCHAR);
   VipsImage *image = t[0];
@@ -460,8 +627,10 @@ static int assemble(CVPixels pixels, const CVMetadata *metadata, VipsObject *sco
     if (!t[1] || vips_bandjoin2(image, t[1], &t[2], NULL)) return -1;
     image = t[2];
   }
-  VipsInterpretation colours = grey ? wide ? VIPS_INTERPRETATION_GREY16 : VIPS_INTERPRETATION_B_W
-                                    : wide ? VIPS_INTERPRETATION_RGB16 : VIPS_INTERPRETATION_sRGB;
+  VipsInterpretation colours = pixels.colours == 4 ? VIPS_INTERPRETATION_CMYK
+                               : grey              ? wide ? VIPS_INTERPRETATION_GREY16 : VIPS_INTERPRETATION_B_W
+                               : wide              ? VIPS_INTERPRETATION_RGB16
+                                                   : VIPS_INTERPRETATION_sRGB;
   double x = metadata ? metadata->image->Xres : 1, y = metadata ? metadata->image->Yres : 1;
   if (vips_copy(image, &t[3], "interpretation", colours, "xres", x, "yres", y, NULL)) return -1;
   image = t[3];
@@ -523,7 +692,7 @@ int cv_encode(CVPixels pixels, const CVMetadata *metadata, CVCoding coding, CVSt
   VipsImage **t = (VipsImage **)vips_object_local_array(scope, 1), *image = NULL;
   int status = assemble(pixels, metadata, scope, &image);
   if (status == 0) let_stop(image, &stop);
-  if (status == 0 && vips_image_hasalpha(image) && strcmp(coding.format, "jpeg") == 0) {
+  if (status == 0 && has_alpha(image) && strcmp(coding.format, "jpeg") == 0) {
     VipsArrayDouble *white = vips_array_double_newv(1, pixels.bits == 16 ? 65535.0 : 255.0);
     status = vips_flatten(image, &t[0], "background", white, NULL);
     vips_area_unref(VIPS_AREA(white));

@@ -46,15 +46,11 @@ public final class FaceEditor: Sendable {
     _ photo: Photo, _ edits: [AttributeEdit], of choice: FaceChoice = .largest, options: EditOptions = .init(),
     isAligned: Bool = false
   ) throws -> Photo {
-    var result = photo
-    for alignment in try alignments(in: photo.picture, choice, isAligned: isAligned) {
-      // Each face is seen as the photo has it; what neighbours share is changed by both.
-      let face = try encode(photo.picture, alignment: alignment)
-      result.picture = try apply(edits, to: face, in: result.picture, options: options)
+    // Each face is seen as the photo has it; what neighbours share is changed by both.
+    let changes = try alignments(in: photo.picture, choice, isAligned: isAligned).map { alignment in
+      try change(FaceEdit(encode(photo.picture, alignment: alignment), edits, options: options))
     }
-    if photo.isGrey { result.picture = result.picture.desaturated() }
-    result.digitalSource = .compositeWithTrainedModel
-    return result
+    return photo.changed(by: changes)
   }
 
   // MARK: Faces

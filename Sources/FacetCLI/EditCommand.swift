@@ -12,25 +12,36 @@ struct EditCommand: ParsableCommand {
       probability instead, as the model sees the edited face. 'facet info' lists the names.
 
       A picture keeps its format, quality, colour profile and metadata, but for the place where it was taken, and \
-      carries the standard mark of a picture edited with a trained model (IPTC digital source type).
+      carries the standard mark of a picture edited with a trained model (IPTC digital source type). A line tells each \
+      thing that cannot be kept; with --strict such a photo is not edited.
+
+      Of several photos, those that fail are told and the others edited; a photo in a folder that has no face is no failure.
 
       Examples:
         facet edit me.jpg --attribute Smiling=1 -o smiling.jpg
         facet edit me.jpg --attribute Smiling --to 0.2 --keep Male,Young -o calm.jpg
-        facet edit a.jpg b.png holiday/ --attribute Blond_Hair=1 --attribute Smiling=-0.5 --face all -o edited/ --skip
+        facet edit a.jpg b.png holiday/ --attribute Blond_Hair=1 --attribute Smiling=-0.5 --face all -o edited/
+        facet edit holiday/ --recursive --attribute Eyeglasses -o edited/ --resume
+        facet edit - --attribute Smiling=1 -o - < me.jpg > smiling.jpg
       """)
 
   @OptionGroup var photos: PhotoOptions
   @Option(
     help: ArgumentHelp(
-      "An attribute and a strength from -10 to 10, 1 where left out; may be given several times.",
-      valueName: "NAME=STRENGTH"))
+      "An attribute and a strength from -2 to 2, 1 where left out; may be given several times.",
+      valueName: "NAME=STRENGTH"), completion: .attributes)
   var attribute: [AttributeArgument]
-  @Option(help: "The probability, 0 to 1, that attributes given without a strength are brought to.")
+  @Option(
+    help: """
+      The probability, 0 to 1, that attributes given without a strength are brought to; a line tells where they end. What \
+      is seen more surely already stays, for 0.95 and more, or 0.05 and less.
+      """)
   var to: Double?
   @OptionGroup var editing: EditingOptions
   @Flag(help: "Keep in the metadata where the photo was taken.")
   var keepLocation = false
+  @Flag(help: "Fail where something that a photo's file carries cannot be kept, such as a depth map.")
+  var strict = false
 
   func validate() throws {
     if attribute.isEmpty { throw ValidationError("give at least one --attribute NAME=STRENGTH") }
@@ -41,14 +52,43 @@ struct EditCommand: ParsableCommand {
   }
 
   func run() throws {
-    let editor = try photos.makeEditor()
+    let jobs = try photos.jobs()
+    if jobs.isEmpty { return }
+    let editor = try photos.makeEditor(for: attribute.map(\.name) + editing.keep)
     let options = editing.options
     let edits = attribute.map { $0.edit(to: to) }
     try editor.validate(edits, options: options)
-    try photos.forEach { photo, output in
-      try editor.edit(photo, edits, of: photos.face, options: options, isAligned: photos.aligned)
-        .write(to: output, keepsLocation: keepLocation)
+    try photos.forEach(jobs) { photo, job in
+      let changes = try editor.faces(in: photo.picture, photos.face, isAligned: photos.aligned).map { face in
+        try editor.change(FaceEdit(face, resolved(edits, on: face, with: editor, options, job), options: options))
+      }
+      let edited = photo.changed(by: changes)
+      for loss in edited.losses(as: job.output.format(of: photo)) {
+        let line = "\(job.input.name): \(loss)"
+        if strict { throw StrictError(description: line) }
+        note(line)
+      }
+      try job.output.write(edited, keepsLocation: keepLocation)
     }
+  }
+
+  /// The edits with strengths in place of probabilities; where these end is told.
+  private func resolved(
+    _ edits: [AttributeEdit], on face: EncodedFace, with editor: FaceEditor, _ options: EditOptions, _ job: PhotoOptions.Job
+  ) throws -> [AttributeEdit] {
+    guard let to else { return edits }
+    let strengths = try editor.strengths(of: edits, on: face, options: options)
+    let resolved = zip(edits, strengths).map { AttributeEdit($0.attribute, strength: $1) }
+    let reached = try editor.probabilities(in: face, after: resolved, options: options)
+    for (edit, strength) in zip(edits, strengths) {
+      guard case .probability = edit.amount, let index = try? editor.directions.index(of: edit.attribute),
+        reached.indices.contains(index)
+      else { continue }
+      let seen = String(format: "%.1f %%", 100 * reached[index])
+      let asked = String(format: "asked for %.1f %%", 100 * to)
+      note("\(job.input.name): \(edit.attribute) is seen with \(seen), \(asked)\(strength == 0 ? "; nothing is changed" : "")")
+    }
+    return resolved
   }
 }
 
@@ -62,6 +102,7 @@ struct EditingOptions: ParsableArguments {
   var style: EditStyle = .natural
   @Option(
     help: ArgumentHelp("Attributes that are held still, separated by commas.", valueName: "NAME,NAME"),
+    completion: .attributes,
     transform: { $0.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) } })
   var keep: [String] = []
 

@@ -15,7 +15,7 @@ struct FacetCommand: AsyncParsableCommand {
       """,
     version: facetVersion,
     subcommands: [
-      EditCommand.self, InspectCommand.self, GridCommand.self, SpectrumCommand.self, MorphCommand.self,
+      EditCommand.self, FacesCommand.self, InspectCommand.self, GridCommand.self, SpectrumCommand.self, MorphCommand.self,
       SampleCommand.self, ReconstructCommand.self, TrainCommand.self, AttributesCommand.self, SharpenCommand.self,
       GlassesCommand.self, PrototypeCommand.self, PrepareCommand.self, PainterCommand.self, EvaluateCommand.self,
       ParseCommand.self, ServeCommand.self,
@@ -25,7 +25,13 @@ struct FacetCommand: AsyncParsableCommand {
   /// Parses and runs.
   static func main() async {
     do {
-      var command = try parseAsRoot()
+      let words = try words()
+      if let script = completionScript(for: words) {
+        try show(script)
+        return
+      }
+      var command = try await asyncParseAsRoot(TypedWords(_dumpHelp()).parsed(words))
+      try checkResources()
       if var command = command as? any AsyncParsableCommand {
         try await command.run()
       } else {
@@ -38,13 +44,14 @@ struct FacetCommand: AsyncParsableCommand {
 
   /// Shows what an error says, whatever names of files and parts of files it holds, and ends the process with its code.
   private static func end(with error: any Error) -> Never {
-    let text = fullMessage(for: error)
-    let code = exitCode(for: error)
+    let isUsage = error is UsageError || error is AttributeError
+    let text = isUsage ? "Error: \(error)" : fullMessage(for: error)
+    let code = isUsage ? ExitCode.validationFailure : exitCode(for: error)
     do {
       switch code {
       case .success: if !text.isEmpty { try show(text) }
-      // Usage has many lines, a fault one.
-      case .validationFailure: note(text, keepsLines: true)
+      // The parser's usage has many lines, a fault one.
+      case .validationFailure: note(text, keepsLines: !isUsage)
       default: if !text.isEmpty { note(text) }
       }
     } catch {
@@ -52,5 +59,33 @@ struct FacetCommand: AsyncParsableCommand {
       Foundation.exit(ExitCode.failure.rawValue)
     }
     Foundation.exit(code.rawValue)
+  }
+
+  /// Bash's script, completed: 'facet help' takes commands, too. Nil for other words than ask for it.
+  private static func completionScript(for words: [String]) -> String? {
+    guard ["--generate-completion-script=bash", "--generate-completion-script bash"].contains(words.joined(separator: " "))
+    else { return nil }
+    let commands = configuration.subcommands.compactMap(\.configuration.commandName).joined(separator: " ")
+    return completionScript(for: .bash).replacing(
+      "_facet_help() {", with: "_facet_help() {\n    COMPREPLY+=($(compgen -W '\(commands)' -- \"${cur}\"))")
+  }
+
+  /// What is not beside the program would be looked for where it was built, and its absence end in a crash.
+  private static func checkResources() throws {
+    let resources = Bundle.main.bundleURL.appendingPathComponent("facet_Facet.resources")
+    guard !FileManager.default.fileExists(atPath: resources.path) else { return }
+    throw CommandError(
+      "\(resources.path) is missing, which belongs beside the program; 'make install' puts both where they are found")
+  }
+
+  /// The words behind the program's name. Swift repairs those that are no UTF-8, and would then speak of other files.
+  private static func words() throws -> [String] {
+    try (1..<Int(CommandLine.argc)).map { index in
+      guard let bytes = CommandLine.unsafeArgv[index] else { return "" }
+      guard let word = String(validatingCString: bytes) else {
+        throw UsageError("'\(String(cString: bytes))': this name is not UTF-8; rename the file first")
+      }
+      return word
+    }
   }
 }

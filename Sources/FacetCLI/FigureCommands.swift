@@ -14,7 +14,9 @@ struct SpectrumCommand: ParsableCommand {
       """)
 
   @OptionGroup var photos: PhotoOptions
-  @Option(help: ArgumentHelp("An attribute; may be given several times, one row each.", valueName: "NAME"))
+  @Option(
+    help: ArgumentHelp("An attribute; may be given several times, one row each.", valueName: "NAME"),
+    completion: .attributes)
   var attribute: [String]
   @Option(help: "Strengths, separated by commas.", transform: strengths)
   var strengths: [Double] = [-2, -1, 0, 1, 2]
@@ -25,14 +27,16 @@ struct SpectrumCommand: ParsableCommand {
   }
 
   func run() throws {
-    let editor = try photos.makeEditor()
+    let jobs = try photos.jobs(ending: "png")
+    if jobs.isEmpty { return }
+    let editor = try photos.makeEditor(for: attribute + editing.keep)
     let options = editing.options
     try editor.validate(attribute.map { AttributeEdit($0) }, options: options)
-    try photos.forEach(ending: "png") { photo, output in
+    try photos.forEach(jobs) { photo, job in
       let sheet = try editor.spectrum(
         photo, attributes: attribute, strengths: strengths, of: photos.face, options: options,
         isAligned: photos.aligned)
-      try sheet.writeFigure(to: output)
+      try job.output.write(figure: sheet)
     }
   }
 
@@ -56,14 +60,13 @@ struct GridCommand: ParsableCommand {
         facet grid a.jpg b.jpg --attribute Smiling --attribute Eyeglasses --attribute Young=-1 -o grid.png
       """)
 
-  @Argument(help: "Photos, or folders of photos.")
-  var photo: [String]
-  @Option(help: ArgumentHelp("An attribute and a strength, 1 where left out.", valueName: "NAME=STRENGTH"))
+  @OptionGroup var inputs: PhotoInputs
+  @Option(
+    help: ArgumentHelp("An attribute and a strength, 1 where left out.", valueName: "NAME=STRENGTH"),
+    completion: .attributes)
   var attribute: [AttributeArgument]
   @OptionGroup var figure: FigureOptions
   @OptionGroup var faces: FaceOptions
-  @Flag(help: "Leave out photos that have no face or cannot be read.")
-  var skip = false
   @Option(help: "Width and height of each face in pixels.")
   var side = 192
   @OptionGroup var editing: EditingOptions
@@ -78,23 +81,23 @@ struct GridCommand: ParsableCommand {
   }
 
   func run() throws {
-    let inputs = try photo.flatMap(PhotoOptions.expand)
-    guard inputs.count * (attribute.count + 1) <= Self.mostFaces else {
-      throw CommandError("\(inputs.count) photos under \(attribute.count) attributes are too many faces for a sheet")
-    }
     try figure.prepare()
-    let editor = try editor.makeEditor()
+    let photos = try inputs.expanded()
+    guard photos.count * (attribute.count + 1) <= Self.mostFaces else {
+      throw CommandError("\(photos.count) photos under \(attribute.count) attributes are too many faces for a sheet")
+    }
+    let editor = try editor.makeEditor(for: attribute.map(\.name) + editing.keep)
     let edits = attribute.map { $0.edit() }
     let options = editing.options
     try editor.validate(edits, options: options)
     var rows: [[Tile]] = []
-    try PhotoOptions.forEach(inputs, skip: skip) { _, input in
+    try inputs.forEach(photos) { _, input in
       rows.append(
         try editor.tiles(
-          Photo(contentsOf: input), edits, of: faces.face, options: options, isAligned: faces.aligned, side: side,
-          caption: input.deletingPathExtension().lastPathComponent))
+          input.read(), edits, of: faces.face, options: options, isAligned: faces.aligned, side: side,
+          caption: ((input.place as NSString).lastPathComponent as NSString).deletingPathExtension))
     }
-    try Picture.sheet(rows).writeFigure(to: figure.url)
+    try figure.write(.sheet(rows))
   }
 }
 
@@ -111,9 +114,11 @@ struct ReconstructCommand: ParsableCommand {
   @OptionGroup var photos: PhotoOptions
 
   func run() throws {
-    let editor = try photos.makeEditor()
-    try photos.forEach(ending: "png") { photo, output in
-      try editor.reconstruction(photo, of: photos.face, isAligned: photos.aligned).writeFigure(to: output)
+    let jobs = try photos.jobs(ending: "png")
+    if jobs.isEmpty { return }
+    let editor = try photos.makeEditor(for: [])
+    try photos.forEach(jobs) { photo, job in
+      try job.output.write(figure: editor.reconstruction(photo, of: photos.face, isAligned: photos.aligned))
     }
   }
 }
@@ -155,7 +160,7 @@ struct SampleCommand: ParsableCommand {
     let rows = stride(from: 0, to: count, by: columns).map { start in
       faces[start..<min(count, start + columns)].map { Tile($0) }
     }
-    try Picture.sheet(rows).writeFigure(to: figure.url, source: .trainedModel)
+    try figure.write(.sheet(rows), source: .trainedModel)
   }
 }
 
@@ -171,9 +176,9 @@ struct MorphCommand: ParsableCommand {
         facet morph me.jpg you.jpg --frames 60 --milliseconds 30 --there-and-back -o morph.gif
       """)
 
-  @Argument(help: "The photo to begin with.")
+  @Argument(help: "The photo to begin with.", completion: .file())
   var first: String
-  @Argument(help: "The photo to end with.")
+  @Argument(help: "The photo to end with.", completion: .file())
   var last: String
   @OptionGroup var figure: FigureOptions
   @Option(help: "Frames from one face to the other, both included.")
@@ -201,11 +206,12 @@ struct MorphCommand: ParsableCommand {
     }
     let editor = try editor.makeEditor()
     let ends = try [first, last].map { path in
-      let photo = try Photo(contentsOf: URL(fileURLWithPath: path))
+      let input = PhotoInput(named: path)
+      let photo = try input.read()
       do {
         return (photo: photo, face: try editor.face(in: photo.picture, isAligned: aligned))
       } catch {
-        throw CommandError(PhotoOptions.describe(error, URL(fileURLWithPath: path)))
+        throw CommandError(PhotoInputs.describe(error, input))
       }
     }
     var pictures = try editor.morph(from: ends[0], to: ends[1], frames: frames, side: side)
@@ -218,7 +224,7 @@ struct MorphCommand: ParsableCommand {
 
 /// Where a command's one picture goes.
 struct FigureOptions: ParsableArguments {
-  @Option(name: [.short, .customLong("output")], help: "The picture to write.")
+  @Option(name: [.short, .customLong("output")], help: "The picture to write.", completion: .file())
   var output: String
   @Flag(help: "Overwrite a picture that is there.")
   var force = false
@@ -227,18 +233,15 @@ struct FigureOptions: ParsableArguments {
 
   /// Finds out before the work whether it can be kept.
   func prepare() throws {
+    if output == "-" { return }
     if !force, FileManager.default.fileExists(atPath: url.path) {
       throw CommandError("\(url.path) is there already; add --force to overwrite it")
     }
   }
-}
 
-extension Picture {
   /// Writes a picture that a model had a part in.
-  func writeFigure(to url: URL, source: DigitalSource = .compositeWithTrainedModel) throws {
-    var photo = Photo(self, format: .png)
-    photo.digitalSource = source
-    try photo.write(to: url)
+  func write(_ picture: Picture, source: DigitalSource = .compositeWithTrainedModel) throws {
+    try (output == "-" ? PictureOutput.standardOutput : .file(url)).write(figure: picture, source: source)
   }
 }
 

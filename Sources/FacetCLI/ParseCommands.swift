@@ -46,7 +46,7 @@ struct ParseCommand: ParsableCommand {
           facet parse a.jpg b.png --parser runs/parser -o maps
         """)
 
-    @Argument(help: "Photos, or folders of photos.")
+    @Argument(help: "Photos, or folders of photos.", completion: .file())
     var photo: [String]
     @Option(name: [.short, .customLong("output")], help: "The folder of the maps.", completion: .directory)
     var output: String
@@ -75,7 +75,7 @@ struct ParseCommand: ParsableCommand {
       try parser.write(jobs, batchSize: batch) { _, fault in
         switch fault {
         case nil: good += 1
-        case let fault? where !PhotoOptions.concernsOnePhoto(fault): throw CommandError("\(fault)")
+        case let fault? where !PhotoInputs.concernsOnePhoto(fault): throw CommandError("\(fault)")
         case let fault?:
           guard skip else { throw CommandError("\(fault); --skip goes on without it") }
           report.note("skipped: \(fault)")
@@ -94,7 +94,7 @@ struct ParseCommand: ParsableCommand {
     private func jobs() throws -> [FaceParser.Job] {
       let folder = URL(fileURLWithPath: output, isDirectory: true)
       var seen: [String: URL] = [:]
-      return try photo.flatMap(PhotoOptions.expand).map { photo in
+      return try photo.flatMap { try PhotoInput.expand($0) }.compactMap(\.file).map { photo in
         let map = folder.appendingPathComponent(photo.deletingPathExtension().lastPathComponent + ".png")
         if let other = seen.updateValue(photo, forKey: map.path) {
           throw CommandError("\(photo.path) and \(other.path) would both be written to \(map.path)")

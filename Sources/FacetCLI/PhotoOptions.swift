@@ -5,7 +5,9 @@ import Photo
 
 /// Which faces of a photo are meant.
 struct FaceOptions: ParsableArguments {
-  @Option(help: "largest, all, or a number: 2 is the second largest.")
+  @Option(
+    help: "largest, all, or a number: 2 is the second largest; 'facet faces' shows who that is.",
+    completion: .list(["largest", "all", "1", "2", "3"]))
   var face: FaceChoice = .largest
   @Flag(help: "The photos are CelebA frames or training crops already; no face is searched.")
   var aligned = false
@@ -17,65 +19,68 @@ struct EditorOptions: ParsableArguments {
   @OptionGroup var engine: EngineOptions
 
   /// The editor with the face detector loading beside the model.
-  func makeEditor() throws -> FaceEditor {
+  /// - Parameter attributes: that are asked for; one that there is not is found before the weights are read.
+  func makeEditor(for attributes: [String] = []) throws -> FaceEditor {
+    try AttributeDirections.check(attributes, in: model.url)
     let detector = FaceDetector()
     let device = try engine.prepare()
     return try FaceEditor(ModelBundle(contentsOf: model.url, device: device), detector: detector)
   }
 }
 
-/// Inputs and outputs of every command that reads photos and writes pictures.
-struct PhotoOptions: ParsableArguments {
-  @Argument(help: "Photos, or folders of photos.")
+/// The photos that a command reads.
+struct PhotoInputs: ParsableArguments {
+  @Argument(help: "Photos, folders of photos, or - for standard input.", completion: .file())
   var photo: [String]
-  @Option(name: [.short, .customLong("output")], help: "The picture to write, or a folder for several.")
-  var output: String
-  @OptionGroup var faces: FaceOptions
-  @Flag(help: "Go on to the next photo where one has no face, or cannot be read or written.")
+  @Flag(help: "Take the photos in folders of folders, too.")
+  var recursive = false
+  @Flag(help: "Photos that have no face, or cannot be read or written, are no failure.")
   var skip = false
-  @Flag(help: "Overwrite pictures that are there.")
-  var force = false
-  @OptionGroup var editor: EditorOptions
 
-  var face: FaceChoice { faces.face }
-  var aligned: Bool { faces.aligned }
-  func makeEditor() throws -> FaceEditor { try editor.makeEditor() }
+  func validate() throws {
+    if photo.count(where: { $0 == "-" }) > 1 { throw ValidationError("'-', standard input, can be read once") }
+  }
 
-  /// Calls `body` with each photo and the file that its picture goes to.
-  /// - Parameter ending: of the files in a folder; that of the photo where left out.
-  func forEach(ending: String? = nil, _ body: (Photo, URL) throws -> Void) throws {
-    let jobs = try jobs(ending: ending)
-    let report = jobs.count > 1 ? ProgressReport("photos", total: jobs.count, unit: "photos") : nil
-    try Self.forEach(jobs.map(\.input), skip: skip, report: report) { index, file in
-      try body(Photo(contentsOf: file), jobs[index].output)
+  /// The photos, those of folders in the order of their names.
+  /// - Parameter output: a folder that is not searched.
+  func expanded(without output: URL? = nil) throws -> [PhotoInput] {
+    try photo.flatMap { path in
+      path == "-" ? [.standardInput] : try PhotoInput.expand(path, recursive: recursive, without: output)
     }
   }
 
-  /// Calls `body` with each file. A fault of one photo names it, and is no more than a note where photos may be skipped.
-  /// - Throws: ``CommandError``, of no photo that could be used too.
-  static func forEach(
-    _ files: [URL], skip: Bool, report: ProgressReport? = nil, _ body: (_ index: Int, _ file: URL) throws -> Void
+  /// Calls `body` with each photo. Where there are several, a fault of one photo is told, and the others follow.
+  /// - Throws: ``CommandError``, of no photo that could be used, too; exit code 1 where some failed.
+  func forEach(
+    _ inputs: [PhotoInput], report: ProgressReport? = nil, _ body: (_ index: Int, _ input: PhotoInput) throws -> Void
   ) throws {
-    var done = 0
-    for (index, file) in files.enumerated() {
+    var (done, faceless, failed) = (0, 0, 0)
+    func tell(_ line: String) { if let report { report.note(line) } else { note(line) } }
+    for (index, input) in inputs.enumerated() {
       do {
-        try body(index, file)
+        try body(index, input)
         done += 1
-      } catch let error where skip && concernsOnePhoto(error) {
-        let line = "skipped: \(describe(error, file))"
-        if let report { report.note(line) } else { note(line) }
+      } catch let error where (inputs.count > 1 || skip) && Self.concernsOnePhoto(error) {
+        let isFaceless = error is PortraitError && (skip || !input.isNamed)
+        if isFaceless { faceless += 1 } else { failed += 1 }
+        tell("\(isFaceless || skip ? "skipped" : "failed"): \(Self.describe(error, input))")
       } catch {
-        throw CommandError(describe(error, file))
+        throw CommandError(Self.describe(error, input))
       }
       report?.update(index + 1)
     }
     report?.finish()
-    if done == 0 { throw CommandError("none of \(files.count) photos could be used") }
+    if inputs.count > 1 {
+      let parts = [(faceless, "without a face"), (failed, skip ? "skipped" : "failed")].filter { $0.0 > 0 }
+      if !parts.isEmpty { note(([(done, "done")] + parts).map { "\($0.0) \($0.1)" }.joined(separator: ", ")) }
+    }
+    if done == 0 { throw CommandError("none of \(inputs.count) photos could be used") }
+    if failed > 0 && !skip { throw ExitCode.failure }
   }
 
   private static func concernsOnePhoto(_ error: any Error) -> Bool {
     switch error {
-    case is PortraitError: true
+    case is PortraitError, is StrictError: true
     case let error as PhotoError: concernsOnePhoto(error)
     default: false
     }
@@ -84,63 +89,208 @@ struct PhotoOptions: ParsableArguments {
   /// Whether others may do where this photo does not: not on a full disk.
   static func concernsOnePhoto(_ error: PhotoError) -> Bool {
     switch error {
-    case .unreadable, .notAPhoto, .tooLarge, .tooMuchMemory, .damaged: true
+    case .unreadable, .notAPhoto, .tooLarge, .tooMuchMemory, .severalPictures, .damaged: true
     case .unwritable(_, let reason): ![ENOSPC, EDQUOT, EROFS, EACCES].contains { reason == String(cString: strerror($0)) }
     default: false
     }
   }
 
-  static func describe(_ error: any Error, _ input: URL) -> String {
-    (error as? PortraitError).map { "\($0.of(file: input.path))" } ?? "\(error)"
+  static func describe(_ error: any Error, _ input: PhotoInput) -> String {
+    (error as? PortraitError).map { "\($0.of(file: input.name))" } ?? "\(error)"
+  }
+}
+
+/// A photo that a command reads.
+struct PhotoInput {
+  /// Nil for standard input.
+  let file: URL?
+  /// As it was typed, or behind the folder that was.
+  let name: String
+  /// In a folder that was named, where it lies there; else its name.
+  let place: String
+  /// Whether it was named itself.
+  let isNamed: Bool
+
+  private init(file: URL?, name: String, place: String, isNamed: Bool) {
+    (self.file, self.name, self.place, self.isNamed) = (file, name, place, isNamed)
   }
 
-  private struct Job {
-    var input: URL
-    var output: URL
+  /// A file, whatever it is.
+  init(named path: String) {
+    let url = URL(fileURLWithPath: path)
+    self.init(file: url, name: path, place: url.lastPathComponent, isNamed: true)
   }
 
-  private func jobs(ending: String?) throws -> [Job] {
-    let inputs = try photo.flatMap(Self.expand)
-    let target = URL(fileURLWithPath: output)
-    let isFile = inputs.count == 1 && photo.count == 1 && !Self.isFolder(photo[0]) && !Self.isFolder(output)
-      && !output.hasSuffix("/")
-    if isFile {
-      guard Photo.Format(pathExtension: target.pathExtension) != nil else { throw PhotoError.unknownFormat(file: target.path) }
-    }
-    let jobs = inputs.map { input in
-      let name = ending.map { input.deletingPathExtension().lastPathComponent + "." + $0 } ?? input.lastPathComponent
-      return Job(input: input, output: isFile ? target : target.appendingPathComponent(name))
-    }
-    var seen: [String: URL] = [:]
-    for job in jobs {
-      if let other = seen.updateValue(job.input, forKey: job.output.path) {
-        throw CommandError("\(job.input.path) and \(other.path) would both be written to \(job.output.path)")
-      }
-      if !force, FileManager.default.fileExists(atPath: job.output.path) {
-        throw CommandError("\(job.output.path) is there already; add --force to overwrite it")
-      }
-      if job.input.standardizedFileURL.path == job.output.standardizedFileURL.path {
-        throw CommandError("\(job.input.path) would overwrite itself; choose another -o")
-      }
-    }
-    return jobs
-  }
+  static let standardInput = PhotoInput(file: nil, name: "standard input", place: "-", isNamed: true)
+  /// More than any photo's file has.
+  private static let standardInputLimit = 1 << 30
 
-  private static func isFolder(_ path: String) -> Bool {
-    var isFolder: ObjCBool = false
-    return FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) && isFolder.boolValue
+  func read() throws -> Photo {
+    if let file {
+      // Swift repairs such a name, and it is then another one.
+      if name.contains("\u{FFFD}"), !FileManager.default.fileExists(atPath: file.path) {
+        throw PhotoError.unreadable(file: name, reason: "its name is not UTF-8: rename it first")
+      }
+      return try Photo(contentsOf: file)
+    }
+    guard let data = try FileHandle.standardInput.read(upToCount: Self.standardInputLimit), !data.isEmpty else {
+      throw PhotoError.notAPhoto(file: name)
+    }
+    return try Photo(data: data, name: name)
   }
 
   /// A file as it is, a folder as the photos in it.
-  static func expand(_ path: String) throws -> [URL] {
+  static func expand(_ path: String, recursive: Bool = false, without output: URL? = nil) throws -> [PhotoInput] {
     let url = URL(fileURLWithPath: path)
-    guard isFolder(path) else { return [url] }
-    let photos = try FileManager.default.contentsOfDirectory(at: url, includingPropertiesForKeys: nil)
-      .filter { Photo.Format(pathExtension: $0.pathExtension) != nil && !$0.lastPathComponent.hasPrefix(".") }
-      .sorted { $0.lastPathComponent < $1.lastPathComponent }
-    if photos.isEmpty { throw CommandError("\(path): no photos in this folder") }
+    guard isFolder(url) else { return [PhotoInput(named: path)] }
+    var photos: [PhotoInput] = []
+    var (folders, others) = (0, 0)
+    func search(_ folder: URL, _ place: String, depth: Int) throws {
+      for name in try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted() where !name.hasPrefix(".") {
+        let file = folder.appendingPathComponent(name)
+        if isFolder(file) {
+          if output.map({ $0.standardizedFileURL.path == file.standardizedFileURL.path }) == true { continue }
+          // A link may lead in a circle.
+          let isLink = (try? FileManager.default.destinationOfSymbolicLink(atPath: file.path)) != nil
+          if recursive && depth < 64 && !isLink { try search(file, "\(place)\(name)/", depth: depth + 1) } else { folders += 1 }
+        } else if Photo.Format(pathExtension: file.pathExtension) != nil {
+          photos.append(PhotoInput(
+            file: file, name: "\(path.hasSuffix("/") ? path : path + "/")\(place)\(name)", place: place + name, isNamed: false))
+        } else {
+          others += 1
+        }
+      }
+    }
+    try search(url, "", depth: 0)
+    if photos.isEmpty { throw CommandError("\(path): no photos in this folder\(folders > 0 && !recursive ? "; --recursive takes those in its folders" : "")") }
+    let passed = [(folders, folders == 1 ? "folder" : "folders"), (others, others == 1 ? "other file" : "other files")]
+      .filter { $0.0 > 0 }.map { "\($0.0) \($0.1)" }.joined(separator: " and ")
+    if !passed.isEmpty { note("\(path): passed over \(passed)\(folders > 0 && !recursive ? "; --recursive takes folders" : "")") }
     return photos
   }
+
+  static func isFolder(_ url: URL) -> Bool {
+    var isFolder: ObjCBool = false
+    return FileManager.default.fileExists(atPath: url.path, isDirectory: &isFolder) && isFolder.boolValue
+  }
+}
+
+/// Inputs and outputs of every command that reads photos and writes pictures.
+struct PhotoOptions: ParsableArguments {
+  @OptionGroup var inputs: PhotoInputs
+  @Option(
+    name: [.short, .customLong("output")], help: "The picture to write, a folder for several, or - for standard output.",
+    completion: .file())
+  var output: String
+  @OptionGroup var faces: FaceOptions
+  @Flag(help: "Overwrite pictures that are there.")
+  var force = false
+  @Flag(help: "Leave the pictures that are there and make the others.")
+  var resume = false
+  @OptionGroup var editor: EditorOptions
+
+  var face: FaceChoice { faces.face }
+  var aligned: Bool { faces.aligned }
+  func makeEditor(for attributes: [String]) throws -> FaceEditor { try editor.makeEditor(for: attributes) }
+
+  func validate() throws {
+    if resume && force { throw ValidationError("--resume keeps pictures, --force overwrites them; give one of them") }
+  }
+
+  /// A photo and where the picture that is made of it goes.
+  struct Job {
+    let input: PhotoInput
+    let output: PictureOutput
+  }
+
+  /// The photos and where their pictures go; found out before anything is loaded.
+  /// - Parameter ending: of the files in a folder; that of the photo where left out.
+  /// - Throws: ``CommandError``, ``UsageError``.
+  func jobs(ending: String? = nil) throws -> [Job] {
+    let target = URL(fileURLWithPath: output)
+    let inputs = try inputs.expanded(without: target)
+    let names = self.inputs.photo
+    let isFolder = names.count > 1 || PhotoInput.isFolder(target) || output.hasSuffix("/")
+      || names[0] != "-" && PhotoInput.isFolder(URL(fileURLWithPath: names[0]))
+    if output == "-" {
+      guard !isFolder, inputs.count == 1 else { throw UsageError("-o -: standard output takes one picture, of one photo") }
+      return [Job(input: inputs[0], output: .standardOutput)]
+    }
+    if !isFolder {
+      guard Photo.Format(pathExtension: target.pathExtension) != nil else { throw PhotoError.unknownFormat(file: target.path) }
+    } else if Photo.Format(pathExtension: target.pathExtension) != nil && !PhotoInput.isFolder(target) && !output.hasSuffix("/") {
+      throw UsageError("-o \(output): a name of one picture, and there are several; a folder would be '\(output)/'")
+    }
+    var seen: [String: PhotoInput] = [:]
+    let jobs = try inputs.map { input in
+      if isFolder && input.file == nil { throw UsageError("-o: standard input goes to one picture, not into a folder") }
+      let place = ending.map { (input.place as NSString).deletingPathExtension + "." + $0 } ?? input.place
+      let file = isFolder ? target.appendingPathComponent(place) : target
+      if let other = seen.updateValue(input, forKey: file.path) {
+        throw CommandError("\(input.name) and \(other.name) would both be written to \(file.path)")
+      }
+      if !force && !resume, FileManager.default.fileExists(atPath: file.path) {
+        throw CommandError(
+          "\(file.path) is there already; add --force to overwrite it\(isFolder ? ", or --resume to go on" : "")")
+      }
+      if input.file?.standardizedFileURL.path == file.standardizedFileURL.path {
+        throw CommandError("\(input.name) would overwrite itself; choose another -o")
+      }
+      return Job(input: input, output: .file(file))
+    }
+    let rest = resume ? jobs.filter { !$0.output.exists } : jobs
+    if rest.count < jobs.count { note("\(jobs.count - rest.count) of \(jobs.count) pictures are there already") }
+    return rest
+  }
+
+  /// Calls `body` with each photo and where its picture goes.
+  func forEach(_ jobs: [Job], _ body: (Photo, Job) throws -> Void) throws {
+    if jobs.isEmpty { return }
+    let report = jobs.count > 1 ? ProgressReport("photos", total: jobs.count, unit: "photos") : nil
+    try inputs.forEach(jobs.map(\.input), report: report) { index, input in try body(input.read(), jobs[index]) }
+  }
+}
+
+/// Where a command's picture goes.
+enum PictureOutput {
+  case file(URL)
+  case standardOutput
+
+  var exists: Bool {
+    if case .file(let url) = self { FileManager.default.fileExists(atPath: url.path) } else { false }
+  }
+
+  /// What is written there: the format of a file's ending, else the photo's own.
+  func format(of photo: Photo) -> Photo.Format {
+    if case .file(let url) = self { Photo.Format(pathExtension: url.pathExtension) ?? photo.format } else { photo.format }
+  }
+
+  func write(_ photo: Photo, keepsLocation: Bool = false) throws {
+    switch self {
+    case .file(let url): try photo.write(to: url, keepsLocation: keepsLocation)
+    case .standardOutput:
+      guard isatty(STDOUT_FILENO) == 0 else { throw UsageError("-o -: a picture is no text for a terminal; give a file") }
+      do {
+        try FileHandle.standardOutput.write(contentsOf: photo.encoded(keepsLocation: keepsLocation))
+      } catch let error as PhotoError {
+        throw error
+      } catch {
+        throw CommandError("standard output: cannot be written: \(String(cString: strerror(errno)))")
+      }
+    }
+  }
+
+  /// Writes a picture that a model had a part in.
+  func write(figure: Picture, source: DigitalSource = .compositeWithTrainedModel) throws {
+    var photo = Photo(figure, format: .png)
+    photo.digitalSource = source
+    try write(photo)
+  }
+}
+
+/// Something that `--strict` does not let go.
+struct StrictError: Error, CustomStringConvertible {
+  let description: String
 }
 
 extension FaceChoice: ExpressibleByArgument {
@@ -159,6 +309,17 @@ extension FaceChoice: ExpressibleByArgument {
     case .largest: "largest"
     case .all: "all"
     case .number(let number): "\(number)"
+    }
+  }
+}
+
+extension CompletionKind {
+  /// The attributes of the model that the words so far name.
+  static var attributes: CompletionKind {
+    .custom { words, _, _ in
+      let model = words.firstIndex(of: "--model").map { words.index(after: $0) }.flatMap { words.indices.contains($0) ? words[$0] : nil }
+      let url = model.map { URL(fileURLWithPath: $0, isDirectory: true) } ?? ModelBundle.defaultURL
+      return AttributeDirections.names(in: url) ?? []
     }
   }
 }

@@ -9,7 +9,9 @@ import Torch
 
 /// Options of every command that runs a model.
 struct EngineOptions: ParsableArguments {
-  @Option(help: "cpu, cuda or cuda:N; of several processes of a machine, each takes its own cuda.")
+  @Option(
+    help: "cpu, cuda or cuda:N; of several processes of a machine, each takes its own cuda.",
+    completion: .list(["cpu", "cuda"]))
   var device = "cpu"
   @Option(help: "Threads on the CPU; default: OMP_NUM_THREADS, or this process's share of the cores.")
   var threads: Int?
@@ -18,6 +20,11 @@ struct EngineOptions: ParsableArguments {
     inversion: .prefixedNo,
     help: "On CUDA, products of float32 numbers rounded to TF32, or not; default: torch's, in convolutions alone.")
   var tf32: Bool?
+
+  func validate() throws {
+    if device != "cuda" && Device(device) == nil { throw ValidationError("--device: '\(device)' is not cpu, cuda or cuda:N") }
+    if let threads, !(1...1024).contains(threads) { throw ValidationError("--threads must be from 1 to 1024") }
+  }
 
   /// Address space that the engine's threads and the model take, in bytes; with less they wait for each other for ever.
   private static let leastAddressSpace = 600_000_000
@@ -45,7 +52,6 @@ struct EngineOptions: ParsableArguments {
     }
     if let tf32 { try Torch.setTF32(tf32) }
     if let threads {
-      guard threads >= 1 else { throw CommandError("--threads must be above 0") }
       try Torch.setThreads(threads)
     } else if let processes = launch?.localCount, ProcessInfo.processInfo.environment["OMP_NUM_THREADS"] == nil {
       try Torch.setThreads(ProcessInfo.processInfo.activeProcessorCount / processes)

@@ -89,6 +89,7 @@ public struct Studio: Sendable {
     }
     router.add(middleware: Deadline(time: configuration.limits.requestTime))
     router.add(middleware: PlainPaths())
+    router.add(middleware: Gzip(folder: Self.page))
     router.add(
       middleware: FileMiddleware(
         Self.page.path, cacheControl: .init([]), searchForIndexHtml: true, logger: logger
@@ -97,7 +98,7 @@ public struct Studio: Sendable {
       ]))
     Routes(
       configuration: configuration, workshop: workshop, store: store, admission: Admission(configuration.limits),
-      metrics: metrics
+      metrics: metrics, languages: StudioLanguage.all(in: Self.page.appendingPathComponent("texts"))
     ).add(to: router)
     return router
   }

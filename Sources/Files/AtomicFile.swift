@@ -24,7 +24,9 @@ public final class AtomicFile {
     } catch {
       throw FileError(path: folder.path, operation: "make the folder", reason: error.localizedDescription)
     }
-    temporary = folder.appendingPathComponent(".\(destination.lastPathComponent).\(UUID().uuidString).tmp").path
+    // A name may have 255 bytes, and keeps its beginning for people to know it by.
+    let start = String(destination.lastPathComponent.unicodeScalars.prefix(40))
+    temporary = folder.appendingPathComponent(".\(start).\(UUID().uuidString).tmp").path
     descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
     if descriptor < 0 { throw FileError(path: destination.path, operation: "write", errno: errno) }
   }

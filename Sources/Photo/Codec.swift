@@ -5,7 +5,7 @@ import Foundation
 /// An opened image file: its header is known, its pixels are not decoded yet.
 struct Codec: ~Copyable {
   private let image: OpaquePointer
-  private let file: String
+  let file: String
   private let bytes: Bytes
   let width: Int
   let height: Int
@@ -77,21 +77,45 @@ struct Codec: ~Copyable {
   deinit { cv_close(image) }
 
   /// The most bytes that a photo takes from its decoding to its writing: the pixels, a copy that is edited, opacity; the
-  /// file's own values, where they are kept, and a copy of them; and what a decoder or an encoder holds of all that.
+  /// file's own values, where they are kept, and a copy of them; and what a decoder or an encoder holds of all that, numbers
+  /// with a point whole.
   private static func peak(of image: OpaquePointer) -> Int {
     let colours = cv_colours(image) > 0 ? Int(cv_colours(image)) : 4
     let alpha = cv_has_alpha(image) ? 1 : 0
     let own = (colours + alpha) * Int(cv_bits(image)) / 8
     let isKept = cv_colours(image) > 0 && (cv_bits(image) == 16 || cv_has_other_profile(image))
-    return Int(cv_width(image) * cv_height(image)) * (3 + 3 + alpha + (isKept ? 2 * own : 0) + max(3, own))
+    let held = cv_is_float(image) ? (colours + alpha) * MemoryLayout<Double>.size : max(3, own)
+    return Int(cv_width(image) * cv_height(image)) * (3 + 3 + alpha + (isKept ? 2 * own : 0) + held)
   }
 
   var format: Photo.Format { Photo.Format(rawValue: String(cString: cv_format(image))) ?? .jpeg }
   var hasAlpha: Bool { cv_has_alpha(image) }
-  /// 1 for grey, 3 for red, green and blue, 0 for colours of another kind, such as CMYK.
+  var isFloat: Bool { cv_is_float(image) }
+  /// 1 for grey, 3 for red, green and blue, 4 for inks with a profile, 0 for colours of another kind, such as Lab.
   var colours: Int { Int(cv_colours(image)) }
-  var metadata: Metadata? { Metadata(of: image) }
   var coding: Coding { Coding(format, bytes.read) }
+
+  var metadata: Metadata? {
+    let metadata = Metadata(of: image)
+    if format == .tiff, let metadata, metadata["exif-data"] == nil { metadata["exif-data"] = TIFFBlock.exif(of: bytes.read) }
+    return metadata
+  }
+
+  /// What the file holds beside the picture, before it is decoded.
+  func container(_ metadata: Metadata?) -> Container {
+    var container = Container(
+      format, orientation: Int(cv_orientation(image)), pages: Int(cv_pages(image)), xmp: metadata?["xmp-data"],
+      size: bytes.count, bytes.read)
+    if colours == 0 { container.losses.append(.colourSpace(cv_is_cmyk(image) ? "CMYK without a profile" : "Lab")) }
+    if isFloat { container.losses.append(.floatValues) }
+    return container
+  }
+
+  /// Once it is decoded, what is wrong with its data.
+  var damage: String? {
+    // libvips names its loader first.
+    cv_damage(image).map { String(String(cString: $0).trimmingPrefix("VipsJpeg: ")) }
+  }
 
   /// sRGB pixels, and alpha where the image has it.
   func decode() throws(PhotoError) -> (picture: Picture, alpha: [UInt8]?) {
@@ -154,11 +178,14 @@ struct Codec: ~Copyable {
     var height: Int
     /// Alpha included.
     var channels: Int
+    /// 1, 3 or 4 for inks.
+    var colours: Int
     var bits = 8
     var alpha: [UInt8]?
 
     init(_ picture: Picture, alpha: [UInt8]? = nil) {
       (values, width, height, channels) = (picture.pixels, picture.width, picture.height, picture.channels)
+      colours = picture.channels
       self.alpha = alpha
     }
   }
@@ -209,7 +236,7 @@ struct Codec: ~Copyable {
           encode(
             CVPixels(
               values: values.baseAddress, width: Int64(pixels.width), height: Int64(pixels.height),
-              channels: Int32(pixels.channels), bits: Int32(pixels.bits),
+              channels: Int32(pixels.channels), colours: Int32(pixels.colours), bits: Int32(pixels.bits),
               alpha: pixels.alpha == nil ? nil : alpha.baseAddress), stop, &bytes, &count, &message)
         }
       }
@@ -255,6 +282,15 @@ struct Codec: ~Copyable {
 private enum Bytes {
   case file(String)
   case memory(UnsafeRawBufferPointer)
+
+  var count: Int {
+    switch self {
+    case .memory(let bytes): return bytes.count
+    case .file(let path):
+      var status = stat()
+      return stat(path, &status) == 0 ? Int(status.st_size) : 0
+    }
+  }
 
   /// Bytes from an offset on; fewer at the end or where the file cannot be read.
   func read(offset: Int, count: Int) -> [UInt8] {

@@ -25,36 +25,27 @@ extension Coding {
     }
   }
 
-  /// No file has more segments or chunks before its pixels; one that has is not read further.
-  private static let segmentLimit = 4096
+  /// No file has more chunks before its pixels; one that has is not read further.
+  private static let chunkLimit = 4096
 
   /// Goes through a JPEG's segments to its first scan.
   private mutating func readJPEG(_ read: Reader) {
     var tables: [UInt8: [Int]] = [:]
     var usedTables: [UInt8] = []
-    var offset = 2
-    for _ in 0..<Self.segmentLimit {
-      let head = read(offset, 4)
-      guard head.count == 4, head[0] == 0xFF else { break }
-      if head[1] == 0xFF {  // a fill byte
-        offset += 1
-        continue
-      }
-      let length = Int(head[2]) << 8 | Int(head[3])
-      guard length >= 2, head[1] != 0xDA else { break }
-      switch head[1] {
+    for segment in JPEGSegments(read).all {
+      func body() -> [UInt8] { read(segment.body.lowerBound, segment.body.count) }
+      switch segment.marker {
       case 0xDB:
-        Self.readTables(read(offset + 4, length - 2), into: &tables)
+        Self.readTables(body(), into: &tables)
       case 0xC0...0xC3:
-        isProgressive = head[1] == 0xC2
+        isProgressive = segment.marker == 0xC2
         // Bits, height, width, number of components; then number, sampling and table of each.
-        let frame = read(offset + 4, length - 2)
+        let frame = body()
         usedTables = stride(from: 8, to: min(frame.count, 8 + 3 * 4), by: 3).map { frame[$0] }
         isSubsampled = stride(from: 7, to: min(frame.count, 7 + 3 * 3), by: 3).map { frame[$0] } == [0x22, 0x11, 0x11]
       default:
         break
       }
-      offset += 2 + length
     }
     // Components behind the first, which is brightness, share the table of colour.
     let qualities = usedTables.enumerated().compactMap { index, table in
@@ -107,7 +98,7 @@ extension Coding {
   /// Goes through a WebP's chunks to its pixels: VP8L is the lossless kind.
   private mutating func readWebP(_ read: Reader) {
     var offset = 12
-    for _ in 0..<Self.segmentLimit {
+    for _ in 0..<Self.chunkLimit {
       let head = read(offset, 8)
       guard head.count == 8 else { return }
       switch head[0..<4] {

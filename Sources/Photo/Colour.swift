@@ -9,7 +9,7 @@ extension Picture {
     result.pixels.withUnsafeMutableBufferPointer { pixels in
       for i in stride(from: 0, to: pixels.count, by: 3) {
         let (r, g, b) = (Float(pixels[i]), Float(pixels[i + 1]), Float(pixels[i + 2]))
-        let luma = byte(g + 0.2126 * (r - g) + 0.0722 * (b - g))
+        let luma = byte(lumaOf(r, g, b))
         (pixels[i], pixels[i + 1], pixels[i + 2]) = (luma, luma, luma)
       }
     }

@@ -11,7 +11,7 @@ enum IPTC {
   /// A field as libvips reads it made into one for a format; nil where nothing is left of it. Other resources of
   /// Photoshop's, such as thumbnails of the picture before the edit, are left out.
   static func edited(_ field: [UInt8], keepsLocation: Bool, for format: Photo.Format) -> [UInt8]? {
-    var datasets = field.starts(with: signature) ? found(in: field) : field
+    var datasets = field.starts(with: signature) ? found(in: field, at: signature.count) : field.starts(with: resource) ? found(in: field, at: 0) : field
     // TIFF counts it in words of four bytes, so a file of the other byte order comes turned around.
     if datasets.count > 3 && datasets[0] != 0x1C && datasets[3] == 0x1C {
       datasets = stride(from: 0, to: datasets.count - 3, by: 4).flatMap { datasets[$0..<$0 + 4].reversed() }
@@ -25,8 +25,8 @@ enum IPTC {
   }
 
   /// The datasets among Photoshop's resources: "8BIM", number, name, size, bytes; names and bytes padded to even.
-  private static func found(in field: [UInt8]) -> [UInt8] {
-    var i = signature.count
+  private static func found(in field: [UInt8], at start: Int) -> [UInt8] {
+    var i = start
     while i + 12 <= field.count, field[i..<i + 4].elementsEqual(resource) {
       let isWanted = field[i + 4..<i + 6].elementsEqual(number)
       i += 6 + (Int(field[i + 6]) + 2) / 2 * 2

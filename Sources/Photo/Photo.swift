@@ -4,9 +4,10 @@ import Foundation
 /// A photo as it was decoded from a file, with what is needed to write it back: format, quality, profile, alpha,
 /// metadata.
 ///
-/// Pixels are 8-bit sRGB: an embedded ICC profile is converted from, 16-bit, greyscale and CMYK files
+/// Pixels are 8-bit sRGB: an embedded ICC profile is converted from, 16-bit, floating-point, greyscale, CMYK and Lab files
 /// are accepted, and the EXIF orientation is applied. A file of another profile or of 16 bits a channel is written as
-/// it came: pixels that were not changed get the values they had, changed ones are converted.
+/// it came: pixels that were not changed get the values they had, changed ones are converted. What a file carries and
+/// cannot be written again is named by ``losses(as:)``.
 public struct Photo: Sendable {
   public enum Format: String, Sendable, CaseIterable {
     case jpeg, png, webp, tiff, heic, avif
@@ -37,14 +38,18 @@ public struct Photo: Sendable {
   /// what was there. Nil leaves what was there.
   public var digitalSource: DigitalSource?
   /// Opacity, one value a pixel, 255 for opaque; written back to the formats that have it.
-  public let alpha: [UInt8]?
+  public private(set) var alpha: [UInt8]?
   /// The format of the file that was read.
   public let format: Format
   /// Whether the file had one channel of grey. It is written with one again while the picture has no colour.
   public let isGrey: Bool
+  /// The gain map of a JPEG for screens with more light; written behind the picture, if that is a JPEG. Whoever changes
+  /// more of the picture than faces removes it by ``removeGainMap()``, for it no longer fits then.
+  public var hasGainMap: Bool { container.gainMap != nil }
   let coding: Coding
   let source: Source?
   let metadata: Metadata?
+  private var container: Container
 
   public var width: Int { picture.width }
   public var height: Int { picture.height }
@@ -55,7 +60,7 @@ public struct Photo: Sendable {
   /// The bytes of memory that its pixels take, those of its file's own values included.
   public var byteCount: Int {
     // While they are the same, the picture and what it was decoded to share their memory.
-    picture.pixels.count + (alpha?.count ?? 0) + (source.map { $0.values.count + $0.decoded.pixels.count } ?? 0)
+    picture.pixels.count + (alpha?.count ?? 0) + (container.gainMap?.file.count ?? 0) + (source.map { $0.values.count + $0.decoded.pixels.count } ?? 0)
   }
 
   /// Looks whether there is the memory to edit and write it, where that was not done with its decoding.
@@ -76,21 +81,62 @@ public struct Photo: Sendable {
   }
 
   /// A photo without metadata.
-  public init(_ picture: Picture, format: Format = .jpeg) {
+  public init(_ picture: Picture, format: Format = .jpeg) { self.init(picture, format: format, alpha: nil) }
+
+  /// A photo without metadata.
+  /// - Parameter alpha: opacity, one value a pixel.
+  public init(_ picture: Picture, format: Format = .jpeg, alpha: [UInt8]?) {
     self.picture = picture.channels == 3 ? picture : picture.rgb()
     self.format = format
-    (alpha, source, metadata) = (nil, nil, nil)
+    (self.alpha, source, metadata) = (alpha, nil, nil)
+    container = Container()
     isGrey = picture.channels == 1
     coding = Coding()
   }
 
   private init(_ codec: borrowing Codec) throws(PhotoError) {
+    let metadata = codec.metadata
+    var container = codec.container(metadata)
+    if let (count, name) = container.pictures { throw .severalPictures(file: codec.file, count: count, name: name) }
     (picture, alpha, source) = try codec.decodeWithSource()
+    if let damage = codec.damage { container.losses.insert(.damagedData(reason: damage), at: 0) }
     format = codec.format
     isGrey = codec.colours == 1
     coding = codec.coding
-    metadata = codec.metadata
+    (self.metadata, self.container) = (metadata, container)
   }
+
+  /// Brings the photo to another size, with its opacity; it is then written with 8 bits a channel, as sRGB, and
+  /// without a gain map.
+  public mutating func resize(to size: (width: Int, height: Int)) {
+    alpha = alpha.map { Picture(width: width, height: height, channels: 1, pixels: $0).resized(to: size).pixels }
+    picture = picture.resized(to: size)
+    removeGainMap()
+  }
+
+  /// Takes the gain map away, which then counts as a loss.
+  public mutating func removeGainMap() {
+    if container.gainMap != nil { container.losses.append(.gainMap) }
+    container.gainMap = nil
+  }
+
+  /// What the file carries and a file that is written of it does not; empty for nothing.
+  /// - Parameter format: of the file to be written; the photo's own unless told otherwise.
+  public func losses(as format: Format? = nil) -> [PhotoLoss] {
+    let format = format ?? self.format
+    var losses = container.losses
+    if hasGainMap && format != .jpeg { losses.append(.gainMap) }
+    if source?.colours == 4 && !Self.holdsInks(format) { losses.append(.colourSpace("CMYK")) }
+    if source?.bits == 16 && !container.losses.contains(.floatValues) && [.jpeg, .webp].contains(format) {
+      losses.append(.depth)
+    }
+    if format == .jpeg, let alpha, alpha.contains(where: { $0 != 255 }) { losses.append(.transparency) }
+    if format != .jpeg && format != .tiff && metadata?["iptc-data"] != nil { losses.append(.iptc) }
+    if format == .jpeg, let xmp = metadata?["xmp-data"], xmp.count > Metadata.segmentLimit { losses.append(.xmp) }
+    return losses
+  }
+
+  private static func holdsInks(_ format: Format) -> Bool { format == .jpeg || format == .tiff }
 
   /// The photo as a file's bytes, upright, with the EXIF, XMP and IPTC data it came with; its embedded
   /// thumbnails, which show the unedited picture, are left out.
@@ -127,22 +173,30 @@ public struct Photo: Sendable {
   private func encoded(
     as format: Format, _ quality: Int?, _ keepsLocation: Bool, isQuick: Bool = false, name: String
   ) throws(PhotoError) -> Data {
+    // One of another size belongs to another picture.
+    let gainMap = format == .jpeg && (source == nil || source?.fits(picture) == true) ? container.gainMap : nil
     let metadata = (metadata ?? Metadata(of: nil))?.written(
-      as: format, keepsLocation: keepsLocation, source: digitalSource)
+      as: format, keepsLocation: keepsLocation, source: digitalSource, gainMap: gainMap?.file.count)
     var coding = format == self.format ? coding : Coding()
     // Who asks for a quality does not ask for none to be lost.
     if quality != nil { coding.isLossless = false }
     coding.isQuick = isQuick
-    return try Codec.encode(
-      pixels(metadata, name: name), metadata: metadata, format: format,
+    let data = try Codec.encode(
+      pixels(metadata, as: format, name: name), metadata: metadata, format: format,
       quality: quality ?? coding.quality ?? Self.defaultQuality, coding: coding, name: name)
+    if let gainMap { return Data(gainMap.appended(to: [UInt8](data))) }
+    if format == .tiff, let exif = metadata?.exif { return Data(TIFFBlock.adding(exif, to: [UInt8](data), size: (width, height))) }
+    return data
   }
 
   /// What is written: the file's own values where there are some, else the picture.
-  private func pixels(_ metadata: Metadata?, name: String) throws(PhotoError) -> Codec.Pixels {
+  private func pixels(_ metadata: Metadata?, as format: Format, name: String) throws(PhotoError) -> Codec.Pixels {
     var pixels = Codec.Pixels(picture)
-    if let metadata, let (values, channels) = try source?.edited(picture, metadata, name: name) {
-      (pixels.values, pixels.channels, pixels.bits) = (values, channels, source?.bits ?? 8)
+    if let source, let metadata, source.colours < 4 || Self.holdsInks(format),
+      let (values, channels) = try source.edited(picture, metadata, name: name)
+    {
+      (pixels.values, pixels.channels, pixels.bits) = (values, channels, source.bits)
+      pixels.colours = channels - (source.hasAlpha ? 1 : 0)
     } else {
       if isGrey, let grey = picture.grey() { pixels = Codec.Pixels(grey) }
       // Alpha belongs to the picture it was read with; one of another size has none.
@@ -150,7 +204,7 @@ public struct Photo: Sendable {
       if source?.isProfiled == true { metadata?.replaceProfile() }
     }
     // A profile of grey is none of colour.
-    if isGrey && pixels.channels > 2 { metadata?.replaceProfile() }
+    if isGrey && pixels.colours > 1 { metadata?.replaceProfile() }
     return pixels
   }
 }

@@ -93,6 +93,45 @@ public struct Picture: Equatable, Sendable {
     return result
   }
 
+  /// Turned by quarters, clockwise: a pixel's place `x`, `y` becomes `height - 1 - y`, `x` by the first.
+  public func turned(quarters: Int) -> Picture {
+    let quarters = (quarters % 4 + 4) % 4
+    if quarters == 0 { return self }
+    let size = quarters == 2 ? (width, height) : (height, width)
+    var result = Picture(width: size.0, height: size.1, channels: channels, filledWith: 0)
+    let (origin, stepX, stepY) =
+      switch quarters {
+      case 1: (height - 1, height, -1)
+      case 2: (width * height - 1, -1, -width)
+      default: ((width - 1) * height, -height, 1)
+      }
+    result.pixels.withUnsafeMutableBufferPointer { to in
+      pixels.withUnsafeBufferPointer { from in
+        for y in 0..<height {
+          for x in 0..<width {
+            let place = (origin + x * stepX + y * stepY) * channels
+            for c in 0..<channels { to[place + c] = from[(y * width + x) * channels + c] }
+          }
+        }
+      }
+    }
+    return result
+  }
+
+  /// Turned and mirrored as a picture is to be seen that has an EXIF orientation, 1 to 8.
+  func turned(_ orientation: Int) -> Picture {
+    switch orientation {
+    case 2: mirrored()
+    case 3: turned(quarters: 2)
+    case 4: mirrored().turned(quarters: 2)
+    case 5: mirrored().turned(quarters: 3)
+    case 6: turned(quarters: 1)
+    case 7: mirrored().turned(quarters: 1)
+    case 8: turned(quarters: 3)
+    default: self
+    }
+  }
+
   /// Copies `other` to where its upper left pixel is `x`, `y`; what lies outside is cut off.
   public mutating func paste(_ other: Picture, x: Int, y: Int) {
     precondition(channels == other.channels, "pictures of different channels")

@@ -48,6 +48,28 @@ extension Picture {
     return sheet
   }
 
+  /// Draws a frame with a line of text in its corner, white in black.
+  /// - Parameters:
+  ///   - window: what is framed; what lies outside of the picture is cut off.
+  ///   - text: such as a number.
+  /// - Throws: ``PhotoError/captionFailed(text:reason:)``.
+  public mutating func mark(_ window: Window, with text: String) throws(PhotoError) {
+    let line = max(1, max(width, height) / 400)
+    for (inset, value) in [(0, UInt8(0)), (line, 255)] {
+      let (x, y) = (window.x + inset, window.y + inset)
+      let (wide, high) = (max(1, window.width - 2 * inset), max(1, window.height - 2 * inset))
+      let across = Picture(width: wide, height: line, channels: channels, filledWith: value)
+      let down = Picture(width: line, height: high, channels: channels, filledWith: value)
+      for place in [(x, y), (x, y + high - line)] { paste(across, x: place.0, y: place.1) }
+      for place in [(x, y), (x + wide - line, y)] { paste(down, x: place.0, y: place.1) }
+    }
+    guard let drawn = try Codec.draw(text, height: max(12, min(window.height / 4, 12 * line))) else { return }
+    let label = channels == 3 ? drawn.rgb() : drawn
+    let (x, y) = (max(0, window.x) + 2 * line, max(0, window.y) + 2 * line)
+    paste(Picture(width: label.width + 4 * line, height: label.height + 4 * line, channels: channels, filledWith: 0), x: x, y: y)
+    paste(label, x: x + 2 * line, y: y + 2 * line)
+  }
+
   private func inverted() -> Picture {
     Picture(width: width, height: height, channels: channels, pixels: pixels.map { 255 - $0 })
   }

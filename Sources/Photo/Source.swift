@@ -1,9 +1,9 @@
 /// A file's own values, kept where they are not the 8-bit sRGB ones that are worked on: of another ICC profile, or
 /// of 16 bits a channel. What was not edited is written from them.
 struct Source: Sendable {
-  /// Grey or red, green and blue, then alpha; interleaved, `bits` each in the machine's order.
+  /// Grey, red, green and blue, or inks, then alpha; interleaved, `bits` each in the machine's order.
   let values: [UInt8]
-  /// 1 or 3.
+  /// 1, 3 or 4.
   let colours: Int
   let hasAlpha: Bool
   /// 8 or 16.
@@ -15,6 +15,9 @@ struct Source: Sendable {
 
   var channels: Int { colours + (hasAlpha ? 1 : 0) }
 
+  /// Whether a picture may be an edited one of it.
+  func fits(_ picture: Picture) -> Bool { picture.width == decoded.width && picture.height == decoded.height }
+
   /// The values with a picture's changes: where it differs from the decoded one, the new colour in the file's
   /// profile. What sRGB or 8 bits could not say of the old one is added, the less the greater the change.
   ///
@@ -22,7 +25,7 @@ struct Source: Sendable {
   func edited(
     _ picture: Picture, _ metadata: Metadata, name: String
   ) throws(PhotoError) -> (values: [UInt8], channels: Int)? {
-    guard picture.width == decoded.width && picture.height == decoded.height else { return nil }
+    guard fits(picture) else { return nil }
     let parts = stride(from: 0, to: picture.width * picture.height, by: 1 << 20).map {
       $0..<min(picture.width * picture.height, $0 + 1 << 20)
     }

@@ -26,12 +26,67 @@ struct XMPPacket {
   /// The value of rdf:about in its quotes, which all descriptions in a packet share.
   private var about: Range<Int>?
   private var hasTool = false
+  /// What it says of other data in the file.
+  private(set) var contents = Contents()
+
+  /// Other data that a packet speaks of, which is no longer there in a file that is written.
+  struct Contents {
+    /// Properties, without their namespace, of the parts that the file is made of, the picture first (Google's
+    /// Container).
+    var items: [[String: String]] = []
+    var hasGainMap = false
+    var hasVideo = false
+    var hasSound = false
+    var hasDepth = false
+    var hasExtension = false
+
+    fileprivate mutating func see(_ name: Name, _ value: String?) {
+      switch name.namespace {
+      case XMPPacket.container:
+        if value == nil && name.local == "Item" { items.append([:]) }
+      case XMPPacket.item:
+        guard let value else { return }
+        if items.last?[name.local] == nil && !items.isEmpty {
+          items[items.count - 1][name.local] = value
+        } else {
+          items.append([name.local: value])
+        }
+        hasGainMap = hasGainMap || value == "GainMap"
+        hasVideo = hasVideo || value == "MotionPhoto" || value.hasPrefix("video/")
+        hasDepth = hasDepth || value == "Depth"
+      case XMPPacket.gainMap: hasGainMap = true
+      case XMPPacket.camera:
+        hasVideo = hasVideo || (name.local == "MotionPhoto" || name.local == "MicroVideo") && value == "1"
+      case XMPPacket.photos + "depthmap/": hasDepth = true
+      case XMPPacket.photos + "audio/": hasSound = true
+      case XMPPacket.note: hasExtension = hasExtension || name.local == "HasExtendedXMP"
+      default: hasDepth = hasDepth || name.namespace.hasPrefix(XMPPacket.dynamicDepth)
+      }
+    }
+  }
+
+  private static let photos = "http://ns.google.com/photos/1.0/"
+  private static let camera = photos + "camera/"
+  private static let container = photos + "container/"
+  private static let item = container + "item/"
+  private static let dynamicDepth = "http://ns.google.com/photos/dd/1.0/"
+  private static let gainMap = "http://ns.adobe.com/hdr-gain-map/1.0/"
+  private static let note = "http://ns.adobe.com/xmp/note/"
+
+  /// Whether a property speaks of data that lies elsewhere in the file it came from.
+  private static func isOfContents(_ name: Name) -> Bool {
+    switch name.namespace {
+    case container, item, gainMap, note, photos + "depthmap/", photos + "image/", photos + "audio/": true
+    case camera: name.local.hasPrefix("MotionPhoto") || name.local.hasPrefix("MicroVideo")
+    default: name.namespace.hasPrefix(dynamicDepth)
+    }
+  }
 
   private static let rdf = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
   private static let xmp = "http://ns.adobe.com/xap/1.0/"
   private static let extensions = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
 
-  private struct Name: Hashable {
+  fileprivate struct Name: Hashable {
     var namespace: String
     var local: String
   }
@@ -57,19 +112,24 @@ struct XMPPacket {
   ///   - packet: the packet that came with the file.
   ///   - keepsLocation: whether properties that tell the place stay.
   ///   - source: replaces what the packet says; nil leaves it.
+  ///   - gainMap: the bytes of the gain map that lies behind the picture; nil for none.
   ///   - limit: the most bytes that the result may have; a packet that is larger gives way to a new one.
   static func edited(
-    _ packet: [UInt8]?, keepsLocation: Bool, source: DigitalSource?, limit: Int = sizeLimit
+    _ packet: [UInt8]?, keepsLocation: Bool, source: DigitalSource?, gainMap: Int? = nil, limit: Int = sizeLimit
   ) -> [UInt8]? {
+    let container = gainMap.map(description(ofGainMap:))
     if let packet, let parsed = XMPPacket(packet, keepsLocation: keepsLocation, keepsSource: source == nil) {
-      let result = parsed.written(with: source)
+      let result = parsed.written { about, hasTool in
+        (source.map { description(of: $0, about: about, hasTool: hasTool) } ?? "") + (container?(about) ?? "")
+      }
       if result.count <= limit { return result }
     }
-    guard let source else { return nil }
+    if source == nil && container == nil { return nil }
+    let about = "\"\""
     let fresh = """
       <?xpacket begin="\u{FEFF}" id="W5M0MpCehiHzreSzNTczkc9d"?>
       <x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="\(rdf)">\
-      \(description(of: source, about: "\"\"", hasTool: false))</rdf:RDF></x:xmpmeta>
+      \(source.map { description(of: $0, about: about, hasTool: false) } ?? "")\(container?(about) ?? "")</rdf:RDF></x:xmpmeta>
       <?xpacket end="w"?>
       """
     return Array(fresh.utf8)
@@ -83,7 +143,21 @@ struct XMPPacket {
       """
   }
 
-  private func written(with source: DigitalSource?) -> [UInt8] {
+  /// What a file with a gain map behind its picture says of it.
+  private static func description(ofGainMap length: Int) -> (_ about: String) -> String {
+    { about in
+      """
+      <rdf:Description xmlns:rdf="\(rdf)" rdf:about=\(about) xmlns:hdrgm="\(gainMap)" xmlns:Container="\(container)" \
+      xmlns:Item="\(item)" hdrgm:Version="1.0"><Container:Directory><rdf:Seq><rdf:li rdf:parseType="Resource">\
+      <Container:Item Item:Semantic="Primary" Item:Mime="image/jpeg"/></rdf:li><rdf:li rdf:parseType="Resource">\
+      <Container:Item Item:Semantic="GainMap" Item:Mime="image/jpeg" Item:Length="\(length)"/></rdf:li></rdf:Seq>\
+      </Container:Directory></rdf:Description>
+      """
+    }
+  }
+
+  /// - Parameter added: what is put in, by the value of rdf:about and whether a tool is named.
+  private func written(adding added: (_ about: String, _ hasTool: Bool) -> String) -> [UInt8] {
     var result: [UInt8] = []
     result.reserveCapacity(bytes.count + 500)
     var position = 0
@@ -91,12 +165,12 @@ struct XMPPacket {
       if position < end { result += bytes[position..<end] }
       position = max(position, end)
     }
-    var isPut = source == nil
+    var isPut = false
     for cut in cuts + [bytes.count..<bytes.count] {
-      if !isPut, let insertion, let source, insertion <= cut.lowerBound {
+      if !isPut, let insertion, insertion <= cut.lowerBound {
         copy(to: insertion)
         let about = about.map { String(decoding: bytes[$0], as: UTF8.self) } ?? "\"\""
-        result += Array(Self.description(of: source, about: about, hasTool: hasTool).utf8)
+        result += Array(added(about, hasTool).utf8)
         isPut = true
       }
       copy(to: cut.lowerBound)
@@ -115,6 +189,9 @@ struct XMPPacket {
     let isCut: Bool
     /// Inside of one that is cut.
     let isInsideCut: Bool
+    let resolved: Name
+    /// Behind its start tag.
+    let content: Int
   }
 
   private static let delimiters = Set("<>/=\"'".utf8)
@@ -145,12 +222,8 @@ struct XMPPacket {
     }
     func isUnwanted(_ name: Name) -> Bool {
       if name == Name(namespace: Self.extensions, local: "DigitalSourceType") { return !keepsSource }
-      // A thumbnail shows the picture before the edit; what an extended packet held is not written.
-      if name == Name(namespace: Self.xmp, local: "Thumbnails")
-        || name == Name(namespace: "http://ns.adobe.com/xmp/note/", local: "HasExtendedXMP")
-      {
-        return true
-      }
+      // A thumbnail shows the picture before the edit; other data of the file it came from is not written.
+      if name == Name(namespace: Self.xmp, local: "Thumbnails") || Self.isOfContents(name) { return true }
       return !keepsLocation && Self.isLocation(name)
     }
     func end(of text: StaticString, from start: Int) -> Int? {
@@ -176,7 +249,10 @@ struct XMPPacket {
       }
       return start < position ? bytes[start..<position] : nil
     }
-    func close(_ element: Element) {
+    func close(_ element: Element, contentEnd: Int) {
+      if element.content < contentEnd {
+        contents.see(element.resolved, String(decoding: bytes[element.content..<contentEnd], as: UTF8.self))
+      }
       for prefix in element.prefixes { namespaces[prefix]?.removeLast() }
       if element.isCut { cuts.append(element.start..<position) }
     }
@@ -202,12 +278,13 @@ struct XMPPacket {
       } else if starts("<!") {
         return false
       } else if starts("</") {
+        let contentEnd = position
         position += 2
         guard let name = readName(), let element = open.popLast(), element.name == name else { return false }
         skipSpace()
         guard position < bytes.count, bytes[position] == UInt8(ascii: ">") else { return false }
         position += 1
-        close(element)
+        close(element, contentEnd: contentEnd)
       } else {
         let start = position
         position += 1
@@ -244,6 +321,11 @@ struct XMPPacket {
 
         let isInside = open.last.map { $0.isCut || $0.isInsideCut } ?? false
         let name = resolve(tag, isAttribute: false)
+        contents.see(name, nil)
+        for attribute in attributes where !attribute.name.starts(with: "xmlns".utf8) {
+          let value = bytes[attribute.value.lowerBound + 1..<attribute.value.upperBound - 1]
+          contents.see(resolve(attribute.name, isAttribute: true), String(decoding: value, as: UTF8.self))
+        }
         let isCut = !isInside && isUnwanted(name)
         if !isInside && !isCut {
           if name == Name(namespace: Self.rdf, local: "RDF") && insertion == nil && !isEmpty { insertion = position }
@@ -255,8 +337,10 @@ struct XMPPacket {
             if about == nil && name.local == "Description" && resolved.local == "about" { about = attribute.value }
           }
         }
-        let element = Element(name: tag, start: start, prefixes: prefixes, isCut: isCut, isInsideCut: isInside)
-        if isEmpty { close(element) } else { open.append(element) }
+        let element = Element(
+          name: tag, start: start, prefixes: prefixes, isCut: isCut, isInsideCut: isInside, resolved: name,
+          content: position)
+        if isEmpty { close(element, contentEnd: position) } else { open.append(element) }
       }
     }
     return open.isEmpty

@@ -13,6 +13,7 @@ struct Program {
 
   struct Result {
     let status: Int32
+    let bytes: Data
     let output: String
     let errors: String
     var errorLines: [Substring] { errors.split(separator: "\n") }
@@ -34,14 +35,18 @@ struct Program {
     private let output: URL
     private let errors: URL
 
-    init(_ url: URL, _ arguments: [String], in folder: URL, environment more: [String: String] = [:]) throws {
+    /// - Parameter input: standard input; nothing without it.
+    init(
+      _ url: URL, _ arguments: [String], in folder: URL, environment more: [String: String] = [:], input: URL? = nil
+    ) throws {
       let name = UUID().uuidString
       output = folder.appendingPathComponent("\(name).out")
       errors = folder.appendingPathComponent("\(name).err")
       for file in [output, errors] { try Data().write(to: file) }
       process.executableURL = url
       process.arguments = arguments
-      process.standardInput = FileHandle.nullDevice
+      process.standardInput = try input.map { try FileHandle(forReadingFrom: $0) } ?? FileHandle.nullDevice
+      process.currentDirectoryURL = folder
       process.standardOutput = try FileHandle(forWritingTo: output)
       process.standardError = try FileHandle(forWritingTo: errors)
       var environment = ProcessInfo.processInfo.environment
@@ -52,15 +57,19 @@ struct Program {
 
     func wait() throws -> Result {
       process.waitUntilExit()
+      let bytes = try Data(contentsOf: output)
       return Result(
-        status: process.terminationStatus,
-        output: String(decoding: try Data(contentsOf: output), as: UTF8.self),
+        status: process.terminationStatus, bytes: bytes, output: String(decoding: bytes, as: UTF8.self),
         errors: String(decoding: try Data(contentsOf: errors), as: UTF8.self))
     }
   }
 
   func start(_ arguments: [String], environment: [String: String] = [:]) throws -> Running {
     try Running(Self.url, arguments, in: folder, environment: environment)
+  }
+
+  func run(_ arguments: [String], input: URL) throws -> Result {
+    try Running(Self.url, arguments, in: folder, input: input).wait()
   }
 
   func run(_ arguments: String...) throws -> Result { try start(arguments).wait() }

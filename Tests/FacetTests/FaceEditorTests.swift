@@ -346,6 +346,46 @@ import Torch
     #expect(edited.picture == edited.picture.desaturated())
   }
 
+  /// Black and white, or brown, in three channels: make-up, lips and hair get the photo's tint, and not their own.
+  @Test(arguments: [0, 40]) func aTintedPhotoKeepsItsTint(_ warmth: Int) throws {
+    let (editor, photo, face) = try Self.portrait.get()
+    let crop = face.alignment.crop(photo.picture, size: 144).desaturated()
+    let pixels = stride(from: 0, to: crop.pixels.count, by: 3).flatMap { i -> [UInt8] in
+      let value = Int(crop.pixels[i])
+      return [UInt8(min(255, value + warmth * value / 255)), UInt8(value), UInt8(max(0, value - warmth * value / 255))]
+    }
+    let tinted = Photo(Picture(width: 144, height: 144, channels: 3, pixels: pixels))
+    for attribute in ["Heavy_Makeup", "Blond_Hair", "Smiling"] {
+      let strength = attribute == "Smiling" ? -1.0 : 1
+      let edited = try editor.edit(tinted, [AttributeEdit(attribute, strength: strength)], isAligned: true)
+      #expect(edited.picture != tinted.picture)
+      for i in stride(from: 0, to: edited.picture.pixels.count, by: 3) {
+        let (red, green, blue) = (Int(edited.picture.pixels[i]), Int(edited.picture.pixels[i + 1]), Int(edited.picture.pixels[i + 2]))
+        let fits = warmth == 0
+          ? red == green && green == blue
+          : abs(red - min(255, green + warmth * green / 255)) <= 4 && abs(blue - max(0, green - warmth * green / 255)) <= 4
+        if !fits {
+          Issue.record("\(attribute): \(red) \(green) \(blue)")
+          break
+        }
+      }
+    }
+  }
+
+  /// A probability is approached from the face's own side, and one that is surely there already asks for nothing.
+  @Test func probabilitiesAreNeverSoughtOnTheOtherSide() {
+    func strength(to probability: Double, from start: Double, _ odds: (Double) -> Double) -> Double {
+      StrengthSearch(to: probability).strength(from: start, odds)
+    }
+    #expect(strength(to: 0.99, from: -1) { 8.5 + 2 * $0 } == 0)
+    #expect(strength(to: 0.02, from: 1) { -6 + 2 * $0 } == 0)
+    // More is asked for, and first guessed to be on the other side.
+    #expect(strength(to: 0.9, from: -0.5) { 2 * $0 } >= 0)
+    #expect(abs(strength(to: 0.9, from: 0.5) { 2 * $0 } - log(9) / 2) < 0.05)
+    #expect(strength(to: 0.6, from: 0.4) { 3 + 2 * $0 } < 0)
+    #expect(strength(to: 0.6, from: -0.4) { 3 - 2 * $0 } <= 0)
+  }
+
   @Test func facesAreChosen() throws {
     let (editor, photo, _) = try Self.portrait.get()
     #expect(throws: PortraitError.noSuchFace(file: nil, number: 2, found: 1)) {

@@ -27,6 +27,49 @@ enum Made {
         ("bXYZ", xyz(0.14919, 0.06322, 0.74457)), ("rTRC", curve), ("gTRC", curve), ("bTRC", curve),
       ]
     }
+    return file("mntr", colours == 1 ? "GRAY" : "RGB ", "XYZ ", tags)
+  }
+
+  /// An ICC profile of a printer whose inks are all alike but black: the more of them, the darker.
+  static func inkProfile() -> [UInt8] {
+    func fixed(_ value: Double) -> [UInt8] { big(Int((value * 65536).rounded())) }
+    func xyz(_ x: Double, _ y: Double, _ z: Double) -> [UInt8] {
+      Array("XYZ ".utf8) + big(0) + fixed(x) + fixed(y) + fixed(z)
+    }
+    let straight = (0..<256).map { UInt8($0) }
+    func table(_ inputs: Int, _ outputs: Int, _ grid: Int, _ values: [UInt8]) -> [UInt8] {
+      let matrix = [1.0, 0, 0, 0, 1, 0, 0, 0, 1].flatMap(fixed)
+      let curves = [inputs, outputs].map { [[UInt8]](repeating: straight, count: $0).flatMap(\.self) }
+      var table = Array("mft1".utf8)
+      table += big(0)
+      table += [UInt8(inputs), UInt8(outputs), UInt8(grid), 0]
+      table += matrix
+      table += curves[0]
+      table += values
+      table += curves[1]
+      return table
+    }
+    // At each corner of cyan, magenta, yellow and black: Lab.
+    let toLab = (0..<16).flatMap { i -> [UInt8] in
+      let inks = [8, 4, 2].filter { i & $0 != 0 }.count
+      return [i & 1 == 1 ? 0 : UInt8(255 - 40 * inks), 128, 128]
+    }
+    // Black alone for lightness.
+    let grid = 17
+    let toInks = (0..<grid * grid * grid).flatMap { i -> [UInt8] in
+      [0, 0, 0, UInt8(255 - i / grid / grid * 255 / (grid - 1))]
+    }
+    let name = Array("Made by a test\0".utf8)
+    let tags: [(String, [UInt8])] = [
+      ("desc", Array("desc".utf8) + big(0) + big(name.count) + name + [UInt8](repeating: 0, count: 78 + 1)),
+      ("cprt", Array("text".utf8) + big(0) + Array("None\0".utf8)), ("wtpt", xyz(0.9642, 1, 0.8249)),
+      ("A2B0", table(4, 3, 2, toLab)), ("B2A0", table(3, 4, grid, toInks)),
+    ]
+    return file("prtr", "CMYK", "Lab ", tags)
+  }
+
+  private static func file(_ kind: String, _ colours: String, _ space: String, _ tags: [(String, [UInt8])]) -> [UInt8] {
+    func fixed(_ value: Double) -> [UInt8] { big(Int((value * 65536).rounded())) }
     var table = big(tags.count)
     var data: [UInt8] = []
     let start = 128 + 4 + 12 * tags.count
@@ -34,8 +77,8 @@ enum Made {
       table += Array(name.utf8) + big(start + data.count) + big(value.count)
       data += value + [UInt8](repeating: 0, count: (4 - value.count % 4) % 4)
     }
-    var header = big(start + data.count) + big(0) + [2, 0x10, 0, 0] + Array("mntr".utf8)
-    header += Array((colours == 1 ? "GRAY" : "RGB ").utf8) + Array("XYZ ".utf8) + [UInt8](repeating: 0, count: 12)
+    var header = big(start + data.count) + big(0) + [2, 0x10, 0, 0] + Array(kind.utf8)
+    header += Array(colours.utf8) + Array(space.utf8) + [UInt8](repeating: 0, count: 12)
     header += Array("acsp".utf8) + [UInt8](repeating: 0, count: 28) + fixed(0.9642) + fixed(1) + fixed(0.8249)
     header += [UInt8](repeating: 0, count: 128 - header.count)
     return header + table + data
@@ -67,12 +110,13 @@ enum Made {
 
   /// A TIFF of one uncompressed strip, lowest byte first; four samples of photometric 2 and two of 1 end with alpha.
   static func tiff(
-    width: Int, height: Int, samples: Int, bits: Int, photometric: Int, profile: [UInt8]? = nil, _ pixels: [UInt8]
+    width: Int, height: Int, samples: Int, bits: Int, photometric: Int, profile: [UInt8]? = nil,
+    sampleFormat: Int? = nil, _ pixels: [UInt8]
   ) -> Data {
     func two(_ value: Int) -> [UInt8] { [UInt8(value & 255), UInt8(value >> 8)] }
     func four(_ value: Int) -> [UInt8] { two(value & 0xFFFF) + two(value >> 16) }
     let hasAlpha = samples == 4 && photometric == 2 || samples == 2
-    let count = 10 + (hasAlpha ? 1 : 0) + (profile == nil ? 0 : 1)
+    let count = 10 + (hasAlpha ? 1 : 0) + (profile == nil ? 0 : 1) + (sampleFormat == nil ? 0 : 1)
     let depths = 8 + 2 + count * 12 + 4
     let strip = depths + 2 * max(2, samples)
     // Up to two values lie in the entry itself.
@@ -84,6 +128,7 @@ enum Made {
       (284, 3, 1, two(1) + two(0)),
     ]
     if hasAlpha { entries.append((338, 3, 1, two(2) + two(0))) }
+    if let sampleFormat { entries.append((339, 3, 1, two(sampleFormat) + two(0))) }
     if let profile { entries.append((34675, 7, profile.count, four(strip + pixels.count))) }
     var data = [UInt8]("II*\0".utf8) + four(8) + two(count)
     for entry in entries { data += two(entry.tag) + two(entry.kind) + four(entry.count) + entry.value }

@@ -37,14 +37,24 @@ int64_t cv_height(const CVImage *image);
 bool cv_has_alpha(const CVImage *image);
 // "jpeg", "png", "webp", "tiff", "heic" or "avif".
 const char *cv_format(const CVImage *image);
-// 1 for grey, 3 for red, green and blue, of 8 or 16 bits a channel; 0 for everything else, such as CMYK.
+// As EXIF counts it, 1 to 8.
+int cv_orientation(const CVImage *image);
+// 1 for grey, 3 for red, green and blue, 4 for inks with a profile; 0 for everything else, such as Lab.
 int cv_colours(const CVImage *image);
 // 8 or 16, as cv_decode gives the file's own values.
 int cv_bits(const CVImage *image);
 // Whether there is an ICC profile that sRGB is not the same as.
 bool cv_has_other_profile(const CVImage *image);
+// Whether the file has numbers with a point; they are decoded as ones of 16 bits, 1 being white.
+bool cv_is_float(const CVImage *image);
+bool cv_is_cmyk(const CVImage *image);
+// The pictures in the file, as frames or pages, where libvips knows of them.
+int cv_pages(const CVImage *image);
+// Once it is decoded, what libjpeg found to be damaged, if anything; it lives as long as the image.
+const char *cv_damage(const CVImage *image);
 
-// Decodes into width × height × 3 bytes of sRGB, and × 1 of alpha where the image has it (else null).
+// Decodes into width × height × 3 bytes of sRGB, and × 1 of alpha where the image has it (else null). A JPEG that is
+// damaged, but not cut off, is decoded as far as it goes.
 // `own`, if not null, gets the file's own values before that: cv_colours channels, then alpha, cv_bits each.
 int cv_decode(CVImage *image, void *own, uint8_t *rgb, uint8_t *alpha, CVStop stop, char **error);
 // Decodes an image of one 8-bit channel into width × height bytes, values as stored.
@@ -62,7 +72,7 @@ void cv_metadata_set(CVMetadata *metadata, const char *field, const void *bytes,
 // Puts sRGB's profile in the place of the one that is there, if any.
 void cv_metadata_replace_profile(CVMetadata *metadata);
 
-// Converts `count` sRGB pixels into the metadata's profile: 1 or 3 channels of 16 bits each.
+// Converts `count` sRGB pixels into the metadata's profile: 1, 3 or 4 channels of 16 bits each.
 int cv_from_srgb(const CVMetadata *metadata, const uint8_t *rgb, int64_t count, int channels, uint16_t *values,
                  char **error);
 
@@ -70,7 +80,8 @@ int cv_from_srgb(const CVMetadata *metadata, const uint8_t *rgb, int64_t count, 
 typedef struct {
   const void *values;
   int64_t width, height;
-  int channels;          // 1 or 3 colours; 2 or 4 with alpha behind them
+  int channels;          // the colours, and alpha where it is behind them
+  int colours;           // 1 for grey, 3 for red, green and blue, 4 for inks
   int bits;              // 8 or 16
   const uint8_t *alpha;  // to be put behind the colours; null for none
 } CVPixels;

@@ -60,6 +60,24 @@ extension AttributeDirections {
     try strengths.write(in: bundle.url)
   }
 
+  /// The names of a bundle's attributes, without reading its weights; `nil` where they cannot be read.
+  package static func names(in bundle: URL) -> [String]? {
+    guard let text = try? SafetensorsFile(bundle.appendingPathComponent(file)).metadata["names"],
+      text.utf8.count <= maximumMetadata, let names = try? JSON.decode([String].self, text), canStore(names)
+    else { return nil }
+    return names
+  }
+
+  /// Finds out before a model is loaded whether it has attributes.
+  /// - Throws: ``AttributeError`` with the nearest names.
+  package static func check(_ attributes: [String], in bundle: URL) throws {
+    guard let names = names(in: bundle) else { return }
+    let known = Set(names.map { $0.lowercased() })
+    for attribute in attributes where !known.contains(attribute.lowercased()) {
+      throw AttributeError(unknown: attribute, known: names)
+    }
+  }
+
   /// Reads the directions of a bundle.
   /// - Throws: ``BundleError`` when there are none, or they belong to other weights.
   public init(of bundle: ModelBundle) throws {

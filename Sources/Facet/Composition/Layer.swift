@@ -38,3 +38,18 @@ public struct FaceChange: Sendable, Equatable {
     for layer in layers { alignment.apply(layer, to: &crop, in: .crop) }
   }
 }
+
+extension Photo {
+  /// The photo with faces changed: marked as edited, in its own tint, and with its gain map where that still fits.
+  /// - Parameter changes: none for a photo that stays as it came.
+  public func changed(by changes: [FaceChange]) -> Photo {
+    if changes.isEmpty { return self }
+    var result = self
+    for change in changes { change.apply(to: &result.picture) }
+    tint?.apply(to: &result.picture, changedFrom: picture)
+    // Hair in another colour reaches beyond the face.
+    if changes.contains(where: { $0.layers.contains { $0.extent == .surroundings } }) { result.removeGainMap() }
+    result.digitalSource = .compositeWithTrainedModel
+    return result
+  }
+}

@@ -48,10 +48,16 @@ public final class FaceDetector: Sendable {
   /// Where Debian's libdlib-data puts the landmark model (100 MB; 66 MB in memory).
   public static let defaultLandmarks = URL(fileURLWithPath: "/usr/share/dlib/shape_predictor_68_face_landmarks.dat")
 
-  /// Sides, in pixels, of the pictures that are searched, the fastest first; a photo is enlarged at most to twice
-  /// its size. The detector's smallest face is 80 pixels wide, so the first finds those of a tenth of the photo.
-  private static let workingSides = [800.0, 1600, 4000]
+  /// The longer side, in pixels, of the copy of a photo that is searched first; each further one is twice as large, up
+  /// to twice the photo's own size. The detector's smallest face is 80 pixels wide, so the first finds those of a tenth
+  /// of the photo, and the last those of 40 pixels.
+  private static let firstSide = 800.0
   private static let largestScale = 2.0
+  /// Those that are searched for further faces when some are found.
+  private static let widened = 2
+
+  /// Larger copies are searched in tiles, which overlap by more than the faces that the copy before is too small for.
+  private static let (tileSide, tileOverlap) = (2000, 400)
 
   /// What a face must have that is seen in a turned or finer copy only: parts of photos without a face gave up to
   /// 0.37 there. 97 in 100 faces from the front have more at once.
@@ -61,6 +67,17 @@ public final class FaceDetector: Sendable {
   /// to this side, two copies turned by this much are searched.
   private static let turn = Double.pi / 6
   private static let turnedSide = 1024.0
+
+  /// A face seen with less in a picture may be none that stands upright: faces on their heads gave up to 0.47.
+  private static let doubtfulScore = 0.6
+
+  /// How far a face's landmarks may lie from those of its mirror image, in the mean and in parts of the detector's square:
+  /// nearly all faces have less than 0.02, and what is none 0.026 and more (Yang and Patras, "Mirror, mirror on the wall,
+  /// tell me, is the error small?", 2015).
+  private static let mirrorLimit = 0.03
+  /// Where the tip of the nose may be between the cheeks, in parts of the way. At 0.15 and 0.85 landmarks still fit; on
+  /// profiles they lie beside the face.
+  private static let noseRange = 0.08...0.92
 
   private let detector: Loading<Detector, PortraitError>
   private let landmarks: Loading<Landmarks, PortraitError>
@@ -82,12 +99,14 @@ public final class FaceDetector: Sendable {
   /// All faces of a picture, the largest first; empty for none.
   ///
   /// Faces are found that are turned in the plane by up to 35°, from 48 pixels between the ears and from about a
-  /// twentieth of the picture's longer side; where there is none, from a fiftieth. Beside a better one, a face with
+  /// twentieth of the picture's longer side; where there is none, from 48 pixels in a picture of any size. Where none
+  /// stands upright, they are searched in the picture's other three directions. Beside a better one, a face with
   /// a score below 0.5 and below half of the best one's counts as false.
   /// - Parameters:
   ///   - picture: the photo, of any size.
   ///   - minimumScore: what the detector must at least give a face: of 197 from the front that it saw, 196 had
   ///     more than 0.15.
+  /// - Throws: ``PortraitError/unclearFace(file:)`` where all that is found is seen from the side, or covered.
   public func faces(in picture: Picture, minimumScore: Double = 0.15) throws(PortraitError) -> [DetectedFace] {
     try find(in: picture, minimumScore, all: true)
   }
@@ -98,8 +117,18 @@ public final class FaceDetector: Sendable {
   ///   - picture: the photo, of any size.
   ///   - minimumScore: what the detector must at least give a face: of 197 from the front that it saw, 196 had
   ///     more than 0.15.
+  /// - Throws: ``PortraitError/unclearFace(file:)`` where all that is found is seen from the side, or covered.
   public func largestFace(in picture: Picture, minimumScore: Double = 0.15) throws(PortraitError) -> DetectedFace? {
     try find(in: picture, minimumScore, all: false).first
+  }
+
+  /// The largest face of a picture; nil where there is none, or none that is clear.
+  package func clearFace(in picture: Picture) throws(PortraitError) -> DetectedFace? {
+    do {
+      return try largestFace(in: picture)
+    } catch .unclearFace {
+      return nil
+    }
   }
 
   /// The 68 landmarks of an upright face that is known to be somewhere, as ``DetectedFace/landmarks``.
@@ -119,31 +148,70 @@ public final class FaceDetector: Sendable {
     in picture: Picture, _ minimumScore: Double, all: Bool
   ) throws(PortraitError) -> [DetectedFace] {
     let picture = picture.rgb()
-    var found: [Candidate] = []
-    var last = 0.0
-    for (tier, side) in Self.workingSides.enumerated() {
-      let longer = Double(max(picture.width, picture.height))
-      let scale = min(tier == 0 ? 1 : Self.largestScale, side / longer)
-      // The finest search is as long as all others together.
-      if scale == last || tier == 2 && !found.isEmpty { continue }
-      last = scale
-      let working = Working(picture, scale: scale)
-      let least = tier > 0 ? max(minimumScore, Self.clearScore) : minimumScore
-      var candidates = try search(working, turn: 0, least)
-      if (all || !Self.isClear(candidates)) && scale * longer <= Self.turnedSide {
-        for turn in [Self.turn, -Self.turn] {
-          candidates += try search(working, turn: turn, max(minimumScore, Self.clearScore))
-        }
+    var best = try faces(in: picture, quarters: 0, tiers: ..<Self.widened, minimumScore, all: all)
+    // A photo that lies on its side, or on its head, and does not say so.
+    if best.score < Self.doubtfulScore {
+      for quarters in [1, 3, 2] {
+        let turned = try faces(
+          in: picture, quarters: quarters, tiers: ..<Self.widened, max(minimumScore, Self.clearScore), all: all)
+        if turned.score > best.score { best = turned }
       }
-      found += candidates
-      if !all && Self.isClear(found) { break }
+    }
+    // Small faces in a large photo: the finest search takes longer than all others together.
+    if best.isEmpty {
+      best = try faces(in: picture, quarters: 0, tiers: Self.widened..., max(minimumScore, Self.clearScore), all: all)
+    }
+    if best.clear.isEmpty && !best.unclear.isEmpty { throw .unclearFace(file: nil) }
+    return best.clear
+  }
+
+  /// Faces that were found, the largest first.
+  private struct Finding {
+    var clear: [DetectedFace] = []
+    /// Those that landmarks do not fit.
+    var unclear: [DetectedFace] = []
+    var isEmpty: Bool { clear.isEmpty && unclear.isEmpty }
+    var score: Double { clear.map(\.score).max() ?? 0 }
+  }
+
+  /// The faces of a picture that is turned by quarters, as they lie in the picture itself.
+  /// - Parameter tiers: which copies of it are searched.
+  private func faces(
+    in picture: Picture, quarters: Int, tiers: some RangeExpression<Int>, _ minimumScore: Double, all: Bool
+  ) throws(PortraitError) -> Finding {
+    var found: [Candidate] = []
+    for (tier, scale) in Self.scales(of: picture).enumerated() where tiers.contains(tier) {
+      let longer = Double(max(picture.width, picture.height))
+      let least = tier > 0 ? max(minimumScore, Self.clearScore) : minimumScore
+      for working in Working.tiles(of: picture, scale: scale, side: Self.tileSide, overlap: Self.tileOverlap) {
+        let working = working.turned(quarters: quarters)
+        var candidates = try search(working, turn: 0, least)
+        if (all || !Self.isClear(candidates)) && scale * longer <= Self.turnedSide {
+          for turn in [Self.turn, -Self.turn] {
+            candidates += try search(working, turn: turn, max(minimumScore, Self.clearScore))
+          }
+        }
+        found += candidates
+      }
+      if tier >= Self.widened ? !found.isEmpty : !all && Self.isClear(found) { break }
     }
     let landmarks = try found.isEmpty ? nil : landmarks.value()
-    var faces: [DetectedFace] = []
+    var faces = Finding()
     for candidate in Self.distinct(found) {
-      if let landmarks { faces.append(try face(candidate, landmarks)) }
+      guard let landmarks else { break }
+      let (face, isClear) = try face(candidate, landmarks)
+      if isClear { faces.clear.append(face) } else { faces.unclear.append(face) }
     }
-    return faces.sorted { ($0.width, $0.score) > ($1.width, $1.score) }
+    faces.clear.sort { ($0.width, $0.score) > ($1.width, $1.score) }
+    return faces
+  }
+
+  /// How much larger than the photo each copy is that is searched.
+  private static func scales(of picture: Picture) -> [Double] {
+    let longer = Double(max(picture.width, picture.height))
+    var scales = [min(1, firstSide / longer)]
+    while let last = scales.last, last < largestScale { scales.append(min(largestScale, 2 * last)) }
+    return scales
   }
 
   private static func isClear(_ candidates: [Candidate]) -> Bool { candidates.contains { $0.score >= clearScore } }
@@ -186,7 +254,11 @@ public final class FaceDetector: Sendable {
   /// the eyes in the mean, and may lie anywhere. So a turned face's points are found again in a levelled copy; and
   /// they must come out the same in another one. Of a face that is turned much, that start is taken, of three,
   /// from which they do so best.
-  private func face(_ candidate: Candidate, _ landmarks: Landmarks) throws(PortraitError) -> DetectedFace {
+  /// - Returns: the face, and whether points fit: on a profile, or on what is no face, those that are found in the mirror
+  ///   image lie elsewhere.
+  private func face(
+    _ candidate: Candidate, _ landmarks: Landmarks
+  ) throws(PortraitError) -> (DetectedFace, isClear: Bool) {
     var best = (face: try marked(candidate, turn: candidate.turn, landmarks), difference: Double.infinity)
     for start in [candidate.turn, Self.turn, -Self.turn] {
       // How the picture is turned for the eyes to be level.
@@ -202,11 +274,14 @@ public final class FaceDetector: Sendable {
       if difference < 0.05 && abs(face.tilt) < Self.clearTilt { break }
     }
     let face = best.face
-    let (sx, sy) = (candidate.working.scaleX, candidate.working.scaleY)
-    func original(_ point: Point) -> Point { Point(x: point.x / sx, y: point.y / sy) }
-    return DetectedFace(
-      upperLeft: original(face.upperLeft), lowerRight: original(face.lowerRight), score: face.score,
-      landmarks: face.landmarks.map(original))
+    let mirrored = try levelled(candidate, turn: -face.tilt, mirrored: true, landmarks)
+    let isClear = face.misfit(mirrored) < Self.mirrorLimit && Self.noseRange.contains(face.nose)
+    let corners = [face.upperLeft, face.lowerRight].map { candidate.working.original($0) }
+    let placed = DetectedFace(
+      upperLeft: Point(x: min(corners[0].x, corners[1].x), y: min(corners[0].y, corners[1].y)),
+      lowerRight: Point(x: max(corners[0].x, corners[1].x), y: max(corners[0].y, corners[1].y)), score: face.score,
+      landmarks: face.landmarks.map { candidate.working.original($0) })
+    return (placed, isClear)
   }
 
   /// Points of faces that are turned by less are as good as those of upright ones.
@@ -227,9 +302,9 @@ public final class FaceDetector: Sendable {
         : try levelled(candidate, turn: turn, landmarks))
   }
 
-  /// Landmarks as found in a copy of the face's surroundings that is turned by an angle.
+  /// Landmarks as found in a copy of the face's surroundings that is turned by an angle, or in its mirror image.
   private func levelled(
-    _ candidate: Candidate, turn: Double, _ landmarks: Landmarks
+    _ candidate: Candidate, turn: Double, mirrored: Bool = false, _ landmarks: Landmarks
   ) throws(PortraitError) -> [Point] {
     // More pixels do not make the points better.
     let width = min(200, candidate.width.rounded())
@@ -240,13 +315,27 @@ public final class FaceDetector: Sendable {
     let first = Int64((width / 2).rounded())
     let last = first + Int64(width) - 1
     let face = CDFace(left: first, top: first, right: last, bottom: last, score: 0)
-    return try landmarks.find(in: copy, face).map { place.inverse($0) }
+    if !mirrored { return try landmarks.find(in: copy, face).map { place.inverse($0) } }
+    let found = try landmarks.find(in: copy.mirrored(), face)
+    return DetectedFace.mirrored.map { place.inverse(Point(x: Double(side) - found[$0].x, y: found[$0].y)) }
   }
 }
 
 extension DetectedFace {
   /// The angle of the line through the eyes; clockwise as seen.
   fileprivate var tilt: Double { atan2(rightEye.y - leftEye.y, rightEye.x - leftEye.x) }
+
+  /// Where the tip of the nose lies on the way from the left cheek to the right one, 0…1 between them.
+  fileprivate var nose: Double {
+    let (left, right, tip) = (landmarks[0], landmarks[16], landmarks[30])
+    let (x, y) = (right.x - left.x, right.y - left.y)
+    return ((tip.x - left.x) * x + (tip.y - left.y) * y) / max(1e-9, x * x + y * y)
+  }
+
+  /// How far other findings of all points lie apart, in the mean and in parts of the detector's square.
+  fileprivate func misfit(_ others: [Point]) -> Double {
+    zip(landmarks, others).reduce(0) { $0 + hypot($1.0.x - $1.1.x, $1.0.y - $1.1.y) } / Double(others.count) / width
+  }
 
   /// How far two findings of the points that faces are aligned by lie apart, in distances between the eyes.
   fileprivate func difference(_ other: DetectedFace) -> Double {
@@ -258,20 +347,56 @@ extension DetectedFace {
   }
 }
 
-/// A photo at the size it is searched at.
+/// A photo, or a part of it, at the size and in the direction it is searched at.
 private struct Working {
   let picture: Picture
-  let scaleX: Double
-  let scaleY: Double
+  /// From the photo, turned.
+  let scale: Double
+  /// To the photo.
+  private let place: Affine
 
-  init(_ photo: Picture, scale: Double) {
-    let size = (
-      width: max(1, Int((Double(photo.width) * scale).rounded())),
-      height: max(1, Int((Double(photo.height) * scale).rounded()))
-    )
-    picture = size == (photo.width, photo.height) ? photo : photo.resized(to: size)
-    (scaleX, scaleY) = (Double(size.width) / Double(photo.width), Double(size.height) / Double(photo.height))
+  private init(_ picture: Picture, scale: Double, place: Affine) {
+    (self.picture, self.scale, self.place) = (picture, scale, place)
   }
+
+  /// The photo at a size, in parts that are `side` pixels long at most.
+  static func tiles(of photo: Picture, scale: Double, side: Int, overlap: Int) -> some Sequence<Working> {
+    func starts(_ length: Int) -> [(start: Int, length: Int)] {
+      let whole = max(1, Int((Double(length) * scale).rounded()))
+      if whole <= side { return [(0, length)] }
+      let count = (whole - overlap + side - overlap - 1) / (side - overlap)
+      let part = min(length, Int((Double(side) / scale).rounded(.up)))
+      return (0..<count).map { ((length - part) * $0 / max(1, count - 1), part) }
+    }
+    let (columns, rows) = (starts(photo.width), starts(photo.height))
+    return rows.lazy.flatMap { row in
+      columns.lazy.map { column in
+        let window = Window(x: column.start, y: row.start, width: column.length, height: row.length)
+        let size = (
+          width: max(1, Int((Double(window.width) * scale).rounded())),
+          height: max(1, Int((Double(window.height) * scale).rounded()))
+        )
+        let isAll = size == (photo.width, photo.height) && window.x == 0 && window.y == 0
+        let back = Affine(.identity)
+          .scaled(x: Double(window.width) / Double(size.width), y: Double(window.height) / Double(size.height))
+          .then(Affine(Similarity(scale: 1, tx: Double(window.x), ty: Double(window.y))))
+        return Working(isAll ? photo : photo.resized(window: window, to: size), scale: scale, place: back)
+      }
+    }
+  }
+
+  /// Turned clockwise.
+  func turned(quarters: Int) -> Working {
+    if quarters == 0 { return self }
+    let turned = picture.turned(quarters: quarters)
+    let (width, height) = (Double(picture.width), Double(picture.height))
+    let middle = Similarity(scale: 1, tx: -Double(turned.width) / 2, ty: -Double(turned.height) / 2)
+    let back = middle.then(Similarity(scale: 1, rotation: -Double(quarters) * .pi / 2, tx: width / 2, ty: height / 2))
+    return Working(turned, scale: scale, place: Affine(back).then(place))
+  }
+
+  /// Where a point lies in the photo.
+  func original(_ point: Point) -> Point { place(point) }
 }
 
 /// What a search found.
@@ -295,7 +420,8 @@ private struct Candidate {
   /// The part of the smaller square, in the photo, that the other one covers.
   func overlap(_ other: Candidate) -> Double {
     func square(_ c: Candidate) -> (x: Double, y: Double, half: Double) {
-      (c.middle.x / c.working.scaleX, c.middle.y / c.working.scaleY, c.width / c.working.scaleX / 2)
+      let middle = c.working.original(c.middle)
+      return (middle.x, middle.y, c.width / c.working.scale / 2)
     }
     let (a, b) = (square(self), square(other))
     let across = min(a.x + a.half, b.x + b.half) - max(a.x - a.half, b.x - b.half)

@@ -46,11 +46,12 @@ extension FaceEditor {
     of face: EncodedFace, in photo: Photo, _ edits: [AttributeEdit], _ options: EditOptions, side: Int,
     caption: String = "photo"
   ) throws -> [Tile] {
+    let tint = photo.tint
     var row = [Tile(face.alignment.crop(photo.picture, size: side), caption: caption)]
     for edit in edits {
-      let edited = try apply([edit], to: face, in: photo.picture, options: options)
-      let crop = face.alignment.crop(photo.isGrey ? edited.desaturated() : edited, size: side)
-      row.append(Tile(crop, caption: edit.description))
+      var edited = try apply([edit], to: face, in: photo.picture, options: options)
+      tint?.apply(to: &edited, changedFrom: photo.picture)
+      row.append(Tile(face.alignment.crop(edited, size: side), caption: edit.description))
     }
     return row
   }

@@ -22,6 +22,10 @@ struct Problem: Error, Equatable {
   static let noFace = Problem(
     "no-face", .unprocessableContent, "No face found",
     "No face was found. Take a photo of a face seen from the front, at least 48 pixels wide.")
+  static let unclearFace = Problem(
+    "no-face", .unprocessableContent, "No face found",
+    "The face is seen from the side, or covered too far to be edited. Take a photo of a face seen from the front.")
+  private static let tooLittleMemory = busy("There is not enough memory for this photo now.", seconds: 30)
   static let notFound = Problem("not-found", .notFound, "Not found", "There is nothing at this address.")
   static let internalFault = Problem(
     "internal", .internalServerError, "Internal fault", "Something went wrong in the server; its log says more.")
@@ -72,6 +76,7 @@ struct Problem: Error, Equatable {
     case let problem as Problem: self = problem
     case let error as DecodingError: self.init(error)
     case PhotoError.stopped: self = .timedOut
+    case PhotoError.tooMuchMemory: self = .tooLittleMemory
     case is CancellationError: self = .timedOut
     case let error as any HTTPResponseError:
       switch error.status.code {
@@ -102,7 +107,11 @@ struct Problem: Error, Equatable {
         "too-many-pixels", .contentTooLarge, "Too many pixels",
         "The photo has \(width) × \(height) pixels; \(limit / 1_000_000) million are taken. Reduce it first.")
     case .tooMuchMemory:
-      self = .busy("There is not enough memory for this photo now.", seconds: 30)
+      self = .tooLittleMemory
+    case .severalPictures(_, let count, let name):
+      self.init(
+        "several-pictures", .unprocessableContent, "Several pictures",
+        "The file has \(count) \(name), and one picture at a time is edited. Save the one that is meant as a file of its own.")
     case .damaged:
       self.init(
         "damaged-photo", .unprocessableContent, "Damaged photo", "The file is truncated or damaged.")

@@ -80,7 +80,7 @@ public struct CelebA: Sendable {
   public func attributeIndex(of name: String) throws(DatasetError) -> Int {
     let wanted = name.lowercased()
     if let index = attributeNames.firstIndex(where: { $0.lowercased() == wanted }) { return index }
-    let nearest = attributeNames.min { editDistance($0.lowercased(), wanted) < editDistance($1.lowercased(), wanted) }
+    let nearest = Spelling.nearest(name, among: attributeNames).first
     let path = directory.appendingPathComponent(Self.attributeList).path
     let hint = nearest.map { "; did you mean \($0)?" } ?? ""
     throw DatasetError(.unknownAttribute, path: path, line: 2, reason: "no attribute is named \(name)\(hint)")
@@ -226,18 +226,4 @@ private struct TextList {
       return name
     }
   }
-}
-
-/// Levenshtein's distance, in time proportional to the product of the lengths.
-private func editDistance(_ a: String, _ b: String) -> Int {
-  let b = Array(b.prefix(100))
-  var previous = Array(0...b.count)
-  for (i, character) in a.prefix(100).enumerated() {
-    var row = [i + 1]
-    for (j, other) in b.enumerated() {
-      row.append(min(previous[j + 1] + 1, row[j] + 1, previous[j] + (character == other ? 0 : 1)))
-    }
-    previous = row
-  }
-  return previous[b.count]
 }

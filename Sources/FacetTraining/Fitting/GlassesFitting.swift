@@ -38,7 +38,7 @@ public struct GlassesFitting: Sendable {
       let (photo, map) = try LabelledPhoto(
         photo: dataset.imageURL(of: sample), map: .file(dataset.maskURL(of: sample), order: FaceClass.allCases)
       ).read()
-      if let face = try detector.largestFace(in: photo), let found = Worn(face.landmarks, map) { worn.append(found) }
+      if let face = try detector.clearFace(in: photo), let found = Worn(face.landmarks, map) { worn.append(found) }
       guard onPhoto(done + 1, chosen.count) else { return nil }
     }
     try self.init(worn, seen: chosen.count)

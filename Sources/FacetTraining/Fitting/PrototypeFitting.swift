@@ -73,7 +73,7 @@ public struct PrototypeFitting {
     var found: [[(sample: Int, landmarks: [Point])]] = Array(repeating: [], count: 4)
     for (group, samples) in samples.enumerated() {
       for sample in samples {
-        if let face = try detector.largestFace(in: read(sample).photo), FaceAlignment.toFrame(face.landmarks) != nil {
+        if let face = try detector.clearFace(in: read(sample).photo), FaceAlignment.toFrame(face.landmarks) != nil {
           found[group].append((sample, face.landmarks))
         }
         if isStopped() { return nil }

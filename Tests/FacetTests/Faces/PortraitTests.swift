@@ -113,6 +113,45 @@ import Testing
     }
   }
 
+  /// A photo on its side, or on its head, without a tag that says so.
+  @Test(arguments: [1, 2, 3]) func photosThatLieOnASide(_ quarters: Int) throws {
+    let photo = try Self.small.get()
+    let reference = try #require(try Self.detector.largestFace(in: photo))
+    let turned = photo.turned(quarters: quarters)
+    let face = try #require(try Self.detector.largestFace(in: turned))
+    let (width, height) = (Double(photo.width), Double(photo.height))
+    for (found, upright) in zip(face.landmarks, reference.landmarks) {
+      let expected =
+        switch quarters {
+        case 1: Point(x: height - upright.y, y: upright.x)
+        case 2: Point(x: width - upright.x, y: height - upright.y)
+        default: Point(x: upright.y, y: width - upright.x)
+        }
+      #expect(hypot(found.x - expected.x, found.y - expected.y) < 4, "\(quarters)")
+    }
+    #expect(face.upperLeft.x < face.lowerRight.x && face.upperLeft.y < face.lowerRight.y)
+    // The model sees it upright.
+    let crop = try #require(FaceAlignment(face)).crop(turned, size: 128)
+    let upright = try #require(FaceAlignment(reference)).crop(photo, size: 128)
+    let difference = zip(crop.pixels, upright.pixels).reduce(0) { $0 + abs(Int($1.0) - Int($1.1)) }
+    #expect(Double(difference) / Double(crop.pixels.count) < 8)
+    #expect(try Self.detector.faces(in: turned).count == 1)
+  }
+
+  /// A head of 60 pixels, in a picture that is reduced to a sixth of its size at first.
+  @Test func smallHeadsInLargePictures() throws {
+    let face = try Self.small.get()
+    let reference = try #require(try Self.detector.largestFace(in: face))
+    let scale = 60 / (reference.landmarks[16].x - reference.landmarks[0].x)
+    var photo = Picture(width: 5000, height: 500, filledWith: 90)
+    let head = face.resized(to: (Int(Double(face.width) * scale), Int(Double(face.height) * scale)))
+    photo.paste(head, x: 3970, y: 200)
+    let found = try #require(try Self.detector.largestFace(in: photo))
+    let middle = (found.upperLeft.x + found.lowerRight.x) / 2
+    let expected = 3970 + (reference.upperLeft.x + reference.lowerRight.x) / 2 * scale
+    #expect(abs(middle - expected) < 15, "\(middle) \(expected)")
+  }
+
   @Test func severalFaces() throws {
     let face = try Picture(contentsOf: Self.astronaut)
       .resized(window: Window(x: 158, y: 53, width: 130, height: 150), to: (130, 150))
@@ -301,6 +340,20 @@ import Testing
     print(
       "faces found in \(moved.count) of \(names.count); corners moved: mean",
       moved.reduce(0, +) / Double(moved.count), "median", moved[moved.count / 2], "p90", moved[moved.count * 9 / 10])
+  }
+
+  /// On profiles landmarks lie beside the face.
+  @Test(.enabled(if: data != nil, "FACET_DATA names no folder of real photos"))
+  func profilesAreRefused() throws {
+    let folder = URL(fileURLWithPath: Self.data ?? "").appendingPathComponent("celeba-original/img_align_celeba")
+    for name in ["025790.jpg", "028792.jpg"] {
+      let photo = try Picture(contentsOf: folder.appendingPathComponent(name))
+      #expect(throws: PortraitError.unclearFace(file: nil), "\(name)") { try Self.detector.largestFace(in: photo) }
+    }
+    // Turned far, but with both eyes to be seen.
+    for name in ["000329.jpg", "017170.jpg", "013742.jpg"] {
+      #expect(try Self.detector.largestFace(in: Picture(contentsOf: folder.appendingPathComponent(name))) != nil, "\(name)")
+    }
   }
 
   @Test(.enabled(if: data != nil, "FACET_DATA names no folder of real photos"))
