@@ -56,7 +56,7 @@ public struct Studio: Sendable {
       configuration: .init(
         address: .hostname(configuration.address, port: configuration.port)),
       onServerRunning: { [configuration, logger] channel in
-        try? await channel.pipeline.addHandler(AcceptPause(logger), position: .first)
+        try? await channel.pipeline.addHandler(AcceptPause(logger), position: .first).get()
         let host = configuration.address.contains(":") ? "[\(configuration.address)]" : configuration.address
         let port = channel.localAddress?.port ?? configuration.port
         onRunning(URL(string: "http://\(host):\(port)/")!)
