@@ -65,7 +65,7 @@ struct FacetCommand: AsyncParsableCommand {
   private static func completionScript(for words: [String]) -> String? {
     guard ["--generate-completion-script=bash", "--generate-completion-script bash"].contains(words.joined(separator: " "))
     else { return nil }
-    let commands = configuration.subcommands.compactMap(\.configuration.commandName).joined(separator: " ")
+    let commands = configuration.subcommands.compactMap { $0.configuration.commandName }.joined(separator: " ")
     return completionScript(for: .bash).replacing(
       "_facet_help() {", with: "_facet_help() {\n    COMPREPLY+=($(compgen -W '\(commands)' -- \"${cur}\"))")
   }
