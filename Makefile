@@ -2,7 +2,7 @@
 SAMPLE := Sources/Facet/Resources/astronaut.jpg
 FACET := .build/release/facet
 
-.PHONY: help setup verify-libtorch build demo test docs bench install uninstall deb test-package clean
+.PHONY: help setup verify-libtorch build demo test fuzz soak kills docs bench install uninstall deb test-package clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,7 +17,8 @@ TESTING := --configuration release --scratch-path .build/testing -Xswiftc -enabl
 # Tests in a browser and with several processes need the machine for themselves, for they notice when the other side does
 # not answer in time.
 ALONE := BrowserTests|ProcessesTests|ProcessGroupTests
-test: setup ## Set up, run all tests, and build the examples
+test: setup ## Set up, check the documents, run all tests, and build the examples
+	Scripts/lint-docs
 	swift build $(TESTING) --build-tests
 	FACET_PYTHON="$$(Scripts/test-python)" && export FACET_PYTHON \
 	  && export FACET_PROGRAM="$(CURDIR)/.build/testing/release/facet" \
@@ -33,9 +34,22 @@ verify-libtorch: ## Check every file of the unpacked LibTorch
 build: setup ## Build the release binary .build/release/facet
 	swift build --configuration release --product facet
 
+# Options of the three: make fuzz FUZZ='--photos 200', make soak FUZZ='--clients 16 --minutes 0.5', make kills FUZZ='--times 2'
+fuzz: build ## Attack the program: mutated photos and bundles, fuzzed requests, broken exchanges
+	"$$(Scripts/test-python)" Tests/Fuzz/fuzz.py $(FUZZ)
+
+soak: build ## Many clients at once, a quarter of them hostile, every picture compared
+	"$$(Scripts/test-python)" Tests/Fuzz/clients.py $(FUZZ)
+
+kills: build ## Kill long commands and fill their disks, and compare what they leave
+	"$$(Scripts/test-python)" Tests/Fuzz/kills.py $(FUZZ)
+
 docs: setup ## Write the documentation to .build/documentation
-	swift package --allow-writing-to-directory .build/documentation generate-documentation --target Facet \
-	  --warnings-as-errors --output-path .build/documentation
+	mkdir -p .build/documentation
+	for target in Facet FacetTraining FacetConversion; do \
+	  swift package --allow-writing-to-directory .build/documentation generate-documentation --target $$target \
+	    --warnings-as-errors --output-path .build/documentation/$$target || exit 1; \
+	done
 
 PREFIX ?= /usr/local
 install: build ## Install the program under PREFIX (/usr/local), with LibTorch and Swift's runtime beside it

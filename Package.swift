@@ -16,6 +16,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+    .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.2"),
     .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
     .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
     .package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.5.0"),
@@ -60,13 +61,14 @@ let package = Package(
       dependencies: [
         "Facet", "Photo", "Torch", .product(name: "HTTPTypes", package: "swift-http-types"),
         .product(name: "Hummingbird", package: "hummingbird"), .product(name: "Logging", package: "swift-log"),
-        .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
+        .product(name: "NIOPosix", package: "swift-nio"),
       ],
       resources: [.copy("Page")]),
     .executableTarget(
       name: "FacetCLI",
       dependencies: [
-        "Facet", "FacetConversion", "FacetStudio", "FacetTraining", "Photo", "Torch",
+        "Facet", "FacetConversion", "FacetStudio", "FacetTraining", "Files", "Photo", "Torch",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 
@@ -74,13 +76,16 @@ let package = Package(
     .target(name: "TestProcesses", dependencies: ["Torch"], path: "Tests/Support"),
     .testTarget(name: "FilesTests", dependencies: ["Files"]),
     .testTarget(name: "TorchTests", dependencies: ["Torch", "Files", "TestProcesses"], resources: [.copy("Fixtures")]),
-    .testTarget(name: "PhotoTests", dependencies: ["Photo"]),
+    .testTarget(name: "PhotoTests", dependencies: ["Files", "Photo"]),
     .testTarget(
       name: "FacetTests",
       dependencies: ["Facet", "FacetCLI", "FacetConversion", "FacetTraining", "Files", "Photo", "Torch", "TestProcesses"],
       resources: [.copy("Fixtures")]),
     .testTarget(
-      name: "FacetStudioTests", dependencies: ["FacetCLI", "FacetStudio", "Facet", "Photo", "Torch"],
+      name: "FacetStudioTests",
+      dependencies: [
+        "FacetCLI", "FacetStudio", "Facet", "Photo", "Torch", .product(name: "NIOEmbedded", package: "swift-nio"),
+      ],
       exclude: ["schemathesis.toml"]),
     // Runs the built program as a user does.
     .testTarget(name: "FacetCLITests", dependencies: ["FacetCLI", "Facet", "Photo", "Torch"]),

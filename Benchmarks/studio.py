@@ -1,5 +1,6 @@
 """The studio's speed and its behaviour under load: see `run`."""
 
+import argparse
 import http.client
 import json
 import random
@@ -310,3 +311,10 @@ def load(minutes: float, clients: int = 16) -> None:
     assert server.stop() == 0, "the server did not end well"
     if load.wrong:
         raise SystemExit(1)
+
+
+def studio(options: argparse.Namespace) -> None:
+    if options.minutes:
+        return load(options.minutes)
+    latency(300)
+    batching(options.rounds, options.seconds)

@@ -55,6 +55,10 @@ static bool library(void) {
 static char *message(void) {
   char *text = vips_error_buffer_copy();
   text[strcspn(text, "\n")] = 0;
+  if (!*text) {
+    g_free(text);
+    text = g_strdup("the decoder says no more");
+  }
   return text;
 }
 
@@ -66,6 +70,12 @@ static int failed(char **error) {
 static int failed_with(char **error, const char *text) {
   *error = g_strdup(text);
   return CV_FAILED;
+}
+
+static bool is_stopped(CVStop stop) { return stop.asked && stop.asked(stop.context); }
+
+static int failed_or_stopped(CVStop stop, char **error) {
+  return failed(error) == CV_FAILED && is_stopped(stop) ? CV_STOPPED : CV_FAILED;
 }
 
 void cv_free(void *memory) { g_free(memory); }
@@ -414,11 +424,12 @@ typedef struct {
   uint8_t *colours, *alpha;
   size_t size;  // bytes a pixel has in `colours`
   int64_t origin, step_x, step_y;
+  CVStop stop;
 } Target;
 
 static Target target(int64_t w, int64_t h, int orientation, void *colours, size_t size, uint8_t *alpha) {
   int64_t row = orientation >= 5 ? h : w;
-  Target t = {colours, alpha, size, 0, 1, row};
+  Target t = {colours, alpha, size, 0, 1, row, {NULL, NULL}};
   switch (orientation) {
     case 2: t.origin = w - 1, t.step_x = -1, t.step_y = row; break;
     case 3: t.origin = w * h - 1, t.step_x = -1, t.step_y = -row; break;
@@ -434,6 +445,7 @@ static Target target(int64_t w, int64_t h, int orientation, void *colours, size_
 
 static int place(VipsRegion *region, VipsRect *area, void *context) {
   const Target *t = context;
+  if (is_stopped(t->stop)) return -1;
   size_t size = VIPS_IMAGE_SIZEOF_PEL(region->im);
   for (int y = area->top; y < area->top + area->height; ++y) {
     const uint8_t *from = VIPS_REGION_ADDR(region, area->left, y);
@@ -489,12 +501,13 @@ static int convert(VipsImage *in, bool profiled, VipsObject *scope, VipsImage **
 }
 
 // The file's own values, upright, and an image of them.
-static int decode_own(CVImage *image, void *own, VipsObject *scope, VipsImage **out) {
+static int decode_own(CVImage *image, void *own, CVStop stop, VipsObject *scope, VipsImage **out) {
   VipsImage **t = (VipsImage **)vips_object_local_array(scope, 2);
   VipsImage *in = image->image;
   size_t size = VIPS_IMAGE_SIZEOF_PEL(in);
   int64_t width = cv_width(image), height = cv_height(image);
   Target to = target(in->Xsize, in->Ysize, image->orientation, own, size, NULL);
+  to.stop = stop;
   if (run(in, &to)) return -1;
   t[0] = vips_image_new_from_memory(own, size * width * height, width, height, in->Bands, in->BandFmt);
   if (!t[0] || vips_copy(t[0], &t[1], "interpretation", in->Type, NULL)) return -1;
@@ -528,14 +541,14 @@ done:
   return status;
 }
 
-static int decode(CVImage *image, void *own, uint8_t *rgb, uint8_t *alpha, char **error) {
+static int decode(CVImage *image, void *own, uint8_t *rgb, uint8_t *alpha, CVStop stop, char **error) {
   if (image->colours && is_float(image->image) && fix_point(image)) return failed(error);
   VipsObject *scope = VIPS_OBJECT(vips_image_new());
   VipsImage **t = (VipsImage **)vips_object_local_array(scope, 4);
   VipsImage *in = image->image, *colours = NULL;
   bool profiled = image->profile == OTHER_PROFILE;
   // A file is read from beginning to end once: what is converted then are its own values.
-  int status = own ? decode_own(image, own, scope, &in) : 0;
+  int status = own ? decode_own(image, own, stop, scope, &in) : 0;
   if (status == 0 && !has_alpha(in)) {
     alpha = NULL;
     status = convert(in, profiled, scope, &colours);
@@ -553,18 +566,19 @@ static int decode(CVImage *image, void *own, uint8_t *rgb, uint8_t *alpha, char 
   }
   if (status == 0) {
     Target to = target(in->Xsize, in->Ysize, own ? 1 : image->orientation, rgb, 3, alpha);
+    to.stop = stop;
     status = run(colours, &to);
   }
   g_object_unref(scope);
-  return status == 0 ? 0 : failed(error);
+  return status == 0 ? 0 : failed_or_stopped(stop, error);
 }
 
-int cv_decode(CVImage *image, void *own, uint8_t *rgb, uint8_t *alpha, char **error) {
-  int status = decode(image, own, rgb, alpha, error);
-  if (status == 0 || !image->strict) return status;
+int cv_decode(CVImage *image, void *own, uint8_t *rgb, uint8_t *alpha, CVStop stop, char **error) {
+  int status = decode(image, own, rgb, alpha, stop, error);
+  if (status != CV_FAILED || !image->strict) return status;
   if (!reopen(image, *error)) return failed(error);
   *error = NULL;
-  return decode(image, own, rgb, alpha, error);
+  return decode(image, own, rgb, alpha, stop, error);
 }
 
 int cv_decode_labels(CVImage *image, uint8_t *labels, char **error) {
@@ -654,17 +668,30 @@ static int encode(VipsImage *image, CVCoding coding, void **bytes, size_t *count
                               CLAMP(depth, 8, 12), "subsample_mode", VIPS_FOREIGN_SUBSAMPLE_OFF, NULL);
 }
 
+static void watch(VipsImage *image, VipsProgress *progress, CVStop *stop) {
+  (void)progress;
+  if (is_stopped(*stop)) vips_image_set_kill(image, TRUE);
+}
+
+// What encodes the image asks whether to stop; the image must not outlive `stop`.
+static void let_stop(VipsImage *image, CVStop *stop) {
+  if (!stop->asked) return;
+  vips_image_set_progress(image, TRUE);
+  g_signal_connect(image, "eval", G_CALLBACK(watch), stop);
+}
+
 static bool has_a_size(CVPixels pixels) {
   return pixels.width > 0 && pixels.height > 0 && pixels.width <= VIPS_MAX_COORD && pixels.height <= VIPS_MAX_COORD;
 }
 
-int cv_encode(CVPixels pixels, const CVMetadata *metadata, CVCoding coding, void **bytes, size_t *count,
+int cv_encode(CVPixels pixels, const CVMetadata *metadata, CVCoding coding, CVStop stop, void **bytes, size_t *count,
               char **error) {
   if (!library()) return failed_with(error, "libvips does not start");
   if (!has_a_size(pixels)) return failed_with(error, "its size is not one a file can have");
   VipsObject *scope = VIPS_OBJECT(vips_image_new());
   VipsImage **t = (VipsImage **)vips_object_local_array(scope, 1), *image = NULL;
   int status = assemble(pixels, metadata, scope, &image);
+  if (status == 0) let_stop(image, &stop);
   if (status == 0 && has_alpha(image) && strcmp(coding.format, "jpeg") == 0) {
     VipsArrayDouble *white = vips_array_double_newv(1, pixels.bits == 16 ? 65535.0 : 255.0);
     status = vips_flatten(image, &t[0], "background", white, NULL);
@@ -674,17 +701,18 @@ int cv_encode(CVPixels pixels, const CVMetadata *metadata, CVCoding coding, void
   if (status == 0) status = encode(image, coding, bytes, count);
   g_object_unref(scope);
   vips_thread_shutdown();
-  return status == 0 ? 0 : failed(error);
+  return status == 0 ? 0 : failed_or_stopped(stop, error);
 }
 
 int cv_encode_animation(CVPixels pixels, const CVMetadata *metadata, CVCoding coding, int count,
-                        const int *milliseconds, int loops, void **bytes, size_t *size, char **error) {
+                        const int *milliseconds, int loops, CVStop stop, void **bytes, size_t *size, char **error) {
   if (!library()) return failed_with(error, "libvips does not start");
   if (!has_a_size(pixels)) return failed_with(error, "its size is not one a file can have");
   VipsObject *scope = VIPS_OBJECT(vips_image_new());
   VipsImage *image = NULL;
   int status = assemble(pixels, metadata, scope, &image);
   if (status == 0) {
+    let_stop(image, &stop);
     vips_image_set_int(image, VIPS_META_PAGE_HEIGHT, pixels.height / count);
     vips_image_set_array_int(image, "delay", milliseconds, count);
     vips_image_set_int(image, "loop", loops);
@@ -692,7 +720,7 @@ int cv_encode_animation(CVPixels pixels, const CVMetadata *metadata, CVCoding co
   }
   g_object_unref(scope);
   vips_thread_shutdown();
-  return status == 0 ? 0 : failed(error);
+  return status == 0 ? 0 : failed_or_stopped(stop, error);
 }
 
 // MARK: Text

@@ -22,7 +22,7 @@ public final class FaceEditor: Sendable {
     directions = try AttributeDirections(of: bundle)
     tools = EditTools(
       model: bundle.model, directions: directions, glasses: try GlassesModel.of(bundle),
-      prototypes: try SkinPrototypes.of(bundle), observer: FaceObserver(detector))
+      prototypes: try SkinPrototypes.of(bundle), painter: try Painter.of(bundle), observer: FaceObserver(detector))
     bundle.model.setTraining(false)
   }
 
@@ -83,7 +83,7 @@ public final class FaceEditor: Sendable {
       let latent = try bundle.model.encode(input).mean
       let alignment = crop.alignment
       return EncodedFace(
-        alignment: alignment, crop: crop.picture, smooth: try FloatPicture(Composition.smooth(input)),
+        alignment: alignment, crop: crop.picture, fine: crop.fine, smooth: try FloatPicture(Composition.smooth(input)),
         surroundings: crop.surroundings, latent: latent, decoded: DecodedFace(try bundle.model.decode(latent)),
         anatomy: Anatomy(of: input, alignment, landmarks: alignment.landmarks, by: tools.observer))
     }

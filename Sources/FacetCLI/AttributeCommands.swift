@@ -1,6 +1,7 @@
 import ArgumentParser
 import Facet
 import FacetTraining
+import Files
 import Foundation
 import Torch
 
@@ -41,6 +42,8 @@ struct AttributesCommand: ParsableCommand {
     @OptionGroup var source: SourceOptions
 
     func run() throws {
+      let lock = try source.lock()
+      defer { withExtendedLifetime(lock) {} }
       let bundle = try source.bundle()
       guard let photos = try source.encode(with: bundle) else { return }
       var wanted = CombinedDirection.articles
@@ -64,13 +67,13 @@ struct AttributesCommand: ParsableCommand {
       try directions.write(to: bundle)
       let combined = definitions.isEmpty ? "" : ", \(definitions.count) of them combined"
       let count = photos.training.count
-      print("\(directions.names.count) directions from \(count) photos\(combined), stored in \(bundle.url.path)")
+      try show("\(directions.names.count) directions from \(count) photos\(combined), stored in \(bundle.url.path)")
       let figures = directions.probes.figures.prefix(directions.labelNames.count).compactMap(\.self)
       guard !figures.isEmpty else { return }
       func mean(_ figure: (AttributeProbes.Figures) -> Double) -> Double {
         figures.map(figure).reduce(0, +) / Double(figures.count)
       }
-      print(
+      try show(
         String(
           format: "probes on %d photos of val: accuracy %.3f (base rate %.3f), calibration error %.3f in the mean",
           photos.validation?.count ?? 0, mean(\.accuracy), mean(\.baseRate), mean(\.calibrationError)))
@@ -99,6 +102,8 @@ struct AttributesCommand: ParsableCommand {
     @OptionGroup var source: SourceOptions
 
     func run() throws {
+      let lock = try source.lock()
+      defer { withExtendedLifetime(lock) {} }
       let bundle = try source.bundle()
       var directions = try AttributeDirections(of: bundle)
       if replace, directions.definitions.contains(where: { $0.name.lowercased() == name.lowercased() }) {
@@ -115,7 +120,7 @@ struct AttributesCommand: ParsableCommand {
         scale: source.scale ?? AttributeDirections.defaultScale)
       let last = defined.names.count - 1
       try source.calibrate(defined, of: bundle, on: photos.training, only: [last]).write(to: bundle)
-      print(
+      try show(
         "\(name): \(defined.positives[last]) photos have it, \(defined.negatives[last]) lack it; "
           + "stored in \(bundle.url.path)")
     }
@@ -135,7 +140,10 @@ struct AttributesCommand: ParsableCommand {
     var model: String
 
     func run() throws {
-      let bundle = try ModelBundle(contentsOf: URL(fileURLWithPath: model, isDirectory: true))
+      let url = URL(fileURLWithPath: model, isDirectory: true)
+      let lock = try FacetCLI.lock(url)
+      defer { withExtendedLifetime(lock) {} }
+      let bundle = try ModelBundle(contentsOf: url)
       try AttributeDirections(of: bundle).removing(name).write(to: bundle)
     }
   }
@@ -170,7 +178,10 @@ struct AttributesCommand: ParsableCommand {
     }
 
     func run() throws {
-      let bundle = try ModelBundle(contentsOf: URL(fileURLWithPath: model, isDirectory: true))
+      let url = URL(fileURLWithPath: model, isDirectory: true)
+      let lock = try FacetCLI.lock(url)
+      defer { withExtendedLifetime(lock) {} }
+      let bundle = try ModelBundle(contentsOf: url)
       try AttributeDirections(of: bundle).setting(name, method, add: add, remove: remove).write(to: bundle)
     }
   }
@@ -194,6 +205,8 @@ struct AttributesCommand: ParsableCommand {
       if !(8...10_000).contains(photos) { throw ValidationError("--photos must be from 8 to 10000") }
       if let scale, !(scale > 0 && scale <= 10) { throw ValidationError("--scale must be above 0 and at most 10") }
     }
+
+    func lock() throws -> WriteLock? { try FacetCLI.lock(URL(fileURLWithPath: model, isDirectory: true)) }
 
     func bundle() throws -> ModelBundle {
       try ModelBundle(contentsOf: URL(fileURLWithPath: model, isDirectory: true), device: engine.prepare())

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Facet
 import FacetConversion
+import Files
 import Foundation
 
 struct ExportCommand: ParsableCommand {
@@ -36,6 +37,8 @@ struct ExportCommand: ParsableCommand {
 
     func run() throws {
       let folder = URL(fileURLWithPath: output, isDirectory: true)
+      let lock = try WriteLock.folder(folder)
+      defer { withExtendedLifetime(lock) {} }
       let present = ModelBundle.onnxFiles.map { folder.appendingPathComponent($0) }
         .first { FileManager.default.fileExists(atPath: $0.path) }
       if !force, let present { throw CommandError("\(present.path) is there already; add --force to overwrite it") }

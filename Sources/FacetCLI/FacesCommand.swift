@@ -53,7 +53,11 @@ struct FacesCommand: ParsableCommand {
       if boxes.isEmpty { throw PortraitError.noFace(file: nil) }
       for (index, box) in boxes.enumerated() {
         let line = Line(file: input.name, number: index + 1, face: box)
-        print(json ? String(decoding: try encoder.encode(line), as: UTF8.self) : "\(input.name): face \(index + 1) at \(box)")
+        if json {
+          try show(json: String(decoding: encoder.encode(line), as: UTF8.self))
+        } else {
+          try show("\(input.name): face \(index + 1) at \(box)")
+        }
         if output != nil { try photo.picture.mark(box.window, with: "\(index + 1)") }
       }
       if let output { try photo.write(to: URL(fileURLWithPath: output)) }

@@ -22,12 +22,12 @@ struct FacetCommand: AsyncParsableCommand {
       InfoCommand.self, ImportCommand.self, ExportCommand.self,
     ])
 
+  /// Parses and runs.
   static func main() async {
     do {
       let words = try words()
       if let script = completionScript(for: words) {
-        print(script)
-        return
+        return try show(script)
       }
       var command = try await asyncParseAsRoot(TypedWords(_dumpHelp()).parsed(words))
       try checkResources()
@@ -36,11 +36,8 @@ struct FacetCommand: AsyncParsableCommand {
       } else {
         try command.run()
       }
-    } catch let error where error is UsageError || error is AttributeError {
-      note("Error: \(error)")
-      exit(withError: ExitCode.validationFailure)
     } catch {
-      exit(withError: error)
+      end(with: error)
     }
   }
 
@@ -70,5 +67,27 @@ struct FacetCommand: AsyncParsableCommand {
       }
       return word
     }
+  }
+
+  /// Shows what an error says, whatever names of files and parts of files it holds, and ends the process with its code.
+  private static func end(with error: any Error) -> Never {
+    if error is UsageError || error is AttributeError {
+      note("Error: \(error)")
+      Foundation.exit(ExitCode.validationFailure.rawValue)
+    }
+    let text = fullMessage(for: error)
+    let code = exitCode(for: error)
+    do {
+      switch code {
+      case .success: if !text.isEmpty { try show(text) }
+      // Usage has many lines, a fault one.
+      case .validationFailure: note(text, keepsLines: true)
+      default: if !text.isEmpty { note(text) }
+      }
+    } catch {
+      note("Error: \(error)")
+      Foundation.exit(ExitCode.failure.rawValue)
+    }
+    Foundation.exit(code.rawValue)
   }
 }

@@ -30,6 +30,8 @@ struct GlassesCommand: ParsableCommand {
   }
 
   func run() throws {
+    let lock = try FacetCLI.lock(URL(fileURLWithPath: model, isDirectory: true))
+    defer { withExtendedLifetime(lock) {} }
     let bundle = try ModelBundle(contentsOf: URL(fileURLWithPath: model, isDirectory: true))
     guard let data else {
       guard let glasses = try GlassesModel.of(ModelBundle()) else { throw CommandError("the default model has no glasses") }
@@ -54,6 +56,6 @@ struct GlassesCommand: ParsableCommand {
     report?.finish()
     guard let fitting else { throw ExitCode(130) }
     try fitting.model.write(to: bundle)
-    print("from \(fitting.used) of \(fitting.seen) photos; median error \(String(format: "%.2f", fitting.medianError)) pixels of 178")
+    try show("from \(fitting.used) of \(fitting.seen) photos; median error \(String(format: "%.2f", fitting.medianError)) pixels of 178")
   }
 }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Facet
 import FacetConversion
+import Files
 import Foundation
 
 struct ImportCommand: ParsableCommand {
@@ -33,6 +34,8 @@ struct ImportCommand: ParsableCommand {
 
     func run() throws {
       let output = URL(fileURLWithPath: output, isDirectory: true)
+      let lock = try WriteLock.folder(output)
+      defer { withExtendedLifetime(lock) {} }
       if !force, FileManager.default.fileExists(atPath: output.appendingPathComponent("model.safetensors").path) {
         throw CommandError("\(output.path) holds a model already; add --force to replace it")
       }

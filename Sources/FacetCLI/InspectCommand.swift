@@ -43,7 +43,11 @@ struct InspectCommand: ParsableCommand {
       let photo = try input.read()
       for face in try editor.faces(in: photo.picture, faces.face, isAligned: faces.aligned) {
         let inspection = try inspect(face, of: input, with: editor)
-        print(json ? try line(inspection) : (count > 0 ? "\n" : "") + table(inspection, editor.directions))
+        if json {
+          try show(json: line(inspection))
+        } else {
+          try show((count > 0 ? "\n" : "") + table(inspection, editor.directions))
+        }
         count += 1
       }
     }

@@ -40,7 +40,7 @@ struct EvaluateCommand: ParsableCommand {
     }
     report?.finish()
     guard group.speaks else { return }
-    print(json ? try line(figures) : table(figures))
+    if json { try show(json: line(figures)) } else { try show(table(figures)) }
   }
 
   private func line(_ report: EvaluationReport) throws -> String {
@@ -88,40 +88,42 @@ struct InfoCommand: ParsableCommand {
   }
 
   func run() throws {
-    print("facet       \(facetVersion), LibTorch \(Torch.version)")
+    try show("facet       \(facetVersion), LibTorch \(Torch.version)")
     let cuda = (0..<Device.cudaCount).map { ", \(Device.cuda($0))" }.joined()
-    print("devices     cpu with \(Torch.threads) threads\(cuda)")
+    try show("devices     cpu with \(Torch.threads) threads\(cuda)")
     let bundle = try ModelBundle(
       contentsOf: self.bundle.map { URL(fileURLWithPath: $0, isDirectory: true) } ?? model.url)
     let configuration = bundle.configuration
-    print("bundle      \(bundle.url.path)")
-    print("origin      \(bundle.origin ?? "not recorded")")
-    print("weights     \(bundle.fingerprint)")
-    print(
+    try show("bundle      \(bundle.url.path)")
+    try show("origin      \(bundle.origin ?? "not recorded")")
+    try show("weights     \(bundle.fingerprint)")
+    try show("terms       \(bundle.terms ?? ModelBundle.unknownTerms)")
+    try show("            faces: \(FaceDetector.terms)")
+    try show(
       "model       \(configuration.architecture), \(configuration.imageSize)x\(configuration.imageSize) pixels, "
         + "latent size \(configuration.latentSize), \(bundle.model.parameterCount) parameters")
-    if configuration.view == .frame { print("view        CelebA's whole aligned frame, its aspect ratio not kept") }
+    if configuration.view == .frame { try show("view        CelebA's whole aligned frame, its aspect ratio not kept") }
     let file = bundle.url.appendingPathComponent("attributes.safetensors")
     guard FileManager.default.fileExists(atPath: file.path) else {
-      print("attributes  none yet; 'facet attributes --model \(bundle.url.path) --data DIR' finds them")
+      try show("attributes  none yet; 'facet attributes --model \(bundle.url.path) --data DIR' finds them")
       return
     }
     try list(AttributeDirections(of: bundle))
-    if try GlassesModel.of(bundle) != nil { print("  drawn: glasses") }
+    if try GlassesModel.of(bundle) != nil { try show("  drawn: glasses") }
     let shaded = try SkinPrototypes.of(bundle).prototypes
-    if !shaded.isEmpty { print("  prototypes: \(shaded.map(\.edit.description).joined(separator: ", "))") }
+    if !shaded.isEmpty { try show("  prototypes: \(shaded.map(\.edit.description).joined(separator: ", "))") }
   }
 
   /// A line for each attribute.
   private func list(_ directions: AttributeDirections) throws {
     let labels = directions.labelNames.count
     let combined = directions.definitions.isEmpty ? "" : " and \(directions.definitions.count) combined"
-    print("attributes  \(labels)\(combined)")
-    print("            have, lack: photos that went into the direction")
-    print("            add, remove: factors at strength 1 and -1; those of the mean difference in parentheses")
-    print("            accuracy, base, error: of the probe on val, of the commoner answer, of its probabilities")
+    try show("attributes  \(labels)\(combined)")
+    try show("            have, lack: photos that went into the direction")
+    try show("            add, remove: factors at strength 1 and -1; those of the mean difference in parentheses")
+    try show("            accuracy, base, error: of the probe on val, of the commoner answer, of its probabilities")
     let width = max(10, directions.names.map(\.count).max() ?? 0)
-    print("  \("name".padded(to: width))    have    lack    add         remove      accuracy  base   error")
+    try show("  \("name".padded(to: width))    have    lack    add         remove      accuracy  base   error")
     let (factors, plain) = (directions.factors(.isolated), directions.factors(.meanDifference))
     for (index, name) in directions.names.enumerated() {
       // None are known of imported vectors.
@@ -133,15 +135,15 @@ struct InfoCommand: ParsableCommand {
       let figures = directions.probes.figures[index].map {
         String(format: "%9.3f%8.3f%7.3f", $0.accuracy, $0.baseRate, $0.calibrationError)
       }
-      print("  \(name.padded(to: width))\(counts)\(strengths)\(figures ?? "")")
+      try show("  \(name.padded(to: width))\(counts)\(strengths)\(figures ?? "")")
     }
     let own = directions.overrides.keys.sorted { $0.description < $1.description }
-    if !own.isEmpty { print("  own vectors: \(own.map(\.description).joined(separator: ", "))") }
+    if !own.isEmpty { try show("  own vectors: \(own.map(\.description).joined(separator: ", "))") }
     for definition in directions.definitions {
       var text = "\(definition.name): \(definition.positives)"
       if let negatives = definition.negatives { text += " against \(negatives)" }
       if let within = definition.within { text += " within \(within)" }
-      print("  \(text)")
+      try show("  \(text)")
     }
   }
 }

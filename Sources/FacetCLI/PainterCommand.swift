@@ -35,16 +35,20 @@ struct PainterCommand: ParsableCommand {
   var realism: Double?
   @Option(help: "The part of the budget after which the critic is heard, from 0 to 1.")
   var criticStart: Double?
+  @Option(help: "float32, or bfloat16 for convolutions with losses in float32, where the processor has it; default float32.")
+  var precision: TrainCommand.Precision?
   @Option(help: "The share of the faces that is learned from, the sharpest ones, from 0.01 to 1.")
   var sharpest: Double?
 
   func run() throws {
     let device = try engine.prepare()
-    let output = try options.checkedFolder()
+    let (output, lock) = try options.checkedFolder()
+    defer { withExtendedLifetime(lock) {} }
     var configuration = try (options.resume ? PainterTrainer.savedConfiguration(in: output) : nil) ?? PainterTraining()
     options.set(in: &configuration)
     if let realism { configuration.realism = realism }
     if let criticStart { configuration.criticStart = criticStart }
+    if let precision { configuration.usesBFloat16 = precision == .bfloat16 }
     if let sharpest { configuration.sharpest = sharpest }
     let distance = try PerceptualDistance(
       contentsOf: perceptualWeights.map { URL(fileURLWithPath: $0) } ?? PerceptualDistance.defaultURL, device: device)

@@ -75,7 +75,7 @@ struct ParseCommand: ParsableCommand {
       try parser.write(jobs, batchSize: batch) { _, fault in
         switch fault {
         case nil: good += 1
-        case .unwritable?, .unknownFormat?: throw CommandError("\(fault!)")
+        case let fault? where !PhotoInputs.concernsOnePhoto(fault): throw CommandError("\(fault)")
         case let fault?:
           guard skip else { throw CommandError("\(fault); --skip goes on without it") }
           report.note("skipped: \(fault)")
@@ -144,7 +144,8 @@ struct ParseCommand: ParsableCommand {
     @OptionGroup var engine: EngineOptions
 
     func run() throws {
-      let output = try options.checkedFolder()
+      let (output, lock) = try options.checkedFolder()
+      defer { withExtendedLifetime(lock) {} }
       let data = URL(fileURLWithPath: data, isDirectory: true)
       let device = try engine.prepare()
       var configuration = try options.resume ? ParserTrainer.savedConfiguration(in: output) ?? .init() : .init()
@@ -161,6 +162,7 @@ struct ParseCommand: ParsableCommand {
       let trainer = try ParserTrainer(
         configuration, pairs: pairs, coarse: more, from: start, heldOut: .heldOut(of: data), output: output, device: device, resume: options.resume)
       let log = try ParserLog(of: trainer)
+      if let notice = trainer.notice { note(notice) }
       Interruption.watch()
       let ending = try trainer.run(shouldStop: { Interruption.requested }, onEvent: log.record)
       log.finish()
@@ -220,9 +222,9 @@ struct ParseCommand: ParsableCommand {
       if json {
         let encoder = JSONEncoder()
         encoder.outputFormatting = .sortedKeys
-        print(String(decoding: try encoder.encode(report), as: UTF8.self))
+        try show(json: String(decoding: encoder.encode(report), as: UTF8.self))
       } else {
-        print(report.table)
+        try show(report.table)
       }
     }
   }

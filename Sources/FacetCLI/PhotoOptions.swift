@@ -34,7 +34,7 @@ struct PhotoInputs: ParsableArguments {
   var photo: [String]
   @Flag(help: "Take the photos in folders of folders, too.")
   var recursive = false
-  @Flag(help: "Photos that have no face or cannot be read are no failure.")
+  @Flag(help: "Photos that have no face, or cannot be read or written, are no failure.")
   var skip = false
 
   func validate() throws {
@@ -81,7 +81,16 @@ struct PhotoInputs: ParsableArguments {
   private static func concernsOnePhoto(_ error: any Error) -> Bool {
     switch error {
     case is PortraitError, is StrictError: true
-    case PhotoError.unreadable, PhotoError.notAPhoto, PhotoError.tooLarge, PhotoError.damaged, PhotoError.severalPictures: true
+    case let error as PhotoError: concernsOnePhoto(error)
+    default: false
+    }
+  }
+
+  /// Whether others may do where this photo does not: not on a full disk.
+  static func concernsOnePhoto(_ error: PhotoError) -> Bool {
+    switch error {
+    case .unreadable, .notAPhoto, .tooLarge, .tooMuchMemory, .damaged, .severalPictures: true
+    case .unwritable(_, let reason): ![ENOSPC, EDQUOT, EROFS, EACCES].contains { reason == String(cString: strerror($0)) }
     default: false
     }
   }

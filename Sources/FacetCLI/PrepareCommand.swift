@@ -57,7 +57,7 @@ struct PrepareCommand: ParsableCommand {
     report.finish()
     guard let made else { throw ExitCode(130) }
     let omitted = made.omitted
-    print("\(made.faces) faces of \(files.count) photos; left out: "
+    try show("\(made.faces) faces of \(files.count) photos; left out: "
       + "\(omitted[.noFace] ?? 0) without a face, \(omitted[.tooSmall] ?? 0) too small, \(omitted[.unreadable] ?? 0) unreadable")
   }
 }

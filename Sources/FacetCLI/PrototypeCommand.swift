@@ -41,6 +41,8 @@ struct PrototypeCommand: ParsableCommand {
   }
 
   func run() throws {
+    let lock = try FacetCLI.lock(URL(fileURLWithPath: model, isDirectory: true))
+    defer { withExtendedLifetime(lock) {} }
     let bundle = try ModelBundle(contentsOf: URL(fileURLWithPath: model, isDirectory: true))
     guard let state = AttributeState(edit) else { throw CommandError("'\(edit)' is not NAME=1 or NAME=-1") }
     var own = try SkinPrototypes.of(bundle)
@@ -72,6 +74,6 @@ struct PrototypeCommand: ParsableCommand {
     guard let fitting else { throw ExitCode(130) }
     own.prototypes.append(fitting.prototype)
     try own.write(to: bundle)
-    print("\(edit): from \(fitting.positives) photos against \(fitting.negatives)")
+    try show("\(edit): from \(fitting.positives) photos against \(fitting.negatives)")
   }
 }

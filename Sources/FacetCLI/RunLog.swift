@@ -9,6 +9,7 @@ import Photo
 /// - Throws: exit code 130 when it was interrupted, and what the trainer throws.
 func train(_ trainer: some RecipeTrainer, as name: String) throws {
   let log = try RunLog(of: trainer, as: name)
+  if let notice = trainer.notice { note(notice) }
   Interruption.watch()
   let ending = try trainer.run(shouldStop: { Interruption.requested }, onEvent: log.record)
   log.report.finish()

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Facet
 import FacetTraining
+import Files
 import Foundation
 
 /// Options of every command that trains: where the run is kept, how long it goes on, and what all recipes have.
@@ -53,15 +54,19 @@ struct RunOptions: ParsableArguments {
 
   /// Puts the options that were given over those of a recipe.
   func set(in recipe: inout some TrainingRecipe) {
-    set(
-      batch: &recipe.batchSize, learningRate: &recipe.learningRate, checkpointMinutes: &recipe.checkpointMinutes,
-      seed: &recipe.seed, budget: &recipe.budget)
+    if let batch { recipe.batchSize = batch }
+    if let learningRate { recipe.learningRate = learningRate }
+    if let checkpointMinutes { recipe.checkpointMinutes = checkpointMinutes }
+    if let seed { recipe.seed = seed }
+    if images != nil || minutes != nil { recipe.budget = .init(images: images, minutes: minutes) }
   }
 
-  /// The output folder; a run or a bundle in it is not overwritten unasked.
+  /// The output folder, which nobody else may write to as long as the lock lives; a run or a bundle in it is not
+  /// overwritten unasked.
   /// - Parameter resumes: whether the run goes on, if `--resume` does not say so.
-  func checkedFolder(resumes: Bool? = nil) throws -> URL {
-    if force { return folder }
+  func checkedFolder(resumes: Bool? = nil) throws -> (folder: URL, lock: WriteLock) {
+    let lock = try WriteLock.folder(folder)
+    if force { return (folder, lock) }
     let resume = resumes ?? resume
     func holds(_ path: String) -> Bool {
       FileManager.default.fileExists(atPath: folder.appendingPathComponent(path).path)
@@ -72,6 +77,6 @@ struct RunOptions: ParsableArguments {
     if holds("model.safetensors"), !resume || !holds("checkpoints") {
       throw CommandError("\(folder.path) holds a model already; add --force to replace it")
     }
-    return folder
+    return (folder, lock)
   }
 }

@@ -57,6 +57,7 @@ struct ServeCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
+    try EngineOptions.checkAddressSpace()
     var configuration = StudioConfiguration()
     (configuration.port, configuration.address, configuration.hosts) = (port, address, host)
     configuration.allowedOrigin = allowOrigin

@@ -2,6 +2,7 @@ import ArgumentParser
 import Dispatch
 import Facet
 import FacetTraining
+import Files
 import Foundation
 import Synchronization
 import Torch
@@ -25,8 +26,21 @@ struct EngineOptions: ParsableArguments {
     if let threads, !(1...1024).contains(threads) { throw ValidationError("--threads must be from 1 to 1024") }
   }
 
+  /// Address space that the engine's threads and the model take, in bytes; with less they wait for each other for ever.
+  private static let leastAddressSpace = 600_000_000
+
+  /// - Throws: ``CommandError`` where there is too little.
+  static func checkAddressSpace() throws {
+    if let left = Memory.addressSpaceLeaves, left < leastAddressSpace {
+      throw CommandError(
+        "\(left / 1_000_000) MB of address space are left, and at least \(leastAddressSpace / 1_000_000) MB are needed: "
+          + "raise the limit (ulimit -v)")
+    }
+  }
+
   /// Applies the options to the engine.
   func prepare() throws -> Device {
+    try Self.checkAddressSpace()
     let launch = try Launch(ProcessInfo.processInfo.environment)
     guard let device = self.device == "cuda" ? .cuda(launch?.localRank ?? 0) : Device(device) else {
       throw CommandError("--device: '\(device)' is not cpu, cuda or cuda:N")
@@ -112,7 +126,15 @@ private func open(
   _ dataset: CelebA, _ partition: Partition, speaks: Bool = true, _ alive: @escaping () -> Void = {}
 ) throws -> DecodedCache {
   var report: ProgressReport?
-  let cache = try DecodedCache.open(dataset, partition: partition) { done, total in
+  var hasWaited = false
+  let cache = try DecodedCache.open(
+    dataset, partition: partition,
+    waiting: { holder in
+      if !hasWaited { note("waiting for \(holder), which decodes the same photos") }
+      hasWaited = true
+      alive()
+    }
+  ) { done, total in
     if report == nil { report = ProgressReport("decode \(partition.rawValue)", total: total, unit: "photos") }
     report?.update(done)
     alive()
@@ -123,6 +145,3 @@ private func open(
   if cache.skipped.count > 5 { note("skipped: \(cache.skipped.count) photos in all") }
   return cache
 }
-
-/// Writes a line to standard error.
-func note(_ text: String) { try? FileHandle.standardError.write(contentsOf: Data((text + "\n").utf8)) }

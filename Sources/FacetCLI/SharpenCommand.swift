@@ -47,7 +47,8 @@ struct SharpenCommand: ParsableCommand {
 
   func run() throws {
     let device = try engine.prepare()
-    let output = try options.checkedFolder()
+    let (output, lock) = try options.checkedFolder()
+    defer { withExtendedLifetime(lock) {} }
     var configuration = try (options.resume ? DecoderTrainer.savedConfiguration(in: output) : nil) ?? DecoderTraining()
     if !attribute.isEmpty { configuration.attributes = attribute }
     if let critic { configuration.critic = critic }

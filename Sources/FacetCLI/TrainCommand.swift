@@ -78,7 +78,8 @@ struct TrainCommand: ParsableCommand {
     // What torchrun has started again is to go on.
     let restarts = try Launch(ProcessInfo.processInfo.environment)?.restarts ?? 0
     let resume = options.resume || restarts > 0
-    let output = group.speaks ? try options.checkedFolder(resumes: resume) : options.folder
+    let (output, lock) = group.speaks ? try options.checkedFolder(resumes: resume) : (options.folder, nil)
+    defer { withExtendedLifetime(lock) {} }
     var configuration = try makeConfiguration(
       resuming: resume ? Trainer.savedConfiguration(in: output, for: group) : nil)
     let start = try from.map { try ModelBundle(contentsOf: URL(fileURLWithPath: $0, isDirectory: true)) }
@@ -92,6 +93,7 @@ struct TrainCommand: ParsableCommand {
       configuration, training: open(dataset, .train, for: group), validation: open(dataset, .validation, for: group),
       output: output, weights: start?.model.state(), device: device, residency: photosOn, resume: resume, group: group)
     let log = group.speaks ? try TrainingLog(of: trainer) : nil
+    if let notice = trainer.notice { note(notice) }
     Interruption.watch()
     let ending = try trainer.run(shouldStop: { Interruption.requested }, onEvent: { try log?.record($0) })
     log?.finish(ending)

@@ -24,6 +24,9 @@ public struct Studio: Sendable {
     if let token = configuration.token?.utf8, token.count < 16 || !token.allSatisfy({ (0x21...0x7E).contains($0) }) {
       throw StudioError(description: "the token must have at least 16 letters, digits or signs, and no spaces")
     }
+    if let origin = configuration.allowedOrigin, origin.wholeMatch(of: /https?:\/\/[^\/\s*@?#]+/) == nil {
+      throw StudioError(description: "--allow-origin: give one origin, such as https://example.org, not '\(origin)'")
+    }
     self.configuration = configuration
     workshop = try Workshop(configuration, metrics: metrics)
   }
@@ -36,20 +39,24 @@ public struct Studio: Sendable {
     var logger = Logger(label: "studio") { StreamLogHandler.standardError(label: $0) }
     logger.logLevel = .warning
     let store = PhotoStore(configuration.limits)
+    let connections = Connections(configuration.limits)
     let requestTime = configuration.limits.requestTime
+    // As long again for the answer to be read.
+    let exchangeTime = TimeAmount(requestTime) * 2
     let application = Application(
       router: router(store, logger),
       server: .http1(
         configuration: .init(
           additionalChannelHandlers: [
             IdleStateHandler(allTimeout: .seconds(Int64(requestTime.seconds.rounded(.up)) + 15)), CloseWhenIdle(),
+            ConnectionGuard(connections, exchangeTime: exchangeTime),
           ],
           httpDecoderConfiguration: .init(
             maxHeaderFieldSize: 8192, maxHeaderListSize: 16384, maxHeaderFieldCount: 64))),
       configuration: .init(
-        address: .hostname(configuration.address, port: configuration.port),
-        availableConnectionsDelegate: .maximum(configuration.limits.connections, logger: logger)),
-      onServerRunning: { [configuration] channel in
+        address: .hostname(configuration.address, port: configuration.port)),
+      onServerRunning: { [configuration, logger] channel in
+        try? await channel.pipeline.addHandler(AcceptPause(logger), position: .first)
         let host = configuration.address.contains(":") ? "[\(configuration.address)]" : configuration.address
         let port = channel.localAddress?.port ?? configuration.port
         onRunning(URL(string: "http://\(host):\(port)/")!)
@@ -77,7 +84,9 @@ public struct Studio: Sendable {
     let router = Router()
     router.add(middleware: Frame(metrics: metrics))
     router.add(middleware: SiteGuard(hosts: configuration.hosts, allowedOrigin: configuration.allowedOrigin))
-    if let token = configuration.token { router.add(middleware: TokenGuard(token: token)) }
+    if let token = configuration.token {
+      router.add(middleware: TokenGuard(token: token, pageFiles: Self.pageFiles))
+    }
     router.add(middleware: Deadline(time: configuration.limits.requestTime))
     router.add(middleware: PlainPaths())
     router.add(
@@ -91,6 +100,11 @@ public struct Studio: Sendable {
       metrics: metrics
     ).add(to: router)
     return router
+  }
+
+  /// Paths below the page's folder.
+  private static var pageFiles: Set<String> {
+    Set(FileManager.default.enumerator(atPath: page.path)?.compactMap { $0 as? String } ?? [])
   }
 
   private static var page: URL { Bundle.module.resourceURL!.appendingPathComponent("Page") }

@@ -48,6 +48,8 @@ public struct StudioLimits: Sendable {
   public var heavyRequests = 8
   /// Connections that are open at once.
   public var connections = 256
+  /// Those among them of one client, by its address.
+  public var connectionsPerClient = 128
   /// How long a request may take, its body's arrival included.
   public var requestTime = Duration.seconds(60)
   /// Faces that are decoded as one batch; 1 for no batching.

@@ -44,6 +44,7 @@ struct Codec: ~Copyable {
   }
 
   private init(_ bytes: Bytes, name: String, limit: Int) throws(PhotoError) {
+    if let excess = PhotoWork.excess(bytes.read) { throw .damaged(file: name, reason: excess) }
     var image: OpaquePointer?
     var message: UnsafeMutablePointer<CChar>?
     let status =
@@ -60,6 +61,12 @@ struct Codec: ~Copyable {
       cv_close(image)
       throw .tooLarge(file: name, width: width, height: height, limit: limit)
     }
+    do {
+      try PhotoWork.checkMemory(Self.peak(of: image), file: name)
+    } catch {
+      cv_close(image)
+      throw error
+    }
     self.image = image
     self.bytes = bytes
     self.width = width
@@ -68,6 +75,16 @@ struct Codec: ~Copyable {
   }
 
   deinit { cv_close(image) }
+
+  /// The most bytes that a photo takes from its decoding to its writing: the pixels, a copy that is edited, opacity; the
+  /// file's own values, where they are kept, and a copy of them; and what a decoder or an encoder holds of all that.
+  private static func peak(of image: OpaquePointer) -> Int {
+    let colours = cv_colours(image) > 0 ? Int(cv_colours(image)) : 4
+    let alpha = cv_has_alpha(image) ? 1 : 0
+    let own = (colours + alpha) * Int(cv_bits(image)) / 8
+    let isKept = cv_colours(image) > 0 && (cv_bits(image) == 16 || cv_has_other_profile(image))
+    return Int(cv_width(image) * cv_height(image)) * (3 + 3 + alpha + (isKept ? 2 * own : 0) + (cv_is_float(image) ? 2 * own : 0) + max(3, own))
+  }
 
   var format: Photo.Format { Photo.Format(rawValue: String(cString: cv_format(image))) ?? .jpeg }
   var hasAlpha: Bool { cv_has_alpha(image) }
@@ -126,12 +143,17 @@ struct Codec: ~Copyable {
     var alpha = [UInt8]()
     if hasAlpha { alpha = [UInt8](repeating: 255, count: width * height) }
     let pixels = [UInt8](unsafeUninitializedCapacity: width * height * 3) { rgb, count in
-      alpha.withUnsafeMutableBufferPointer {
-        status = cv_decode(image, own, rgb.baseAddress, hasAlpha ? $0.baseAddress : nil, &message)
+      alpha.withUnsafeMutableBufferPointer { alpha in
+        status = PhotoWork.withStop {
+          cv_decode(image, own, rgb.baseAddress, hasAlpha ? alpha.baseAddress : nil, $0, &message)
+        }
       }
       count = status == 0 ? width * height * 3 : 0
     }
-    guard status == 0 else { throw .damaged(file: file, reason: text(message)) }
+    guard status == 0 else {
+      let reason = text(message)
+      throw status == Int32(CV_STOPPED) ? .stopped(file: file) : .damaged(file: file, reason: reason)
+    }
     return (Picture(width: width, height: height, channels: 3, pixels: pixels), hasAlpha ? alpha : nil)
   }
 
@@ -170,12 +192,12 @@ struct Codec: ~Copyable {
     _ pixels: Pixels, metadata: Metadata? = nil, format: Photo.Format, quality: Int, coding: Coding = Coding(),
     name: String
   ) throws(PhotoError) -> Data {
-    try withPixels(pixels, name: name) { pixels, bytes, count, message in
+    try withPixels(pixels, name: name) { pixels, stop, bytes, count, message in
       format.rawValue.withCString { format in
         let coding = CVCoding(
           format: format, quality: Int32(quality), lossless: coding.isLossless, progressive: coding.isProgressive,
           subsampled: coding.isSubsampled, quick: coding.isQuick)
-        return cv_encode(pixels, metadata?.pointer, coding, bytes, count, message)
+        return cv_encode(pixels, metadata?.pointer, coding, stop, bytes, count, message)
       }
     }
   }
@@ -185,12 +207,12 @@ struct Codec: ~Copyable {
     frames pixels: Pixels, milliseconds: [Int], loops: Int, metadata: Metadata?, format: Animation.Format, quality: Int,
     name: String
   ) throws(PhotoError) -> Data {
-    try withPixels(pixels, name: name) { pixels, bytes, count, message in
+    try withPixels(pixels, name: name) { pixels, stop, bytes, count, message in
       format.rawValue.withCString { format in
         let coding = CVCoding(
           format: format, quality: Int32(quality), lossless: false, progressive: false, subsampled: false, quick: false)
         return cv_encode_animation(
-          pixels, metadata?.pointer, coding, Int32(milliseconds.count), milliseconds.map { Int32($0) }, Int32(loops),
+          pixels, metadata?.pointer, coding, Int32(milliseconds.count), milliseconds.map { Int32($0) }, Int32(loops), stop,
           bytes, count, message)
       }
     }
@@ -199,7 +221,7 @@ struct Codec: ~Copyable {
   private static func withPixels(
     _ pixels: Pixels, name: String,
     _ encode: (
-      CVPixels, UnsafeMutablePointer<UnsafeMutableRawPointer?>, UnsafeMutablePointer<Int>,
+      CVPixels, CVStop, UnsafeMutablePointer<UnsafeMutableRawPointer?>, UnsafeMutablePointer<Int>,
       UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>
     ) -> Int32
   ) throws(PhotoError) -> Data {
@@ -208,14 +230,19 @@ struct Codec: ~Copyable {
     var message: UnsafeMutablePointer<CChar>?
     let status = pixels.values.withUnsafeBytes { values in
       (pixels.alpha ?? []).withUnsafeBufferPointer { alpha in
-        encode(
-          CVPixels(
-            values: values.baseAddress, width: Int64(pixels.width), height: Int64(pixels.height),
-            channels: Int32(pixels.channels), colours: Int32(pixels.colours), bits: Int32(pixels.bits),
-            alpha: pixels.alpha == nil ? nil : alpha.baseAddress), &bytes, &count, &message)
+        PhotoWork.withStop { stop in
+          encode(
+            CVPixels(
+              values: values.baseAddress, width: Int64(pixels.width), height: Int64(pixels.height),
+              channels: Int32(pixels.channels), colours: Int32(pixels.colours), bits: Int32(pixels.bits),
+              alpha: pixels.alpha == nil ? nil : alpha.baseAddress), stop, &bytes, &count, &message)
+        }
       }
     }
-    guard status == 0, let bytes else { throw .unwritable(file: name, reason: text(message)) }
+    guard status == 0, let bytes else {
+      let reason = text(message)
+      throw status == Int32(CV_STOPPED) ? .stopped(file: name) : .unwritable(file: name, reason: reason)
+    }
     return Data(bytesNoCopy: bytes, count: count, deallocator: .custom { pointer, _ in cv_free(pointer) })
   }
 

@@ -63,6 +63,12 @@ public struct Photo: Sendable {
     picture.pixels.count + (alpha?.count ?? 0) + (container.gainMap?.file.count ?? 0) + (source.map { $0.values.count + $0.decoded.pixels.count } ?? 0)
   }
 
+  /// Looks whether there is the memory to edit and write it, where that was not done with its decoding.
+  /// - Throws: ``PhotoError/tooMuchMemory(file:needed:available:)``.
+  public func checkMemory() throws(PhotoError) {
+    try PhotoWork.checkMemory(2 * picture.pixels.count + 2 * (source?.values.count ?? 0), file: "photo")
+  }
+
   /// Reads a file.
   /// - Throws: ``PhotoError``; a file with more than `pixelLimit` pixels is refused by its header.
   public init(contentsOf url: URL, pixelLimit: Int = defaultPixelLimit) throws(PhotoError) {

@@ -8,6 +8,8 @@ public enum PhotoError: Error, Equatable, CustomStringConvertible {
   case tooLarge(file: String, width: Int, height: Int, limit: Int)
   /// An animation, or a document of several pages; `name` is what it has.
   case severalPictures(file: String, count: Int, name: String)
+  /// More memory than there is, in bytes, by its header; nothing was decoded, or nothing written.
+  case tooMuchMemory(file: String, needed: Int, available: Int)
   /// Truncated or damaged.
   case damaged(file: String, reason: String)
   /// The file's ending names no format that can be written.
@@ -16,6 +18,8 @@ public enum PhotoError: Error, Equatable, CustomStringConvertible {
   case unknownAnimationFormat(file: String)
   case unwritable(file: String, reason: String)
   case captionFailed(text: String, reason: String)
+  /// ``PhotoWork/shouldStop`` said so.
+  case stopped(file: String)
 
   public var description: String {
     switch self {
@@ -27,6 +31,8 @@ public enum PhotoError: Error, Equatable, CustomStringConvertible {
       "\(file): \(width)×\(height) is more than the limit of \(limit / 1_000_000) megapixels: reduce it first"
     case .severalPictures(let file, let count, let name):
       "\(file): has \(count) \(name), and one picture at a time is edited: save the one that is meant as a file of its own"
+    case .tooMuchMemory(let file, let needed, let available):
+      "\(file): needs about \(needed / 1_000_000) MB of memory, and \(available / 1_000_000) MB are free: reduce it first"
     case .damaged(let file, let reason):
       "\(file): truncated or damaged: \(reason)"
     case .unknownFormat(let file):
@@ -35,6 +41,8 @@ public enum PhotoError: Error, Equatable, CustomStringConvertible {
       "\(file): name it .webp or .gif, the formats that animations can be written in"
     case .unwritable(let file, let reason):
       "\(file): cannot be written: \(reason)"
+    case .stopped(let file):
+      "\(file): given up before it was done"
     case .captionFailed(let text, let reason):
       "the caption “\(text)” cannot be drawn: \(reason): are fonts installed (fonts-dejavu-core)?"
     }

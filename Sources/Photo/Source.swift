@@ -26,17 +26,20 @@ struct Source: Sendable {
     _ picture: Picture, _ metadata: Metadata, name: String
   ) throws(PhotoError) -> (values: [UInt8], channels: Int)? {
     guard fits(picture) else { return nil }
-    let changed = changes(picture)
-    if changed.isEmpty { return (values, channels) }
+    let parts = stride(from: 0, to: picture.width * picture.height, by: 1 << 20).map {
+      $0..<min(picture.width * picture.height, $0 + 1 << 20)
+    }
+    guard let first = parts.first(where: { !changes(picture, in: $0).isEmpty }) else { return (values, channels) }
     var (values, colours) = (values, colours)
-    if colours == 1 && changed.contains(where: { !picture.isGrey(at: $0) }) {
+    if colours == 1 && parts.contains(where: { changes(picture, in: $0).contains { !picture.isGrey(at: $0) } }) {
       if isProfiled { return nil }
       (values, colours) = (inColour(), 3)
     }
     let pixel = colours + (hasAlpha ? 1 : 0)
     // Conversion takes memory: a part at a time.
-    for start in stride(from: 0, to: changed.count, by: 1 << 20) {
-      let part = changed[start..<min(changed.count, start + 1 << 20)]
+    for range in parts where range.lowerBound >= first.lowerBound {
+      let part = changes(picture, in: range)
+      if part.isEmpty { continue }
       let before = try wide(decoded, part, colours, metadata, name: name)
       let after = try wide(picture, part, colours, metadata, name: name)
       values.withUnsafeMutableBytes { bytes in
@@ -69,13 +72,13 @@ struct Source: Sendable {
     return max(0, min(1, Float(64 - change) / 48))
   }
 
-  /// Indices of the pixels that differ.
-  private func changes(_ picture: Picture) -> [Int] {
+  /// Indices of the pixels that differ, of some.
+  private func changes(_ picture: Picture, in range: Range<Int>) -> [Int] {
     picture.pixels.withUnsafeBufferPointer { new in
       decoded.pixels.withUnsafeBufferPointer { old in
         // Unedited, the two are one array.
         if new.baseAddress == old.baseAddress { return [] }
-        return (0..<old.count / 3).filter { i in
+        return range.filter { i in
           new[3 * i] != old[3 * i] || new[3 * i + 1] != old[3 * i + 1] || new[3 * i + 2] != old[3 * i + 2]
         }
       }
@@ -84,7 +87,7 @@ struct Source: Sendable {
 
   /// Some pixels of a picture in the file's profile, 16 bits a channel.
   private func wide(
-    _ picture: Picture, _ places: ArraySlice<Int>, _ colours: Int, _ metadata: Metadata, name: String
+    _ picture: Picture, _ places: [Int], _ colours: Int, _ metadata: Metadata, name: String
   ) throws(PhotoError) -> [UInt16] {
     if isProfiled {
       let rgb = places.flatMap { picture.pixels[3 * $0..<3 * $0 + 3] }

@@ -39,17 +39,20 @@ public struct SafetensorsFile: Sendable {
   /// The file's own notes, its `__metadata__`.
   public let metadata: [String: String]
   public let tensors: [String: Entry]
+  private let url: URL
 
-  /// Maps the file at `url` and checks its header.
+  /// Opens the file at `url` and checks its header.
+  /// - Parameter copyLimit: the largest file, in bytes, that is copied and not mapped.
   /// - Throws: `FileError` when the file cannot be read, ``SafetensorsError`` when it is no valid safetensors file.
-  public init(_ url: URL) throws {
-    let file = try MappedFile(url)
+  public init(_ url: URL, copyLimit: Int = MappedFile.copyLimit) throws {
+    let file = try MappedFile(url, copyLimit: copyLimit)
     let header: SafetensorsHeader
     do {
       header = try SafetensorsHeader(of: file.bytes)
     } catch {
       throw SafetensorsError(path: url.path, fault: error)
     }
+    self.url = url
     metadata = header.metadata
     tensors = header.tensors.mapValues { Entry($0, in: file) }
   }
@@ -58,14 +61,18 @@ public struct SafetensorsFile: Sendable {
   /// same bytes, whatever their order: larger element types come first, so that every tensor is aligned, then names.
   ///
   /// - Parameter tensors: Names, element types, shapes and the elements in row-major order, little-endian.
+  /// - Parameter hasChecksum: whether the metadata get a `checksum` of everything, which ``verify()`` looks at.
   /// - Throws: `FileError` when the file cannot be written, ``SafetensorsError`` when a name occurs twice or is
   ///   reserved, bytes do not fill their shape, or the header passes the format's limit.
   public static func write(
     _ tensors: [(name: String, dtype: DType, shape: [Int], bytes: UnsafeRawBufferPointer)],
     metadata: [String: String] = [:],
+    hasChecksum: Bool = false,
     to url: URL
   ) throws {
     let sorted = tensors.sorted { ($1.dtype.size, $0.name) < ($0.dtype.size, $1.name) }
+    var metadata = metadata
+    if hasChecksum { metadata[checksumKey] = checksum(of: sorted, metadata) }
     let header: [UInt8]
     do {
       header = try SafetensorsHeader.encode(
@@ -77,6 +84,36 @@ public struct SafetensorsFile: Sendable {
     try file.write(header)
     for tensor in sorted { try file.write(tensor.bytes) }
     try file.commit()
+  }
+
+  private static let checksumKey = "checksum"
+
+  private static func checksum(
+    of tensors: [(name: String, dtype: DType, shape: [Int], bytes: UnsafeRawBufferPointer)], _ metadata: [String: String]
+  ) -> String {
+    var sum = Checksum()
+    for (key, value) in metadata.sorted(by: { $0.key < $1.key }) where key != checksumKey {
+      sum.add(key)
+      sum.add(value)
+    }
+    for (name, dtype, shape, bytes) in tensors {
+      sum.add("\(name) \(dtype.safetensorsName) \(shape)")
+      sum.add(bytes)
+    }
+    return sum.text
+  }
+
+  /// Whether the file, where it is mapped, is as it was opened.
+  /// - Throws: `FileError` where it was written to since: its tensors are not to be touched any more.
+  public func checkUnchanged() throws { try tensors.values.first?.file.checkUnchanged() }
+
+  /// Reads the whole file and compares it with the checksum that it was written with, if it has one.
+  /// - Throws: ``SafetensorsError`` when a bit has changed since.
+  public func verify() throws {
+    guard let expected = metadata[Self.checksumKey] else { return }
+    let sorted = tensors.sorted { ($1.value.dtype.size, $0.key) < ($0.value.dtype.size, $1.key) }
+    let found = Self.checksum(of: sorted.map { ($0.key, $0.value.dtype, $0.value.shape, $0.value.bytes) }, metadata)
+    guard found == expected else { throw SafetensorsError(path: url.path, fault: .wrongChecksum) }
   }
 }
 
@@ -102,6 +139,8 @@ public struct SafetensorsError: Error, Equatable, CustomStringConvertible {
     case gap(before: String?)
     /// The byte range passes the end of the file.
     case outOfFile(tensor: String)
+    /// The bytes are not those that were written.
+    case wrongChecksum
 
     public var description: String {
       switch self {
@@ -122,6 +161,7 @@ public struct SafetensorsError: Error, Equatable, CustomStringConvertible {
       case .gap(let tensor?): "bytes before tensor \(tensor.debugDescription) belong to none"
       case .gap(nil): "bytes behind the last tensor belong to none"
       case .outOfFile(let tensor): "tensor \(tensor.debugDescription) passes the end of the file"
+      case .wrongChecksum: "its checksum does not fit its bytes: it is damaged"
       }
     }
   }

@@ -2,10 +2,14 @@ import CLibTorch
 import Foundation
 
 extension Tensor {
-  /// Reads every tensor of a safetensors file. The tensors lie over the mapped file: copy before writing to them.
+  /// Reads every tensor of a safetensors file. The tensors lie over the file's memory: copy before writing to them.
   /// - Throws: ``SafetensorsError`` when the file is not whole, `FileError` when it cannot be read.
   public static func load(from url: URL) throws -> (tensors: [String: Tensor], metadata: [String: String]) {
-    let file = try SafetensorsFile(url)
+    try load(SafetensorsFile(url))
+  }
+
+  /// The tensors of a file, over its memory as of ``load(from:)``.
+  public static func load(_ file: SafetensorsFile) throws -> (tensors: [String: Tensor], metadata: [String: String]) {
     let tensors = try file.tensors.mapValues { entry in
       // Kernels take elements at multiples of their size, and booleans of 0 or 1; others' files may hold anything.
       if entry.dtype == .bool {
@@ -20,12 +24,17 @@ extension Tensor {
   }
 
   /// Writes tensors to a safetensors file, whole or not at all.
-  public static func save(_ tensors: [String: Tensor], metadata: [String: String] = [:], to url: URL) throws {
+  /// - Parameter hasChecksum: whether ``SafetensorsFile/verify()`` is to find damage in it later.
+  public static func save(
+    _ tensors: [String: Tensor], metadata: [String: String] = [:], hasChecksum: Bool = false, to url: URL
+  ) throws {
     let stored = try tensors.mapValues { try $0.detach().to(.cpu).contiguous() }
     let entries = stored.map { name, tensor in
       (name: name, dtype: tensor.dtype, shape: tensor.shape, bytes: tensor.borrowedBytes)
     }
-    try withExtendedLifetime(stored) { try SafetensorsFile.write(entries, metadata: metadata, to: url) }
+    try withExtendedLifetime(stored) { 
+      try SafetensorsFile.write(entries, metadata: metadata, hasChecksum: hasChecksum, to: url)
+    }
   }
 }
 

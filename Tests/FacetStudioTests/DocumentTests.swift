@@ -31,7 +31,7 @@ import Testing
     }
   }
 
-  /// Data at and beyond the bounds of what the document allows; `docs/studio.md` tells how to run all of it.
+  /// Data at and beyond the bounds of what the document allows; `docs/guide/studio.md` tells how to run all of it.
   @Test(.enabled(if: python != nil, "FACET_PYTHON is not set"))
   func fuzzingFindsNoFault() async throws {
     let server = try await Server.shared.value

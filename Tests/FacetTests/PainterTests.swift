@@ -171,9 +171,9 @@ struct DrawnCrops {
     let trainer = try PainterTrainer(
       Self.training(steps: 40), on: CropSet(contentsOf: set.folder), distance: Self.distance(), output: output)
     var pixels: [Double] = []
-    let ending = try trainer.run { event in
+    let ending = try trainer.run(onEvent: { event in
       if case .step(_, let losses, _) = event { pixels.append(losses.pixels) }
-    }
+    })
     #expect(ending == .budgetSpent && pixels.count == 40)
     #expect(pixels.suffix(8).reduce(0, +) < 0.8 * pixels.prefix(8).reduce(0, +))
     #expect(try Painter(contentsOf: output.appendingPathComponent(Painter.file)).images == 160)

@@ -98,9 +98,9 @@ func directions(_ data: String, photos: Int, caches: URL) throws {
       try .cat(stride(from: 0, to: rows.count, by: 32).map { start in
         let part = rows[start..<min(start + 32, rows.count)]
         var bytes = [UInt8](repeating: 0, count: part.count * pixels)
-        bytes.withUnsafeMutableBytes { bytes in
+        try bytes.withUnsafeMutableBytes { bytes in
           for (place, row) in part.enumerated() {
-            cache.copy(
+            try cache.copy(
               row, image: UnsafeMutableRawBufferPointer(rebasing: bytes[place * pixels..<(place + 1) * pixels]),
               mask: nil)
           }

@@ -16,7 +16,13 @@ extern "C" {
 typedef struct CVImage CVImage;        // an opened file: its header is read, its pixels are not
 typedef struct CVMetadata CVMetadata;  // EXIF, XMP, IPTC, ICC profile and resolution
 
-enum { CV_NOT_AN_IMAGE = 1, CV_FAILED = 2 };  // the statuses other than 0
+enum { CV_NOT_AN_IMAGE = 1, CV_FAILED = 2, CV_STOPPED = 3 };  // the statuses other than 0
+
+// Asked now and then, by any thread, whether what runs is to end with CV_STOPPED; `asked` may be null.
+typedef struct {
+  bool (*asked)(const void *context);
+  const void *context;
+} CVStop;
 
 void cv_free(void *memory);
 
@@ -50,7 +56,7 @@ const char *cv_damage(const CVImage *image);
 // Decodes into width × height × 3 bytes of sRGB, and × 1 of alpha where the image has it (else null). A JPEG that is
 // damaged, but not cut off, is decoded as far as it goes.
 // `own`, if not null, gets the file's own values before that: cv_colours channels, then alpha, cv_bits each.
-int cv_decode(CVImage *image, void *own, uint8_t *rgb, uint8_t *alpha, char **error);
+int cv_decode(CVImage *image, void *own, uint8_t *rgb, uint8_t *alpha, CVStop stop, char **error);
 // Decodes an image of one 8-bit channel into width × height bytes, values as stored.
 int cv_decode_labels(CVImage *image, uint8_t *labels, char **error);
 
@@ -90,11 +96,11 @@ typedef struct {
 } CVCoding;
 
 // Metadata may be null; *bytes is freed with cv_free.
-int cv_encode(CVPixels pixels, const CVMetadata *metadata, CVCoding coding, void **bytes, size_t *count,
+int cv_encode(CVPixels pixels, const CVMetadata *metadata, CVCoding coding, CVStop stop, void **bytes, size_t *count,
               char **error);
 // Encodes `count` pictures that lie one below the other as an animated WebP or GIF. `loops` of 0 is for ever.
 int cv_encode_animation(CVPixels pixels, const CVMetadata *metadata, CVCoding coding, int count,
-                        const int *milliseconds, int loops, void **bytes, size_t *size, char **error);
+                        const int *milliseconds, int loops, CVStop stop, void **bytes, size_t *size, char **error);
 
 // Draws a line of text, white on black, one channel. *pixels is freed with cv_free.
 int cv_text(const char *text, int pixels_high, uint8_t **pixels, int64_t *width, int64_t *height,

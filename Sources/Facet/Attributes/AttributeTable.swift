@@ -17,6 +17,8 @@ struct Recipe: Sendable {
   var policy: DecodePolicy
   /// The part of the face that the decoded step stays within.
   var region: FaceRegion?
+  /// The part of the face that a painter paints by the decoded step; `nil` where the step is composed.
+  var painted: PaintedRegion?
   /// The share of the latent step that is decoded; 0 where nothing is.
   var decoded: Double
   /// The edits besides.
@@ -27,9 +29,15 @@ struct Recipe: Sendable {
     and edits: @escaping @Sendable (Amount) -> [any Edit] = { _ in [] }
   ) -> Recipe { Recipe(policy: policy, region: region, decoded: amount, edits: edits) }
 
+  /// - Parameter policy: for a model without a painter, and the styles that decode everything.
+  static func painted(
+    _ painted: PaintedRegion, or policy: DecodePolicy, amount: Double = 1,
+    and edits: @escaping @Sendable (Amount) -> [any Edit] = { _ in [] }
+  ) -> Recipe { Recipe(policy: policy, painted: painted, decoded: amount, edits: edits) }
+
   /// - Parameter policy: for the styles that decode everything.
   static func drawn(_ policy: DecodePolicy = [], _ edits: @escaping @Sendable (Amount) -> [any Edit]) -> Recipe {
-    Recipe(policy: policy, region: nil, decoded: 0, edits: edits)
+    Recipe(policy: policy, decoded: 0, edits: edits)
   }
 }
 
@@ -90,12 +98,13 @@ package enum AttributeTable {
   package static let all: [Attribute] = [
     Attribute(
       "Smiling", .expression, parts: ["High_Cheekbones", "Mouth_Slightly_Open", "Narrow_Eyes"], isSharpened: true,
-      add: .decoded(.expression) { _ in [Teeth()] }, remove: .decoded([.expression, .closesMouth])),
+      add: .painted(.lowerFace, or: .expression) { _ in [Teeth()] },
+      remove: .painted(.lowerFace, or: [.expression, .closesMouth])),
     Attribute(
-      "Mouth_Slightly_Open", .expression, isSharpened: true, add: .decoded(.expression) { _ in [Teeth()] },
-      remove: .decoded([.expression, .closesMouth])),
-    Attribute("High_Cheekbones", .expression, add: .decoded(.shape)),
-    Attribute("Narrow_Eyes", .expression, isSharpened: true, add: .decoded(.shape)),
+      "Mouth_Slightly_Open", .expression, isSharpened: true, add: .painted(.lowerFace, or: .expression) { _ in [Teeth()] },
+      remove: .painted(.lowerFace, or: [.expression, .closesMouth])),
+    Attribute("High_Cheekbones", .expression, add: .painted(.lowerFace, or: .shape)),
+    Attribute("Narrow_Eyes", .expression, isSharpened: true, add: .painted(.eyes, or: .shape)),
 
     hairColour("Blond_Hair", .blond),
     hairColour("Brown_Hair", .brown),
@@ -119,13 +128,13 @@ package enum AttributeTable {
 
     Attribute("Attractive", .face, isOpinion: true),
     Attribute("Oval_Face", .face, add: .decoded(.shape)),
-    Attribute("Chubby", title: "Round cheeks", .face, add: .decoded(.shape)),
+    Attribute("Chubby", title: "Round cheeks", .face, add: .painted(.lowerFace, or: .shape)),
     Attribute("Double_Chin", .face, add: .decoded(.shape)),
-    Attribute("Big_Nose", title: "Large nose", .face, add: .decoded(.shape)),
-    Attribute("Pointy_Nose", .face, add: .decoded(.shape)),
-    Attribute("Big_Lips", title: "Full lips", .face, add: .decoded(.shape)),
-    Attribute("Arched_Eyebrows", .face, add: .decoded(.face)),
-    Attribute("Bushy_Eyebrows", .face, add: .decoded(.face)),
+    Attribute("Big_Nose", title: "Large nose", .face, add: .painted(.nose, or: .shape)),
+    Attribute("Pointy_Nose", .face, add: .painted(.nose, or: .shape)),
+    Attribute("Big_Lips", title: "Full lips", .face, add: .painted(.mouth, or: .shape)),
+    Attribute("Arched_Eyebrows", .face, add: .painted(.eyes, or: .face)),
+    Attribute("Bushy_Eyebrows", .face, add: .painted(.eyes, or: .face)),
     Attribute("Bags_Under_Eyes", .face, add: .decoded(.face, within: .underEyes)),
     Attribute(
       "Pale_Skin", .face, parts: ["Rosy_Cheeks"], isSharpened: true, add: .drawn(.face) { [Tint(.pale, $0.strength)] },

@@ -54,7 +54,7 @@ struct FaceFlow: Sendable {
   /// Pixels; a third of the width of a kernel.
   private static let step = 4
   /// The nostrils and the mouth of the 68 landmarks: jaw, brows and eyes hold what is around them in its place.
-  private static let moved = Set(31..<36).union(48..<68)
+  private static let moved = Set(Landmark.noseBase).union(Landmark.mouth)
 }
 
 extension FaceAlignment {

@@ -79,6 +79,22 @@ struct Canvas {
     (base, smooth) = (try Tensor(picture), nil)
   }
 
+  /// The face with the layers so far, at the painter's size.
+  mutating func fineCrop() throws -> Picture {
+    try close()
+    var picture = face.fine
+    for layer in layers { face.alignment.apply(layer, to: &picture, in: .crop) }
+    return picture
+  }
+
+  /// Lays a painting: its pixels are moved, then changed. Detail finer than the painting stays the photo's.
+  mutating func lay(_ painting: Painter.Painting) throws {
+    try lay(Layer(content: .flow(try FloatPicture(painting.flow))))
+    let isLarge = face.alignment.side > Double(Painter.cropSize)
+    let smooth = try isLarge ? FloatPicture(fineCrop()) : nil
+    try lay(Layer(content: .change(try FloatPicture(painting.change), smooth: smooth)))
+  }
+
   /// Warps the photo, so that a mouth lies where the next change has it.
   mutating func move(by flow: FaceFlow) throws {
     try close()

@@ -31,5 +31,7 @@ struct EditTools: Sendable {
   let directions: AttributeDirections
   let glasses: GlassesModel?
   let prototypes: SkinPrototypes
+  /// Paints the steps of attributes whose part of the face it knows; `nil` for a model of another view.
+  let painter: Painter?
   let observer: FaceObserver
 }

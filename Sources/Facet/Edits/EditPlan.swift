@@ -58,7 +58,11 @@ struct EditPlanner {
     guard recipe.decoded > 0 else { return }
     let step = try step(attribute, recipe.decoded * strength)
     latent = try latent + step
-    plan.add(recipe.region.map { LatentStep(step, within: $0) } ?? LatentStep([step], policy: recipe.policy))
+    if let region = recipe.painted, tools.painter != nil {
+      plan.add(PaintedStep(step, of: region))
+    } else {
+      plan.add(recipe.region.map { LatentStep(step, within: $0) } ?? LatentStep([step], policy: recipe.policy))
+    }
   }
 
   /// The strength of an edit to a probability, where a face has the attribute or not, with nothing between.

@@ -60,12 +60,12 @@ struct TeethShape {
   /// - Returns: `nil` where the lips touch.
   init?(in landmarks: [Point], at place: Affine) {
     func point(_ index: Int) -> SIMD2<Float> { SIMD2(Float(landmarks[index].x), Float(landmarks[index].y)) }
-    let way = point(64) - point(60)
+    let way = point(Landmark.rightInnerCorner) - point(Landmark.leftInnerCorner)
     let width = (way * way).sum().squareRoot()
     guard width > 8 else { return nil }
-    (middle, along, self.place) = ((point(51) + point(62)) / 2, way / width, place)
+    (middle, along, self.place) = ((point(Landmark.upperLipMiddle) + point(Landmark.openingTop)) / 2, way / width, place)
     let back = place.inverse
-    let corners = landmarks[60..<68].map { back($0) }
+    let corners = landmarks[Landmark.opening].map { back($0) }
     func span(_ values: [Double]) -> Range<Int> {
       let (low, high) = (values.min()!.rounded(.down) - 8, values.max()!.rounded(.up) + 8)
       return low.isFinite && high.isFinite ? Int(max(0, min(low, 1e6)))..<Int(max(0, min(high, 1e6)) + 1) : 0..<0
@@ -73,7 +73,7 @@ struct TeethShape {
     (columns, rows) = (span(corners.map(\.x)), span(corners.map(\.y)))
     let (middle, along) = (middle, along)
     func own(_ index: Int) -> SIMD2<Float> { Self.own(point(index) - middle, along) }
-    (upper, lower) = ([60, 61, 62, 63, 64].map(own), [60, 67, 66, 65, 64].map(own))
+    (upper, lower) = (Landmark.upperEdge.map(own), Landmark.lowerEdge.map(own))
     let isOrdered = [upper, lower].allSatisfy { line in zip(line, line.dropFirst()).allSatisfy { $0.x < $1.x } }
     // Of a profile one half is hidden, and landmarks guess.
     let halves = (-upper[0].x, upper[4].x)

@@ -6,6 +6,8 @@ public struct EncodedFace: Sendable {
   public let alignment: FaceAlignment
   /// The face cut out at the model's size.
   public let crop: Picture
+  /// The same at the painter's size.
+  let fine: Picture
   /// The crop without its grain, N × N × 3 in [0, 1].
   let smooth: FloatPicture
   let surroundings: Surroundings
@@ -19,7 +21,7 @@ public struct EncodedFace: Sendable {
 
   /// The bytes that it holds now: edits that were asked for leave their lasting work in it.
   public var byteCount: Int {
-    crop.pixels.count + smooth.values.count * 4 + surroundings.byteCount + latent.byteCount + decoded.byteCount
+    crop.pixels.count + fine.pixels.count + smooth.values.count * 4 + surroundings.byteCount + latent.byteCount + decoded.byteCount
       + anatomy.byteCount
   }
 }
@@ -29,6 +31,8 @@ public struct FaceCrop: Sendable {
   public let alignment: FaceAlignment
   /// The face at the model's size.
   public let picture: Picture
+  /// The face at the painter's size.
+  let fine: Picture
   let surroundings: Surroundings
 
   /// - Parameters:
@@ -38,6 +42,7 @@ public struct FaceCrop: Sendable {
   public init(of photo: Picture, _ alignment: FaceAlignment, size: Int) {
     self.alignment = alignment
     picture = alignment.crop(photo, size: size)
+    fine = alignment.crop(photo, size: Painter.cropSize)
     surroundings = Surroundings(photo, alignment)
   }
 }

@@ -46,7 +46,8 @@ public struct FaceAlignment: Equatable, Sendable {
   /// From where the 68 landmarks of a face are to CelebA's frame; nil when they fall into one place.
   package static func toFrame(_ landmarks: [Point]) -> Similarity? {
     let points = [
-      landmarks[DetectedFace.leftEye].mean, landmarks[DetectedFace.rightEye].mean, landmarks[27], landmarks[48], landmarks[54],
+      landmarks[Landmark.leftEye].mean, landmarks[Landmark.rightEye].mean, landmarks[Landmark.noseRoot],
+      landmarks[Landmark.leftCorner], landmarks[Landmark.rightCorner],
     ]
     return Similarity(from: points, to: reference, weights: weights)
   }

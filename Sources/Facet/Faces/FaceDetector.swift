@@ -17,11 +17,8 @@ public struct DetectedFace: Equatable, Sendable {
 
   public var width: Double { lowerRight.x - upperLeft.x }
 
-  public var leftEye: Point { landmarks[Self.leftEye].mean }
-  public var rightEye: Point { landmarks[Self.rightEye].mean }
-
-  /// The landmarks around an eye.
-  static let (leftEye, rightEye) = (36...41, 42...47)
+  public var leftEye: Point { landmarks[Landmark.leftEye].mean }
+  public var rightEye: Point { landmarks[Landmark.rightEye].mean }
 
   /// Which landmark each is in a mirrored face.
   package static let mirrored: [Int] = {
@@ -44,6 +41,10 @@ extension ArraySlice<Point> {
 /// Both models load on other threads from the moment the detector is made; the first search waits for
 /// what is still missing. One detector serves many threads, one search at a time.
 public final class FaceDetector: Sendable {
+  /// What the landmark model may be used for, in a line for people: its data is iBUG 300-W.
+  public static let terms =
+    "found with dlib's 68 landmarks, trained on iBUG 300-W, whose licence excludes commercial use"
+
   /// Where Debian's libdlib-data puts the landmark model (100 MB; 66 MB in memory).
   public static let defaultLandmarks = URL(fileURLWithPath: "/usr/share/dlib/shape_predictor_68_face_landmarks.dat")
 

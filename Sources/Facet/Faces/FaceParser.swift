@@ -58,11 +58,6 @@ public final class FaceParser: Sendable {
     }
   }
 
-  /// A parser that is still in training.
-  package init(_ network: ParserNetwork, at url: URL, device: Device) {
-    (self.network, self.url, self.device) = (network, url, device)
-  }
-
   /// Writes configuration and weights, kernels in half precision; each file whole or not at all.
   package static func write(
     _ configuration: ParserConfiguration, weights: [String: Tensor], origin: String, to url: URL
@@ -147,22 +142,6 @@ public final class FaceParser: Sendable {
     let side = isRough ? max(1, configuration.imageSize * 2 / 3 / multiple) * multiple : configuration.imageSize
     let logits = try logits(images.resized(to: (side, side))).to(.float32)
     return try probabilities(of: groups, logits, (images.size(2), images.size(3)))
-  }
-
-  /// How probable it is that each pixel is no skin of the face: an eye or brow; the inside of the mouth; hair or a hat; clothes or
-  /// background.
-  /// - Parameter images: as of ``probabilities(of:in:)``.
-  /// - Returns: N × 4 × S × S in [0, 1], in this order.
-  func otherThanSkin(in images: Tensor) throws -> Tensor {
-    try probabilities(
-      of: [[.leftEye, .rightEye, .leftBrow, .rightBrow], [.mouth], [.hair, .hat], [.background, .cloth, .earring, .necklace]], in: images)
-  }
-
-  /// How probable it is that each pixel is of an eye, and of a brow.
-  /// - Parameter images: as of ``probabilities(of:in:)``.
-  /// - Returns: N × 2 × S × S in [0, 1].
-  func eyesAndBrows(in images: Tensor) throws -> Tensor {
-    try probabilities(of: [[.leftEye, .rightEye], [.leftBrow, .rightBrow]], in: images)
   }
 
   /// How probable it is that each pixel is outside of the face: hair, ears, the neck and all beyond. Each preview asks, and a

@@ -42,11 +42,13 @@ public struct ModelBundle: Sendable {
     }
     do {
       let (weights, metadata) = try Tensor.load(from: weightsURL)
-      // It may come from anywhere: one line, and none of a terminal's control codes.
-      origin = metadata["origin"].map { text in
-        String(String.UnicodeScalarView(text.unicodeScalars.prefix(500).filter { $0.properties.generalCategory != .control }))
+      // It may come from anywhere.
+      origin = metadata["origin"].map { $0.visible(length: 500) }
+      let plain = try weights.dequantized()
+      for name in plain.keys.sorted() where try !plain[name]!.isAllFinite() {
+        throw ModelError("the weight '\(name.visible())' holds numbers that are not finite; the file is broken")
       }
-      try model.load(weights.dequantized())
+      try model.load(plain)
       try model.move(to: device)
       try model.useChannelsLast()
       fingerprint = try Self.fingerprint(of: weightsURL)
@@ -58,6 +60,20 @@ public struct ModelBundle: Sendable {
       throw BundleError(path: weightsURL.path, reason: "\(error)")
     }
   }
+
+  /// What the weights may be used for, as the card says behind `**Terms.**`; `nil` where it does not.
+  public var terms: String? {
+    guard let card = try? MappedFile(url.appendingPathComponent(Self.cardFile)).withBytes({ Data($0.prefix(1 << 16)) })
+    else { return nil }
+    let line = String(decoding: card, as: UTF8.self).split(whereSeparator: \.isNewline)
+      .first { $0.hasPrefix(Self.termsMark) }
+    return line.map { $0.dropFirst(Self.termsMark.count).trimmingCharacters(in: .whitespaces).visible(length: 500) }
+  }
+
+  /// What is said of weights whose card says nothing.
+  public static let unknownTerms =
+    "no card says; weights trained on CelebA, CelebAMask-HQ or UTKFace allow no commercial use"
+  private static let termsMark = "**Terms.**"
 
   /// Writes configuration and weights into a folder; directions there belong to other weights and go.
   ///
@@ -77,7 +93,7 @@ public struct ModelBundle: Sendable {
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
     let configurationURL = url.appendingPathComponent(configurationFile)
     let json = try encoder.encode(configuration)
-    if (try? Data(contentsOf: configurationURL)) != json {
+    if (try? MappedFile(configurationURL).withBytes { Data($0) }) != json {
       try remove(at: url)
       try AtomicFile.write(json, to: configurationURL)
     }
@@ -102,7 +118,8 @@ public struct ModelBundle: Sendable {
     for file in files {
       let source = url.appendingPathComponent(file)
       guard FileManager.default.fileExists(atPath: source.path) else { continue }
-      try AtomicFile.write(Data(contentsOf: source), to: folder.appendingPathComponent(file))
+      let bytes = try MappedFile(source).withBytes { Data($0) }
+      try AtomicFile.write(bytes, to: folder.appendingPathComponent(file))
     }
   }
 
@@ -131,7 +148,7 @@ public struct ModelBundle: Sendable {
   private static let boundTexts = [Strengths.file]
 
   /// What does not depend on the weights.
-  private static let freeFiles = [GlassesModel.file, SkinPrototypes.file, cardFile]
+  private static let freeFiles = [GlassesModel.file, SkinPrototypes.file, Painter.file, cardFile]
 
   /// Removes a bundle's files, the weights first, except for those that do not depend on them.
   package static func remove(at url: URL) throws {
@@ -141,19 +158,8 @@ public struct ModelBundle: Sendable {
     }
   }
 
-  /// FNV-1a over the file's 64-bit words: a check against mix-ups, not against forgery.
-  private static func fingerprint(of url: URL) throws -> String {
-    let hash = try MappedFile(url).withBytes { bytes in
-      var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-      let words = bytes.count & ~7
-      for offset in stride(from: 0, to: words, by: 8) {
-        hash = (hash ^ bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self)) &* 0x100_0000_01b3
-      }
-      for byte in bytes[words...] { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
-      return hash
-    }
-    return String(hash, radix: 16)
-  }
+  /// A checksum of the file: a check against mix-ups, not against forgery.
+  private static func fingerprint(of url: URL) throws -> String { try MappedFile(url).withBytes { Checksum($0).text } }
 
   private static let deviationSuffix = "logDeviation.weight"
   package static let configurationFile = "config.json"

@@ -4,8 +4,7 @@ import Torch
 
 /// A trained painter: `painter.safetensors` of a bundle. It is bound to no weights, only to the size of its crop.
 public final class Painter: Sendable {
-  // Read alone once it is made.
-  nonisolated(unsafe) package let network: PainterNetwork
+  package let network: PainterNetwork
   /// What the critic knew at the end of its training, where it is kept to go on from.
   package let critic: [String: Tensor]?
   /// Windows seen in training.
@@ -49,11 +48,17 @@ public final class Painter: Sendable {
     }
   }
 
-  /// The painter of a bundle; `nil` where it has none.
+  /// The side of the crop that every painter paints.
+  package static let cropSize = 288
+
+  /// The painter of a bundle, or of the default one where it has none: a painter knows decoded faces, and no codes. `nil` for a model
+  /// that sees the whole frame.
   /// - Throws: ``BundleError``, `FileError` or `SafetensorsError` that names the file at fault.
   package static func of(_ bundle: ModelBundle) throws -> Painter? {
-    let url = bundle.url.appendingPathComponent(file)
-    return FileManager.default.fileExists(atPath: url.path) ? try Painter(contentsOf: url) : nil
+    guard bundle.configuration.view == .window else { return nil }
+    let url = [bundle.url, ModelBundle.defaultURL].map { $0.appendingPathComponent(file) }
+      .first { FileManager.default.fileExists(atPath: $0.path) }
+    return try url.map { try Painter(contentsOf: $0) }
   }
 
   /// Writes the file, in half precision.

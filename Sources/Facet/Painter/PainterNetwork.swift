@@ -61,9 +61,12 @@ package final class PainterNetwork: Module {
     package let drawn: Tensor
     /// How far to the right and how far below each pixel was taken from, N × 2 × H × W in pixels.
     package let flow: Tensor
+    /// The guide in the light of the photo.
+    package let guide: Tensor
   }
 
-  package func callAsFunction(_ input: Input) throws -> Output {
+  package func callAsFunction(_ raw: Input) throws -> Output {
+    let input = try raw.inLightOfPhoto()
     let (height, width) = (input.photo.size(2), input.photo.size(3))
     // At the hole's border nothing moves, so that there is no seam.
     let flow = try aligner(input) * input.hole
@@ -93,7 +96,7 @@ package final class PainterNetwork: Module {
     let base = try input.guide + (moved - input.guide) * share + drawn
     return Output(
       painted: try input.photo + (base - input.photo) * input.hole, moved: moved, movedSeen: seen, share: share,
-      drawn: drawn, flow: flow)
+      drawn: drawn, flow: flow, guide: input.guide)
   }
 
   /// Pixels in a row that are folded into channels, channels of the U-net's input, and of its output.
@@ -201,6 +204,25 @@ package final class PainterNetwork: Module {
   }
 }
 
+extension PainterNetwork.Input {
+  /// Both decoded faces in the light and tint of the photo, which a decoder keeps only in part: moved by the slow part of the
+  /// difference between the photo's own pixels and the face that decodes from them.
+  func inLightOfPhoto() throws -> Self {
+    let weight = try seen * hole
+    let sums = try Tensor.cat([(own - before) * weight, weight], dim: 1).avgPool2d(Self.coarseness).blurred(sigma: Self.sigma)
+    let light = try (sums.narrow(1, 0..<3) / (sums.narrow(1, 3..<4) + Self.least)).upsampleBilinear2d(scale: Self.coarseness)
+    var input = self
+    input.before = try before + light
+    input.guide = try guide + light
+    return input
+  }
+
+  /// The difference is blurred by a Gaussian of 24 pixels, at an eighth of the resolution.
+  private static let (coarseness, sigma) = (8, 3.0)
+  /// The weight up to which nothing is known.
+  private static let least = 0.01
+}
+
 /// The size of a painter; stored with its weights.
 public struct PainterConfiguration: Codable, Sendable, Equatable {
   /// The side of the crop whose pixels it paints.
@@ -226,8 +248,8 @@ public struct PainterConfiguration: Codable, Sendable, Equatable {
         throw ModelError("channels of a painter must be 2 to 6 multiples of 8 from 8 to 512")
       }
     }
-    guard (64...1024).contains(cropSize), cropSize % multiple == 0 else {
-      throw ModelError("'cropSize' of a painter must be a multiple of \(multiple) from 64 to 1024")
+    guard cropSize == Painter.cropSize, cropSize % multiple == 0 else {
+      throw ModelError("'cropSize' of a painter must be \(Painter.cropSize), a multiple of \(multiple)")
     }
     return try PainterNetwork(self, generator: try seed.map { try Generator(seed: $0) })
   }

@@ -36,7 +36,7 @@ extension Painter {
         before: try cut(faces.narrow(1, 0..<3)), guide: try cut(faces.narrow(1, 3..<6)))
       let output = try network(input)
       let replaced = try (1 - output.share) * hole
-      let change = try Tensor.cat([output.drawn * hole + input.guide * replaced, replaced * -1], dim: 1)
+      let change = try Tensor.cat([output.drawn * hole + output.guide * replaced, replaced * -1], dim: 1)
       return Painting(flow: try output.flow.padded(to: size, at: rows, columns), change: try change.padded(to: size, at: rows, columns))
     }
   }

@@ -1,3 +1,4 @@
+import Files
 import Foundation
 import Synchronization
 
@@ -95,6 +96,7 @@ final class ProgressReport: Sendable {
 
   /// Prints a line of its own, such as a validation result, without disturbing the bar.
   func note(_ line: String) {
+    let line = line.visible()
     state.withLock { state in
       write(columns == nil ? line + "\n" : "\r\u{1B}[K" + line + "\n")
       if columns != nil, !state.isFinished, state.lastLine != nil { show(state, at: now()) }

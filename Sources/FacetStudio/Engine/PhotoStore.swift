@@ -23,11 +23,23 @@ actor PhotoStore {
     while kept.count >= limits.photos || byteCount + size > limits.memory {
       guard let oldest = kept.min(by: { $0.value.lastUse < $1.value.lastUse }),
         ContinuousClock.now - oldest.value.lastUse > limits.inUse
-      else { throw Problem.busy("All places for photos are in use.", seconds: 30) }
+      else { throw Self.full }
       kept[oldest.key] = nil
     }
     kept[session.id] = Kept(session: session, lastUse: .now)
   }
+
+  /// Says so before the work where there would be no place for another photo.
+  /// - Throws: ``Problem/busy(_:)``.
+  func checkRoom() throws {
+    removeExpired()
+    guard kept.count >= limits.photos, kept.values.allSatisfy({ ContinuousClock.now - $0.lastUse <= limits.inUse }) else {
+      return
+    }
+    throw Self.full
+  }
+
+  private static let full = Problem.busy("All places for photos are in use.", seconds: 30)
 
   /// Finds a photo and keeps it for longer.
   /// - Throws: ``Problem/unknownPhoto``.

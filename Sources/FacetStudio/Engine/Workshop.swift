@@ -2,6 +2,7 @@ import Facet
 import Foundation
 import NIOPosix
 import Photo
+import Synchronization
 
 /// All that is done with photos: decoding and detection on threads for what takes long, previews on others, the model
 /// on its own.
@@ -36,13 +37,27 @@ final class Workshop: Sendable {
     slow.shutdownGracefully { _ in }
   }
 
+  /// Runs on the threads for what takes long. Files that are being decoded or encoded are given up with the task.
+  private func slowly<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
+    let isCancelled = Flag()
+    return try await withTaskCancellationHandler {
+      try await slow.runIfActive {
+        try PhotoWork.$shouldStop.withValue({ isCancelled.value.load(ordering: .relaxed) }) { try body() }
+      }
+    } onCancel: {
+      isCancelled.value.store(true, ordering: .relaxed)
+    }
+  }
+
+  private final class Flag: Sendable { let value = Atomic(false) }
+
   // MARK: Photos
 
   /// Decodes a file and encodes its faces.
   func open(_ bytes: Data) async throws -> PhotoSession {
     let photo: Photo
     do {
-      photo = try await slow.runIfActive { [limits] in try Photo(data: bytes, pixelLimit: limits.photoPixels) }
+      photo = try await slowly { [limits] in try Photo(data: bytes, pixelLimit: limits.photoPixels) }
     } catch let error as PhotoError {
       throw Problem(error)
     }
@@ -51,7 +66,7 @@ final class Workshop: Sendable {
 
   /// The portrait that comes with Facet.
   func sample() async throws -> PhotoSession {
-    let (photo, face) = try await slow.runIfActive { [detector, configuration] in
+    let (photo, face) = try await slowly { [detector, configuration] in
       let photo = try Photo(contentsOf: FaceEditor.samplePhotoURL)
       // It has one face, easy to see.
       return (photo, try detector.largestFace(in: photo.picture).flatMap { FaceAlignment($0, view: configuration.view) })
@@ -63,7 +78,7 @@ final class Workshop: Sendable {
   func random(seed: UInt64) async throws -> PhotoSession {
     let drawn = try await queue.run { try $0.sample(count: 1, seed: seed)[0] }
     let side = Self.randomSide
-    let photo = try await slow.runIfActive {
+    let photo = try await slowly {
       var photo = Photo(drawn.resized(to: (side, side)), format: .png)
       photo.digitalSource = .trainedModel
       return photo
@@ -76,7 +91,7 @@ final class Workshop: Sendable {
   private func session(
     _ kind: PhotoSession.Kind, seed: UInt64? = nil, _ photo: Photo, _ alignments: [FaceAlignment]? = nil
   ) async throws -> PhotoSession {
-    let crops = try await slow.runIfActive { [detector, limits, configuration] in
+    let crops = try await slowly { [detector, limits, configuration] in
       let found: [FaceAlignment]
       do {
         found = try alignments
@@ -153,8 +168,9 @@ final class Workshop: Sendable {
     _ session: PhotoSession, _ edits: [FaceEdit], as format: Photo.Format?, quality: Int?, keepsLocation: Bool
   ) async throws -> (bytes: Data, timing: Timing) {
     let made = try await queue.changes(edits)
-    return try await slow.runIfActive {
+    return try await slowly {
       let start = ContinuousClock.now
+      try session.photo.checkMemory()
       var photo = session.photo.changed(by: made.changes)
       photo.digitalSource = session.digitalSource(isEdited: !edits.isEmpty) ?? photo.digitalSource
       let laid = ContinuousClock.now
@@ -196,7 +212,7 @@ final class Workshop: Sendable {
   ) async throws -> (bytes: Data, timing: Timing) {
     let start = ContinuousClock.now
     let ends = [first, last].map { (photo: $0.session.photo, face: $0.session.faces[$0.face]) }
-    let crops = try await slow.runIfActive {
+    let crops = try await slowly {
       ends.map { photo, face in
         let crop = face.alignment.crop(photo.picture, size: request.size)
         return photo.isGrey ? crop.desaturated() : crop
@@ -207,13 +223,13 @@ final class Workshop: Sendable {
     for begin in stride(from: 0, to: request.frames, by: 4) {
       let places = (begin..<min(request.frames, begin + 4)).map { Double($0) / Double(request.frames - 1) }
       let steps = try await queue.run { try $0.morph(from: ends[0].face, to: ends[1].face, at: places) }
-      frames += try await slow.runIfActive { steps.map { $0.frame(between: crops[0], crops[1]) } }
+      frames += try await slowly { steps.map { $0.frame(between: crops[0], crops[1]) } }
     }
     if request.thereAndBack { frames += frames.dropFirst().dropLast().reversed() }
     let made = frames
     let isRandom = first.session.kind == .random && last.session.kind == .random
     let laid = ContinuousClock.now
-    let bytes = try await slow.runIfActive {
+    let bytes = try await slowly {
       var animation = Animation(made, milliseconds: request.milliseconds)
       animation.digitalSource = isRandom ? .trainedModel : .compositeWithTrainedModel
       return try animation.encoded(as: request.format)

@@ -68,7 +68,9 @@ struct SiteGuard<Context: RequestContext>: RouterMiddleware {
   func handle(
     _ request: Request, context: Context, next: (Request, Context) async throws -> Response
   ) async throws -> Response {
-    guard let authority = request.head.authority, isOwn(Self.host(of: authority)) else { throw Problem.foreignHost }
+    guard let authority = request.head.authority, let host = Self.host(of: authority), isOwn(host) else {
+      throw Problem.foreignHost
+    }
     let isReading = request.method == .get || request.method == .head
     let origin = request.headers[.origin]
     if origin != nil && origin == allowedOrigin {
@@ -111,34 +113,41 @@ struct SiteGuard<Context: RequestContext>: RouterMiddleware {
 
   /// A name that was given, or an address of digits.
   private func isOwn(_ host: String) -> Bool {
-    if hosts.contains(host) || host.hasPrefix("[") { return true }
-    let parts = host.split(separator: ".", omittingEmptySubsequences: false)
-    return parts.count == 4 && parts.allSatisfy { UInt8($0) != nil }
+    hosts.contains(host) || (try? SocketAddress(ipAddress: host, port: 0)) != nil
   }
 
-  /// The host without its port.
-  private static func host(of authority: String) -> String {
-    if authority.hasPrefix("["), let end = authority.firstIndex(of: "]") {
-      return String(authority[...end])
-    }
-    return (authority.split(separator: ":", maxSplits: 1).first.map(String.init) ?? "").lowercased()
+  /// The host without its port, nor the brackets of an IPv6 address; nil for what is no host with a port.
+  private static func host(of authority: String) -> String? {
+    guard let parts = authority.wholeMatch(of: /(?:\[([0-9A-Fa-f:.]+)\]|([^:@\[\]\/]+))(?::[0-9]*)?/) else { return nil }
+    return (parts.1 ?? parts.2)?.lowercased()
   }
 }
 
-/// Asks for the token below `/api` and for the metrics.
+/// Asks for the token for everything but what says nothing of photos: whether the server is up, what it can do, and the
+/// page's own files.
 struct TokenGuard<Context: RequestContext>: RouterMiddleware {
   let token: String
+  /// The files' paths below the page's folder.
+  let pageFiles: Set<String>
 
   func handle(
     _ request: Request, context: Context, next: (Request, Context) async throws -> Response
   ) async throws -> Response {
-    let path = request.uri.path
-    if path.hasPrefix("/api") || path.hasPrefix("/metrics") {
+    if !isOpen(request, context) {
       guard let shown = request.headers[.authorization], Self.areEqual(shown, "Bearer \(token)") else {
         throw Problem.unauthorized
       }
     }
     return try await next(request, context)
+  }
+
+  private static var openRoutes: Set<String> { ["health", "docs", "openapi.yaml", "openapi.json"] }
+
+  /// By the route that the router has found: a path can be written in many ways.
+  private func isOpen(_ request: Request, _ context: Context) -> Bool {
+    let path = (context.endpointPath ?? request.uri.path).split(separator: "/").joined(separator: "/")
+    if context.endpointPath != nil { return Self.openRoutes.contains(path) }
+    return Self.openRoutes.contains(path) || path.isEmpty || pageFiles.contains(path)
   }
 
   /// Takes the same time wherever they differ.

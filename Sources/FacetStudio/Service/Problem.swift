@@ -74,6 +74,7 @@ struct Problem: Error, Equatable {
     switch error {
     case let problem as Problem: self = problem
     case let error as DecodingError: self.init(error)
+    case PhotoError.stopped: self = .timedOut
     case is CancellationError: self = .timedOut
     case let error as any HTTPResponseError:
       switch error.status.code {
@@ -107,9 +108,13 @@ struct Problem: Error, Equatable {
       self.init(
         "several-pictures", .unprocessableContent, "Several pictures",
         "The file has \(count) \(name), and one picture at a time is edited. Save the one that is meant as a file of its own.")
+    case .tooMuchMemory:
+      self = .busy("There is not enough memory for this photo now.", seconds: 30)
     case .damaged:
       self.init(
         "damaged-photo", .unprocessableContent, "Damaged photo", "The file is truncated or damaged.")
+    case .stopped:
+      self = .timedOut
     case .unwritable, .unknownFormat, .unknownAnimationFormat, .captionFailed:
       self.init(
         "unwritable", .unprocessableContent, "Cannot be written", "The picture cannot be written in this format.")

@@ -59,16 +59,18 @@ struct Routes: Sendable {
   // MARK: Photos
 
   private func addPhoto(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
-    try await admission.admit(.heavy) {
-      let bytes = try await body(of: request, limit: configuration.limits.photoBytes)
+    try await store.checkRoom()
+    let bytes = try await body(of: request, limit: configuration.limits.photoBytes, for: .heavy)
+    return try await admission.admit(.heavy) {
       guard !bytes.isEmpty else { throw Problem(.notAPhoto(file: "")) }
       return try await keep(try await workshop.open(bytes))
     }
   }
 
   private func addRandom(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
-    try await admission.admit(.heavy) {
-      let bytes = try await body(of: request, limit: Self.jsonLimit)
+    try await store.checkRoom()
+    let bytes = try await body(of: request, limit: Self.jsonLimit, for: .heavy)
+    return try await admission.admit(.heavy) {
       let asked = bytes.isEmpty ? nil : try decode(RandomRequest.self, bytes, request).seed
       return try await keep(try await workshop.random(seed: asked ?? .random(in: 0...RandomRequest.mostSeed)))
     }
@@ -116,8 +118,8 @@ struct Routes: Sendable {
   // MARK: Edits
 
   private func preview(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
-    try await admission.admit(.light) {
-      let wanted = try await json(PreviewRequest.self, request)
+    let wanted = try await json(PreviewRequest.self, request, for: .light)
+    return try await admission.admit(.light) {
       let session = try await session(context)
       if let window = wanted.region?.window {
         guard window.x < session.photo.width, window.width <= session.photo.width - window.x,
@@ -138,8 +140,8 @@ struct Routes: Sendable {
   }
 
   private func render(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
-    try await admission.admit(.heavy) {
-      let wanted = try await json(RenderRequest.self, request)
+    let wanted = try await json(RenderRequest.self, request, for: .heavy)
+    return try await admission.admit(.heavy) {
       let session = try await session(context)
       let edits = try await workshop.resolve(wanted.edits, keeping: wanted.keep, in: session)
       do {
@@ -157,8 +159,8 @@ struct Routes: Sendable {
   }
 
   private func spectrum(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
-    try await admission.admit(.light) {
-      let wanted = try await json(SpectrumRequest.self, request)
+    let wanted = try await json(SpectrumRequest.self, request, for: .light)
+    return try await admission.admit(.light) {
       let session = try await session(context)
       let index = try face(wanted.face, of: session)
       // The attribute's own strength is each tile's.
@@ -183,8 +185,8 @@ struct Routes: Sendable {
   }
 
   private func inspect(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
-    try await admission.admit(.light) {
-      let wanted = try await json(InspectRequest.self, request)
+    let wanted = try await json(InspectRequest.self, request, for: .light)
+    return try await admission.admit(.light) {
       let session = try await session(context)
       let index = try face(wanted.face, of: session)
       let own = wanted.edits.filter { $0.face == index }
@@ -202,8 +204,8 @@ struct Routes: Sendable {
   }
 
   private func morph(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
-    try await admission.admit(.heavy) {
-      let wanted = try await json(MorphRequest.self, request)
+    let wanted = try await json(MorphRequest.self, request, for: .heavy)
+    return try await admission.admit(.heavy) {
       let (first, last) = (try await store.find(wanted.from.photo), try await store.find(wanted.to.photo))
       let made = try await workshop.morph(
         from: (first, try face(wanted.from.face, of: first)), to: (last, try face(wanted.to.face, of: last)), wanted)
@@ -239,28 +241,43 @@ struct Routes: Sendable {
 
   private static let jsonLimit = 64 * 1024
 
-  private func body(of request: Request, limit: Int) async throws -> Data {
+  /// What a request holds, received whole before it takes a place: one whose body drips holds none.
+  private func body(of request: Request, limit: Int, for weight: Admission.Weight) async throws -> Data {
+    try admission.check(weight)
     if let length = request.headers[.contentLength].flatMap({ Int($0) }), length > limit {
       throw Problem.tooLarge(limit: limit)
     }
+    var bytes = Data()
+    defer { try? admission.receive(-bytes.count) }
     do {
-      return Data(buffer: try await request.body.collect(upTo: limit))
-    } catch let error as any HTTPResponseError where error.status == .contentTooLarge {
-      throw Problem.tooLarge(limit: limit)
+      for try await part in request.body {
+        if part.readableBytes > limit - bytes.count { throw Problem.tooLarge(limit: limit) }
+        try admission.receive(part.readableBytes)
+        bytes.append(contentsOf: part.readableBytesView)
+      }
+    } catch let problem as Problem {
+      throw problem
     } catch is CancellationError {
       throw Problem.timedOut
     } catch {
       throw Problem.badRequest("The body ended too early.")
     }
+    try Task.checkCancellation()
+    return bytes
   }
 
-  private func json<Value: Decodable>(_: Value.Type, _ request: Request) async throws -> Value {
-    try decode(Value.self, await body(of: request, limit: Self.jsonLimit), request)
+  private func json<Value: Decodable>(
+    _: Value.Type, _ request: Request, for weight: Admission.Weight
+  ) async throws -> Value {
+    try decode(Value.self, await body(of: request, limit: Self.jsonLimit, for: weight), request)
   }
 
   private func decode<Value: Decodable>(_: Value.Type, _ bytes: Data, _ request: Request) throws -> Value {
     let type = request.headers[.contentType]?.split(separator: ";").first?.trimmingCharacters(in: .whitespaces)
     guard type?.lowercased() == "application/json" else { throw Problem.notJSON() }
+    if bytes.starts(with: [0xEF, 0xBB, 0xBF]) {
+      throw Problem.badRequest("The body begins with a byte order mark: send JSON without one.")
+    }
     return try JSONDecoder().decode(Value.self, from: bytes)
   }
 

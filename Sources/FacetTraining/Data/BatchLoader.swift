@@ -1,4 +1,5 @@
 import Facet
+import Files
 import Foundation
 import Torch
 
@@ -47,12 +48,12 @@ public final class Batch: @unchecked Sendable {
 
   fileprivate func fill(
     from cache: DecodedCache, positions: ArraySlice<Int>, isFlipped: (Int) -> Bool, shift: (Int) -> (x: Int, y: Int)
-  ) {
+  ) throws(FileError) {
     let pixels = size * size
     for (row, position) in positions.enumerated() {
       let image = UnsafeMutableRawBufferPointer(rebasing: images[row * pixels * 3..<(row + 1) * pixels * 3])
       let mask = masks.map { UnsafeMutableRawBufferPointer(rebasing: $0[row * pixels..<(row + 1) * pixels]) }
-      cache.copy(position, isFlipped: isFlipped(position), image: image, mask: mask)
+      try cache.copy(position, isFlipped: isFlipped(position), image: image, mask: mask)
       let shift = shift(position)
       move(image, size: size, channels: 3, by: shift)
       if let mask { move(mask, size: size, channels: 1, by: shift) }
@@ -67,7 +68,7 @@ public final class Batch: @unchecked Sendable {
 ///     let loader = BatchLoader(cache, options: .training(batchSize: 32, seed: 7))
 ///     for epoch in 0..<epochs {
 ///       loader.start(epoch: epoch)
-///       while let batch = loader.next() { … }
+///       while let batch = try loader.next() { … }
 ///     }
 ///
 /// The batches depend on the seed, the epoch and the options alone, not on time or threads, and an
@@ -170,9 +171,10 @@ public final class BatchLoader {
   }
 
   /// The next batch, or nil at the epoch's end. Returns at once where the batch is ready.
-  public func next() -> Batch? {
+  /// - Throws: `FileError` where the cache's file is damaged, or was written to since it was opened.
+  public func next() throws(FileError) -> Batch? {
     let start = ContinuousClock.now
-    let batch = pipeline.next()
+    let batch = try pipeline.next()
     waited += ContinuousClock.now - start
     if batch != nil { served += 1 }
     return batch
@@ -195,7 +197,7 @@ private final class Pipeline: @unchecked Sendable {
   private var toMake = 0
   private var toServe = 0
   private var end = 0
-  private var ready: [Int: Batch] = [:]
+  private var ready: [Int: Result<Batch, FileError>] = [:]
   private var isStopped = false
 
   init(_ cache: DecodedCache, _ options: BatchLoader.Options) {
@@ -220,8 +222,8 @@ private final class Pipeline: @unchecked Sendable {
     }
   }
 
-  func next() -> Batch? {
-    condition.withLock {
+  func next() throws(FileError) -> Batch? {
+    let made = condition.withLock { () -> Result<Batch, FileError>? in
       guard toServe < end else { return nil }
       while ready[toServe] == nil { condition.wait() }
       let batch = ready.removeValue(forKey: toServe)
@@ -229,6 +231,7 @@ private final class Pipeline: @unchecked Sendable {
       condition.broadcast()
       return batch
     }
+    return try made?.get()
   }
 
   func stop() {
@@ -253,12 +256,15 @@ private final class Pipeline: @unchecked Sendable {
       let positions = order.positions[first..<min(first + options.batchSize, order.positions.count)]
       let batch = Batch(cache, epoch: epoch, index: index, positions: positions, pool: pool)
       let flips = options.flips && cache.dataset.configuration.flips
-      batch.fill(
-        from: cache, positions: positions, isFlipped: { flips && order.isFlipped($0) },
-        shift: { order.shift($0, limit: options.maxShift) })
+      let made = Result { () throws(FileError) in
+        try batch.fill(
+          from: cache, positions: positions, isFlipped: { flips && order.isFlipped($0) },
+          shift: { order.shift($0, limit: options.maxShift) })
+        return batch
+      }
 
       condition.withLock {
-        if generation == self.generation, !isStopped { ready[index] = batch }
+        if generation == self.generation, !isStopped { ready[index] = made }
         condition.broadcast()
       }
     }

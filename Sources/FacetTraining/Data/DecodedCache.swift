@@ -8,11 +8,11 @@ import Synchronization
 ///
 /// The file is named by a hash of everything that decides its content: the configuration and the
 /// names, sizes and times of the partition's files. A changed photo or another crop gives another
-/// file; opening an existing one decodes nothing. Two processes may build the same file at once:
-/// each writes its own and the last one to finish takes the name.
+/// file; opening an existing one decodes nothing. Of two processes that want the same file one builds
+/// it and the other waits.
 ///
-/// Layout: the records of `SampleDecoder`, then a JSON `Index`, its length (8 bytes, little
-/// endian) and eight bytes that name the format.
+/// Layout: the records of `SampleDecoder`, a checksum of each (8 bytes, little endian), then a JSON
+/// `Index`, its length (8 bytes, little endian) and eight bytes that name the format.
 public final class DecodedCache: Sendable {
   /// The data set, whose ``CelebA/labels`` go with the samples.
   public let dataset: CelebA
@@ -49,7 +49,8 @@ public final class DecodedCache: Sendable {
     var skipped: [Skipped]
   }
 
-  private static let magic = Array("FACETDC1".utf8)
+  private static let magic = Array("FACETDC2".utf8)
+  private static let checksumBytes = 8
 
   /// Where caches are kept: `$XDG_CACHE_HOME/facet/datasets`, or `~/.cache/facet/datasets`.
   public static var defaultFolder: URL {
@@ -71,11 +72,12 @@ public final class DecodedCache: Sendable {
   ///   - progress: Called now and then while building, with the photos done and their total.
   ///   - partition: the part of it.
   ///   - dataset: the data set.
+  ///   - waiting: Called about once a second while another process builds the file, with who that is.
   /// - Throws: ``DatasetError`` of kind `tooManyFaults` where more photos are faulty than the
   ///   configuration tolerates, or none is good; `FileError` where the file cannot be written.
   public static func open(
     _ dataset: CelebA, partition: Partition, in folder: URL? = nil,
-    progress: ((_ done: Int, _ total: Int) -> Void)? = nil
+    waiting: (_ holder: String) -> Void = { _ in }, progress: ((_ done: Int, _ total: Int) -> Void)? = nil
   ) throws -> DecodedCache {
     let samples = dataset.indices(of: partition)
     guard !samples.isEmpty else {
@@ -84,7 +86,14 @@ public final class DecodedCache: Sendable {
     }
     let key = Self.key(of: samples, in: dataset)
     let url = (folder ?? defaultFolder).appendingPathComponent(key)
-    if let cache = try? DecodedCache(url, dataset, partition, samples, key: key, decodedCount: 0) { return cache }
+    func existing() -> DecodedCache? {
+      try? DecodedCache(url, dataset, partition, samples, key: key, decodedCount: 0)
+    }
+    if let cache = existing() { return cache }
+    let lock = try WriteLock.file(url, waiting: waiting)
+    defer { withExtendedLifetime(lock) {} }
+    // Made by whoever was waited for.
+    if let cache = existing() { return cache }
     let decoded = try build(url, dataset, samples, key: key, progress: progress)
     return try DecodedCache(url, dataset, partition, samples, key: key, decodedCount: decoded)
   }
@@ -107,7 +116,7 @@ public final class DecodedCache: Sendable {
     let left = Set(index.skipped.map(\.position))
     guard index.key == key, index.count == samples.count, index.recordBytes == recordBytes,
       left.count == index.skipped.count, left.allSatisfy(samples.indices.contains),
-      payload == (samples.count - left.count) * recordBytes
+      payload == (samples.count - left.count) * (recordBytes + Self.checksumBytes)
     else { throw damaged("its index does not fit its content") }
     self.dataset = dataset
     self.partition = partition
@@ -122,15 +131,16 @@ public final class DecodedCache: Sendable {
   ///   - isFlipped: Whether to mirror it left to right.
   ///   - image: At least size × size × 3 bytes: rows, columns, R G B.
   ///   - mask: At least size × size bytes, which become 0 or 1; nil or ignored where there are no masks.
+  /// - Throws: `FileError` where the file is damaged, or was written to since it was opened.
   public func copy(
     _ position: Int, isFlipped: Bool = false, image: UnsafeMutableRawBufferPointer,
     mask: UnsafeMutableRawBufferPointer?
-  ) {
+  ) throws(FileError) {
     let size = size
     let imageBytes = size * size * 3
     precondition((0..<count).contains(position), "sample \(position) is not below \(count)")
     precondition(image.count >= imageBytes, "the image's memory is too small")
-    let record = UnsafeRawBufferPointer(rebasing: file.bytes[position * recordBytes..<(position + 1) * recordBytes])
+    let record = try checkedRecord(position)
     if isFlipped {
       let source = record.baseAddress!.assumingMemoryBound(to: UInt8.self)
       let target = image.baseAddress!.assumingMemoryBound(to: UInt8.self)
@@ -164,11 +174,27 @@ public final class DecodedCache: Sendable {
     }
   }
 
+  /// A sample's record, once it is known to be whole.
+  private func checkedRecord(_ position: Int) throws(FileError) -> UnsafeRawBufferPointer {
+    try file.checkUnchanged()
+    let record = UnsafeRawBufferPointer(rebasing: file.bytes[position * recordBytes..<(position + 1) * recordBytes])
+    let offset = count * recordBytes + position * Self.checksumBytes
+    let expected = UInt64(littleEndian: file.bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
+    guard Checksum(record).value == expected else {
+      throw FileError(
+        path: url.path, operation: "use the cache",
+        reason: "photo \(position) in it is damaged; remove the file, and it is made anew")
+    }
+    return record
+  }
+
   /// The records as they lie in the file: of some samples, `SampleDecoder.recordBytes` each.
+  /// - Throws: `FileError` where the file is damaged, or was written to since it was opened.
   func withRecords<Result>(
     _ positions: Range<Int>, _ body: (UnsafeRawBufferPointer) throws -> Result
-  ) rethrows -> Result {
+  ) throws -> Result {
     precondition(positions.lowerBound >= 0 && positions.upperBound <= count, "samples \(positions) of \(count)")
+    for position in positions { _ = try checkedRecord(position) }
     return try file.withBytes { bytes in
       try body(UnsafeRawBufferPointer(
         rebasing: bytes[positions.lowerBound * recordBytes..<positions.upperBound * recordBytes]))
@@ -192,6 +218,7 @@ public final class DecodedCache: Sendable {
     let decoder = SampleDecoder(dataset)
     let tolerated = max(1, Int(Double(samples.count) * configuration.toleratedFaults))
     var skipped: [Index.Skipped] = []
+    var checksums: [UInt64] = []
 
     let file = try AtomicFile(url)
     progress?(0, samples.count)
@@ -211,6 +238,10 @@ public final class DecodedCache: Sendable {
       var first = 0
       for fault in chunkFaults.keys.sorted() + [positions.count] {
         try file.write(UnsafeRawBufferPointer(rebasing: chunk[first * recordBytes..<fault * recordBytes]))
+        for i in first..<fault {
+          let record = UnsafeRawBufferPointer(rebasing: chunk[i * recordBytes..<(i + 1) * recordBytes])
+          checksums.append(Checksum(record).value.littleEndian)
+        }
         first = fault + 1
       }
       file.startFlushing()
@@ -223,6 +254,7 @@ public final class DecodedCache: Sendable {
       }
       progress?(positions.upperBound, samples.count)
     }
+    try checksums.withUnsafeBytes { bytes in try file.write(bytes) }
     let index = Index(key: key, count: samples.count, recordBytes: recordBytes, skipped: skipped)
     let encoder = JSONEncoder()
     encoder.outputFormatting = .sortedKeys

@@ -79,7 +79,7 @@ public struct EncodedPhotos: Sendable {
       progress(done, samples.count)
     }
     try withoutGradients {
-      while let batch = loader.next() {
+      while let batch = try loader.next() {
         let own = try model.encode(batch.imageTensor(on: device)).mean.to(.cpu).to(.float32)
         guard let group else {
           add(own)

@@ -59,7 +59,7 @@ public final class Evaluator {
     var report = EvaluationReport()
     let start = ContinuousClock.now
     try withoutGradients {
-      while let batch = loader.next() {
+      while let batch = try loader.next() {
         let images = try batch.imageTensor(on: device)
         let masks = try batch.maskTensor(on: device)
         let posterior = try model.encode(images)

@@ -9,7 +9,7 @@ import Torch
 /// A set is a folder of `faces-NNNNN.safetensors`, each of the faces of 256 photos. ``CropSetWriter`` makes one from any photos.
 public struct CropSet: Sendable {
   /// The side of a crop, in pixels.
-  public static let size = 288
+  public static let size = Painter.cropSize
   /// The side of a label map.
   static let labelSize = 144
   /// The label of a place that the photo does not have.
@@ -42,7 +42,9 @@ public struct CropSet: Sendable {
     var shards: [SafetensorsFile] = []
     var decodedSize = 0
     for name in names {
-      let file = try SafetensorsFile(url.appendingPathComponent(name))
+      // A set is larger than memory: its files are mapped.
+      let file = try SafetensorsFile(url.appendingPathComponent(name), copyLimit: 0)
+      try file.verify()
       func fault(_ reason: String) -> DatasetError {
         DatasetError(.malformedList, path: url.appendingPathComponent(name).path, reason: reason)
       }
@@ -88,6 +90,7 @@ public struct CropSet: Sendable {
 
   private func rows(_ name: String, of indices: [Int], _ shape: [Int]) throws -> Tensor {
     let size = shape.reduce(1, *)
+    for shard in Set(indices.map { faces[$0].shard }) { try shards[shard].checkUnchanged() }
     let bytes = [UInt8](unsafeUninitializedCapacity: indices.count * size) { buffer, initialized in
       for (place, index) in indices.enumerated() {
         let face = faces[index]

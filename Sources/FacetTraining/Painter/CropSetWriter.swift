@@ -47,7 +47,8 @@ public struct CropSetWriter {
   public func write(
     _ photos: [URL], to folder: URL, onPhoto: (_ done: Int) -> Bool = { _ in true }
   ) throws -> Report? {
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    let lock = try WriteLock.folder(folder)
+    defer { withExtendedLifetime(lock) {} }
     var report = Report()
     let files = (photos.count + Self.photosInFile - 1) / Self.photosInFile
     for file in 0..<files {
@@ -126,7 +127,7 @@ public struct CropSetWriter {
         "sharpness": try Tensor(cuts.map { Self.sharpness(of: $0.crop) }, shape: [n]),
       ]
     }
-    try Tensor.save(tensors, metadata: metadata, to: url)
+    try Tensor.save(tensors, metadata: metadata, hasChecksum: true, to: url)
     return metadata
   }
 

@@ -13,6 +13,8 @@ public final class PainterTrainer: SteppingTrainer {
   public let configuration: PainterTraining
   public let output: URL
   public internal(set) var progress = TrainingProgress()
+  public internal(set) var notice: String?
+  var lock: WriteLock?
   let device: Device
   private let crops: CropSet
   private let examples: PaintingExamples

@@ -67,6 +67,9 @@ public final class ParserTrainer {
   public let output: URL
   /// Where the run stands.
   public private(set) var progress = TrainingProgress()
+  /// A line for people on the checkpoint that the run goes on from, where it is not the last one.
+  public private(set) var notice: String?
+  private let lock: WriteLock
   private let pairs: FacePairs
   private let coarse: FacePairs?
   private let heldOut: LabelledPhotos
@@ -110,6 +113,7 @@ public final class ParserTrainer {
     guard coarse.map({ $0.side == pairs.side }) ?? true else {
       throw TrainingError("coarse pairs of \(coarse!.side) pixels a side don't go with others of \(pairs.side)")
     }
+    lock = try WriteLock.folder(output)
     (self.configuration, self.pairs, self.coarse, self.heldOut) = (configuration, pairs, coarse, heldOut)
     (self.output, self.device) = (output, device)
     if device == .cpu { Torch.keepFreedMemory() }
@@ -132,9 +136,8 @@ public final class ParserTrainer {
     let mean = zip(shares, weights).reduce(0) { $0 + $1.0 * $1.1 }
     classWeights = try Tensor(weights.map { Float(min($0 / mean, configuration.largestWeight)) }).to(device)
     try Trainer.prepare(output)
-    let checkpoint = Trainer.lastCheckpoint(in: output)
-    if FileManager.default.fileExists(atPath: checkpoint.path) {
-      if resume { try restore(checkpoint) } else { try FileManager.default.removeItem(at: checkpoint) }
+    if checkpoint.exists {
+      if resume { try restore() } else { try checkpoint.remove() }
     }
   }
 
@@ -249,10 +252,11 @@ public final class ParserTrainer {
   /// The configuration of the run that the folder `output` holds; `nil` where there is none.
   /// - Throws: ``TrainingError`` or `SafetensorsError` when its checkpoint is damaged.
   public static func savedConfiguration(in output: URL) throws -> ParserTraining? {
-    let url = Trainer.lastCheckpoint(in: output)
-    guard FileManager.default.fileExists(atPath: url.path) else { return nil }
-    return try Checkpoint<ParserTraining>(url, SafetensorsFile(url).metadata, format: format).configuration
+    let checkpoint = CheckpointFile(in: output)
+    return checkpoint.exists ? try checkpoint.read(ParserTraining.self, format: format).checkpoint.configuration : nil
   }
+
+  private var checkpoint: CheckpointFile { CheckpointFile(in: output) }
 
   private var photos: Int { pairs.count + (coarse?.count ?? 0) }
   private var beside: String { coarse.map { " and, of \($0.count) more photos, coarse maps" } ?? "" }
@@ -263,9 +267,9 @@ public final class ParserTrainer {
     tensors.merge(try optimizer.state().prefixed("optimizer.")) { $1 }
     let averaged = try average.state()
     tensors.merge(averaged.prefixed("ema.")) { $1 }
-    let checkpoint = Checkpoint(configuration: configuration, progress: progress, photos: photos)
-    try Tensor.save(
-      tensors, metadata: checkpoint.metadata(format: Self.format), to: Trainer.lastCheckpoint(in: output))
+    let metadata = try Checkpoint(configuration: configuration, progress: progress, photos: photos)
+      .metadata(format: Self.format)
+    try checkpoint.save(tensors, metadata: metadata)
     let origin = "trained on \(progress.images) images of \(pairs.count) pairs\(beside), by Facet \(facetVersion)"
     try FaceParser.write(configuration.model, weights: averaged, origin: origin, to: output)
     let parser = try FaceParser(contentsOf: output, device: device)
@@ -274,9 +278,9 @@ public final class ParserTrainer {
     try onEvent(.checkpoint(progress, report))
   }
 
-  private func restore(_ url: URL) throws {
-    let (tensors, metadata) = try Tensor.load(from: url)
-    let saved = try Checkpoint<ParserTraining>(url, metadata, format: Self.format)
+  private func restore() throws {
+    let content = try checkpoint.read(ParserTraining.self, format: Self.format)
+    let saved = content.checkpoint
     do {
       guard saved.configuration.model == configuration.model else {
         throw TrainingError("made for another parser")
@@ -288,12 +292,14 @@ public final class ParserTrainer {
           "made with batch \(saved.configuration.batchSize), seed \(saved.configuration.seed) and "
             + "\(saved.photos ?? 0) pairs; resume with the same")
       }
+      let (tensors, _) = try Tensor.load(content.file)
       try network.load(tensors.withPrefix("model."))
       try optimizer.load(tensors.withPrefix("optimizer."))
       try average.load(tensors.withPrefix("ema."))
       progress = saved.progress
+      notice = try content.damage.map { try checkpoint.replace(damaged: $0, with: progress) }
     } catch {
-      throw TrainingError("\(url.path): cannot resume: \(error)")
+      throw TrainingError("\(content.url.path): cannot resume: \(error)")
     }
   }
 
@@ -307,6 +313,8 @@ public final class ParserTrainer {
       \(network.parameterCount) parameters, \(configuration.model.imageSize) pixels a side. Trained by \
       `facet parse train` on \(pairs.count) pairs of photos and label maps\(beside), \(progress.images) images seen, \
       degraded by chance.
+
+      **Terms.** Those of the pairs that it was trained on; of CelebAMask-HQ: non-commercial research only.
 
       CelebAMask-HQ may be used for **non-commercial research only**; take a parser that was trained on it as bound \
       by the same terms.

@@ -16,6 +16,8 @@ public final class DecoderTrainer: SteppingTrainer {
   public let output: URL
   /// Where the run stands.
   public internal(set) var progress = TrainingProgress()
+  public internal(set) var notice: String?
+  var lock: WriteLock?
   let bundle: ModelBundle
   private let directions: AttributeDirections
   private let attributes: [Int]

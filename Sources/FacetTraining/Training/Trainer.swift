@@ -22,6 +22,9 @@ public final class Trainer {
   public let group: ProcessGroup?
   /// Where the run stands.
   public private(set) var progress = TrainingProgress()
+  /// A line for people on the checkpoint that the run goes on from, where it is not the last one.
+  public private(set) var notice: String?
+  private let lock: WriteLock?
   private let training: DecodedCache
   private let validation: DecodedCache
   private let step: TrainingStep
@@ -63,8 +66,8 @@ public final class Trainer {
   /// - Parameter residency: where the decoded photos are kept; with the model where left out.
   /// - Parameter group: the processes that take part, each with the same photos and configuration; `nil` for this one
   ///   alone.
-  /// - Throws: ``TrainingError`` when the configuration is out of range, or the checkpoint is damaged or of another
-  ///   run; `FileError` when the folder cannot be written to; `ProcessGroupError` when a process is gone.
+  /// - Throws: ``TrainingError`` when the configuration is out of range, or the checkpoints are damaged or of another
+  ///   run; `FileError` when the folder cannot be written to, or another process writes there; `ProcessGroupError` when a process is gone.
   public init(
     _ configuration: TrainingConfiguration, training: DecodedCache, validation: DecodedCache, output: URL,
     weights: [String: Tensor]? = nil, device: Device = .cpu, residency: Residency? = nil, resume: Bool = false,
@@ -86,6 +89,7 @@ public final class Trainer {
     self.validation = validation
     self.output = output
     self.device = device
+    lock = group?.isFirst ?? true ? try WriteLock.folder(output) : nil
     if device == .cpu { Torch.keepFreedMemory() }
     step = try TrainingStep(
       configuration, weights: weights, labelCount: training.dataset.attributeNames.count, device: device, group: group)
@@ -101,7 +105,7 @@ public final class Trainer {
       : LoadedBatches(BatchLoader(training, options: options), on: device)
     if isFirst {
       try Self.prepare(output)
-      let goesOn = resume && FileManager.default.fileExists(atPath: lastCheckpoint.path)
+      let goesOn = resume && checkpoint.exists
       try goesOn ? restore() : clearOutput()
     }
     try group?.watching { try shareStart() }
@@ -165,7 +169,7 @@ public final class Trainer {
           try validate(onEvent)
         }
         if isFirst, clock.seconds - lastSave >= configuration.checkpointMinutes * 60 {
-          try save(to: lastCheckpoint, onEvent)
+          try save(to: checkpoint.last, onEvent)
           lastSave = clock.seconds
         }
       }
@@ -205,7 +209,7 @@ public final class Trainer {
 
   private func finish(_ ending: Ending, _ onEvent: (Event) throws -> Void) throws -> Ending {
     if ending != .interrupted, progress.validatedStep != progress.step { try validate(onEvent) }
-    if isFirst { try save(to: lastCheckpoint, onEvent) }
+    if isFirst { try save(to: checkpoint.last, onEvent) }
     return ending
   }
 
@@ -213,7 +217,7 @@ public final class Trainer {
 
   /// The checkpoint that a run in the folder `output` goes on from.
   public static func lastCheckpoint(in output: URL) -> URL {
-    output.appendingPathComponent("checkpoints/last.safetensors")
+    CheckpointFile(in: output).last
   }
 
   /// The configuration of the run that the folder `output` holds; `nil` where there is none.
@@ -230,12 +234,12 @@ public final class Trainer {
         return text.isEmpty ? nil : try JSON.decode(TrainingConfiguration.self, text)
       }
     }
-    let url = lastCheckpoint(in: output)
-    guard FileManager.default.fileExists(atPath: url.path) else { return nil }
-    return try Checkpoint<TrainingConfiguration>(url, SafetensorsFile(url).metadata, format: format).configuration
+    let checkpoint = CheckpointFile(in: output)
+    return checkpoint.exists
+      ? try checkpoint.read(TrainingConfiguration.self, format: format).checkpoint.configuration : nil
   }
 
-  private var lastCheckpoint: URL { Self.lastCheckpoint(in: output) }
+  private var checkpoint: CheckpointFile { CheckpointFile(in: output) }
   private var bestCheckpoint: URL { output.appendingPathComponent("checkpoints/best.safetensors") }
 
   private static let format = "facet-checkpoint-1"
@@ -247,14 +251,19 @@ public final class Trainer {
         "step \(progress.step): the weight '\(name)' is not finite; the last good checkpoint is kept. "
           + "Resume with a lower --learning-rate")
     }
-    let checkpoint = Checkpoint(configuration: configuration, progress: progress, photos: training.count)
-    try Tensor.save(tensors, metadata: checkpoint.metadata(format: Self.format), to: url)
+    let metadata = try Checkpoint(configuration: configuration, progress: progress, photos: training.count)
+      .metadata(format: Self.format)
+    if url == checkpoint.last {
+      try checkpoint.save(tensors, metadata: metadata)
+    } else {
+      try Tensor.save(tensors, metadata: metadata, hasChecksum: true, to: url)
+    }
     try onEvent(.checkpoint(progress, url))
   }
 
   private func restore() throws {
-    let (tensors, metadata) = try Tensor.load(from: lastCheckpoint)
-    let saved = try Checkpoint<TrainingConfiguration>(lastCheckpoint, metadata, format: Self.format)
+    let content = try checkpoint.read(TrainingConfiguration.self, format: Self.format)
+    let saved = content.checkpoint
     do {
       guard saved.configuration.model == configuration.model else {
         throw TrainingError("made for another model configuration")
@@ -267,10 +276,11 @@ public final class Trainer {
       guard saved.photos ?? training.count == training.count else {
         throw TrainingError("made with \(saved.photos ?? 0) training photos; there are \(training.count) now")
       }
-      try step.load(tensors)
+      try step.load(Tensor.load(content.file).tensors)
       progress = saved.progress
+      notice = try content.damage.map { try checkpoint.replace(damaged: $0, with: progress) }
     } catch {
-      throw TrainingError("\(lastCheckpoint.path): cannot resume: \(error)")
+      throw TrainingError("\(content.url.path): cannot resume: \(error)")
     }
   }
 
@@ -289,8 +299,9 @@ public final class Trainer {
 
   /// Removes an earlier run, the checkpoint first: what a kill leaves is a whole bundle or none.
   private func clearOutput() throws {
-    for url in [lastCheckpoint, bestCheckpoint] where FileManager.default.fileExists(atPath: url.path) {
-      try FileManager.default.removeItem(at: url)
+    try checkpoint.remove()
+    if FileManager.default.fileExists(atPath: bestCheckpoint.path) {
+      try FileManager.default.removeItem(at: bestCheckpoint)
     }
     try ModelBundle.remove(at: output)
   }
@@ -339,7 +350,7 @@ extension FaceVAE {
   func sheet(of samples: DecodedCache, count: Int = 8, on device: Device) throws -> Picture {
     let loader = BatchLoader(samples, options: .evaluation(batchSize: count))
     loader.start(epoch: 0)
-    guard let batch = loader.next() else { throw TrainingError("there are no photos to show") }
+    guard let batch = try loader.next() else { throw TrainingError("there are no photos to show") }
     return try withoutGradients {
       let images = try batch.imageTensor(on: device)
       let reconstruction = try decode(encode(images).mean)

@@ -23,7 +23,7 @@ final class LoadedBatches: TrainingBatches {
   func start(epoch: Int, batch: Int) { loader.start(epoch: epoch, batch: batch) }
 
   func next() throws -> (images: Tensor, masks: Tensor, labels: Tensor)? {
-    guard let batch = loader.next() else { return nil }
+    guard let batch = try loader.next() else { return nil }
     return (try batch.imageTensor(on: device), try batch.maskTensor(on: device), try batch.labelTensor().to(device))
   }
 }

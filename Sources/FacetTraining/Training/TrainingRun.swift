@@ -1,4 +1,5 @@
 import Facet
+import Files
 import Foundation
 import Photo
 import Torch
@@ -52,6 +53,8 @@ public protocol RecipeTrainer: AnyObject {
   var output: URL { get }
   /// Where the run stands.
   var progress: TrainingProgress { get }
+  /// A line for people on the checkpoint that the run goes on from, where it is not the last one.
+  var notice: String? { get }
   /// The numbers that it trains.
   var parameterCount: Int { get }
   /// The photos that it learns from.
@@ -82,6 +85,9 @@ protocol SteppingTrainer: RecipeTrainer {
   var progress: TrainingProgress { get set }
   /// What its checkpoints are bound to: a model's fingerprint, or a word.
   var source: String { get }
+  var notice: String? { get set }
+  /// Held as long as the trainer lives.
+  var lock: WriteLock? { get set }
   var device: Device { get }
   /// What its checkpoints say that they are.
   static var format: String { get }
@@ -153,17 +159,17 @@ extension SteppingTrainer {
   // MARK: Checkpoints
 
   static func saved(in output: URL) throws -> Recipe? {
-    let url = Trainer.lastCheckpoint(in: output)
-    guard FileManager.default.fileExists(atPath: url.path) else { return nil }
-    return try Checkpoint<Recipe>(url, SafetensorsFile(url).metadata, format: format).configuration
+    let checkpoint = CheckpointFile(in: output)
+    return checkpoint.exists ? try checkpoint.read(Recipe.self, format: format).checkpoint.configuration : nil
   }
 
   /// Makes the output folder ready, and goes on from the checkpoint there or removes it.
   func takeUp(resume: Bool) throws {
+    lock = try WriteLock.folder(output)
     try Trainer.prepare(output)
-    let checkpoint = Trainer.lastCheckpoint(in: output)
-    if FileManager.default.fileExists(atPath: checkpoint.path) {
-      if resume { try restore(checkpoint) } else { try FileManager.default.removeItem(at: checkpoint) }
+    let checkpoint = CheckpointFile(in: output)
+    if checkpoint.exists {
+      if resume { try restore(checkpoint) } else { try checkpoint.remove() }
     }
   }
 
@@ -175,14 +181,15 @@ extension SteppingTrainer {
     let checkpoint = Checkpoint(configuration: configuration, progress: progress, photos: photoCount)
     var metadata = try checkpoint.metadata(format: Self.format)
     metadata["model"] = source
-    try Tensor.save(tensors, metadata: metadata, to: Trainer.lastCheckpoint(in: output))
+    try CheckpointFile(in: output).save(tensors, metadata: metadata)
     try writeResult()
   }
 
-  private func restore(_ url: URL) throws {
-    let (tensors, metadata) = try Tensor.load(from: url)
-    let saved = try Checkpoint<Recipe>(url, metadata, format: Self.format)
+  private func restore(_ file: CheckpointFile) throws {
+    let content = try file.read(Recipe.self, format: Self.format)
+    let saved = content.checkpoint
     do {
+      let (tensors, metadata) = try Tensor.load(content.file)
       guard metadata["model"] == source else { throw TrainingError("made for another model") }
       let (old, new) = (saved.configuration, configuration)
       try check(old)
@@ -192,8 +199,9 @@ extension SteppingTrainer {
       }
       for (prefix, part) in stored { try part.load(tensors.withPrefix(prefix + ".")) }
       progress = saved.progress
+      notice = try content.damage.map { try file.replace(damaged: $0, with: saved.progress) }
     } catch {
-      throw TrainingError("\(url.path): cannot resume: \(error)")
+      throw TrainingError("\(content.url.path): cannot resume: \(error)")
     }
   }
 }

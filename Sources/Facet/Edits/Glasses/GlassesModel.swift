@@ -13,7 +13,7 @@ public struct GlassesModel: Sendable, Equatable {
   package static let edit = AttributeState(name: AttributeTable.glasses, adds: true)
   /// Landmarks that say where glasses sit, of the 68 of ``DetectedFace``: the jaw at the ears, brows, nose, eyes and the corners of the
   /// mouth.
-  package static let landmarks = Array(0...3) + Array(13...48) + [54]
+  package static let landmarks = Array(0...3) + Array(13...Landmark.leftCorner) + [Landmark.rightCorner]
   /// Of both lenses the middle and half of the sides.
   package static let outputs = 8
   package static let angles = 96
@@ -39,7 +39,8 @@ public struct GlassesModel: Sendable, Equatable {
         middle: Point(x: found[first], y: found[first + 1]), halfWidth: max(Self.least, found[first + 2]),
         halfHeight: max(Self.least, found[first + 3]))
     }
-    return GlassesShape(left: lens(0), right: lens(4), outline: outline, leftEar: landmarks[0], rightEar: landmarks[16])
+    return GlassesShape(left: lens(0), right: lens(4), outline: outline, leftEar: landmarks[Landmark.leftEar],
+      rightEar: landmarks[Landmark.rightEar])
   }
 
   package static func numbers(_ landmarks: [Point]) -> [Double] { self.landmarks.flatMap { [landmarks[$0].x, landmarks[$0].y] } }
@@ -71,21 +72,14 @@ extension GlassesModel {
   /// Reads those of a bundle; `nil` where it has none.
   /// - Throws: ``BundleError``, `FileError` or `SafetensorsError` that names the file at fault.
   public static func of(_ bundle: ModelBundle) throws -> GlassesModel? {
-    let url = bundle.url.appendingPathComponent(file)
-    guard FileManager.default.fileExists(atPath: url.path) else { return nil }
-    func fault(_ reason: String) -> BundleError { BundleError(path: url.path, reason: reason) }
-    let (tensors, metadata) = try Tensor.load(from: url)
-    guard metadata["format"] == format else { throw fault("not glasses that this version of Facet reads") }
+    guard let part = try BundlePart(file, of: bundle, format: format, content: "glasses") else { return nil }
     let count = 2 * landmarks.count
     func numbers(_ name: String, _ shape: [Int]) throws -> [Double] {
-      guard let tensor = tensors[name], tensor.shape == shape, tensor.dtype == .float32, try tensor.isAllFinite() else {
-        throw fault("'\(name)' is not finite numbers of shape \(shape); make it again with 'facet glasses'")
-      }
-      return try tensor.array(Float.self).map(Double.init)
+      try part.tensor(name, shape, madeBy: "facet glasses").array(Float.self).map(Double.init)
     }
     let flat = try numbers("weights", [outputs, count + 1])
     let outline = try numbers("outline", [angles])
-    guard outline.allSatisfy({ (0.3...2).contains($0) }) else { throw fault("its outline is none of a lens") }
+    guard outline.allSatisfy({ (0.3...2).contains($0) }) else { throw part.fault("its outline is none of a lens") }
     return GlassesModel(
       mean: try numbers("mean", [count]),
       weights: (0..<outputs).map { Array(flat[$0 * (count + 1)..<($0 + 1) * (count + 1)]) }, outline: outline)

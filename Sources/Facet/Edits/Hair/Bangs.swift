@@ -53,9 +53,9 @@ struct BangsShape: Sendable, Sized {
   /// - Returns: `nil` where no hair grows above the forehead.
   init?(above landmarks: [Point], at place: Affine, hair: Tensor, covered: Tensor) throws {
     (size, self.place) = (hair.size(3), place)
-    middle = Float(landmarks[27].x)
-    (left, right) = (Float(landmarks[0].x), Float(landmarks[16].x))
-    brows = landmarks[17..<27].map { Float($0.y) }.sorted().prefix(6).reduce(0, +) / 6
+    middle = Float(landmarks[Landmark.noseRoot].x)
+    (left, right) = (Float(landmarks[Landmark.leftEar].x), Float(landmarks[Landmark.rightEar].x))
+    brows = landmarks[Landmark.brows].map { Float($0.y) }.sorted().prefix(6).reduce(0, +) / 6
     // Amid hair there is nothing to cover.
     let near = try (1 - hair).blurred(sigma: Self.overlap).smoothStep(from: 0.04, to: 0.4)
     room = try near * (1 - covered.smoothStep(from: 0.3, to: 0.7))

@@ -52,14 +52,14 @@ struct MustacheShape {
   /// - Returns: `nil` where they leave no room between nose and mouth.
   init?(on landmarks: [Point], at place: Affine) {
     func point(_ index: Int) -> SIMD2<Float> { SIMD2(Float(landmarks[index].x), Float(landmarks[index].y)) }
-    let way = point(54) - point(48)
+    let way = point(Landmark.rightCorner) - point(Landmark.leftCorner)
     let width = (way * way).sum().squareRoot()
     guard width > 4 else { return nil }
-    (middle, along, self.place) = (point(51), way / width, place)
+    (middle, along, self.place) = (point(Landmark.upperLipMiddle), way / width, place)
     let (middle, along) = (middle, along)
     func own(_ index: Int) -> SIMD2<Float> { Self.own(point(index) - middle, along) }
-    lip = (48...54).map(own)
-    let base = [31, 33, 35].map(own)
+    lip = Landmark.upperLip.map(own)
+    let base = stride(from: Landmark.noseBase.lowerBound, through: Landmark.noseBase.upperBound, by: 2).map(own)
     nose = base.map(\.y).max()!
     wing = (abs(base[0].x) + abs(base[2].x)) / 2
     guard zip(lip, lip.dropFirst()).allSatisfy({ $0.x < $1.x }), lip[0].x < -2, lip[6].x > 2, nose < -1 else { return nil }

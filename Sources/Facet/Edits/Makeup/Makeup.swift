@@ -62,7 +62,7 @@ struct Makeup: Edit {
   }
 
   /// The amount of each pigment: 1 for what is seen, 2 is twice as much. At −1 all that is taken off is gone.
-  private var amounts: [Pigment: Double]
+  private(set) var amounts: [Pigment: Double]
 
   init(_ amounts: [Pigment: Double]) { self.amounts = amounts }
 

@@ -57,7 +57,7 @@ struct MakeupPlacement: Sendable {
     /// - Returns: `nil` where the corners fall together.
     init?(_ landmarks: [Point], _ side: Side) {
       let (corners, upper, lower, brow) = side == .right
-        ? ((39, 36), [37, 38], [41, 40], 17..<22) : ((42, 45), [44, 43], [46, 47], 22..<27)
+        ? ((39, 36), [37, 38], [41, 40], Landmark.leftBrow) : ((42, 45), [44, 43], [46, 47], Landmark.rightBrow)
       func place(_ index: Int) -> SIMD2<Float> { SIMD2(Float(landmarks[index].x), Float(landmarks[index].y)) }
       let (inner, way) = (place(corners.0), place(corners.1) - place(corners.0))
       let width = (way * way).sum().squareRoot()

@@ -185,19 +185,11 @@ public struct SkinPrototypes: Sendable {
   /// Reads those of a bundle; none where it has no file of them.
   /// - Throws: ``BundleError``, `FileError` or `SafetensorsError` that names the file at fault.
   public static func of(_ bundle: ModelBundle) throws -> SkinPrototypes {
-    let url = bundle.url.appendingPathComponent(file)
-    guard FileManager.default.fileExists(atPath: url.path) else { return SkinPrototypes() }
-    func fault(_ reason: String) -> BundleError { BundleError(path: url.path, reason: reason) }
-    let (tensors, metadata) = try Tensor.load(from: url)
-    guard metadata["format"] == format else { throw fault("not prototypes that this version of Facet reads") }
-    guard let text = metadata["edits"], text.utf8.count < 1 << 16, let edits = try? JSON.decode([AttributeState].self, text),
-      edits.count <= maximum, Set(edits).count == edits.count
-    else { throw fault("its edits cannot be read") }
+    guard let part = try BundlePart(file, of: bundle, format: format, content: "prototypes") else { return SkinPrototypes() }
+    let edits = try part.value("edits", [AttributeState].self)
+    guard edits.count <= maximum, Set(edits).count == edits.count else { throw part.fault("its edits cannot be read") }
     func tensor(_ name: String, _ shape: [Int]) throws -> Tensor {
-      guard let tensor = tensors[name], tensor.shape == shape, [.float16, .float32].contains(tensor.dtype),
-        try tensor.isAllFinite()
-      else { throw fault("'\(name)' is not finite numbers of shape \(shape); make it again with 'facet prototype'") }
-      return try tensor.to(.float32)
+      try part.tensor(name, shape, [.float16, .float32], madeBy: "facet prototype")
     }
     return SkinPrototypes(try edits.enumerated().map { index, edit in
       let numbers = try tensor("\(index).landmarks", [68, 2]).array(Float.self).map(Double.init)

@@ -1,0 +1,50 @@
+import Foundation
+import Torch
+
+/// A file of tensors in a bundle's folder while it is read. Each fault names the file.
+struct BundlePart {
+  let url: URL
+  private let tensors: [String: Tensor]
+  private let metadata: [String: String]
+
+  /// Reads a part of a bundle; `nil` where it has none.
+  /// - Parameters:
+  ///   - file: its name.
+  ///   - bundle: the bundle.
+  ///   - format: what it must say that it is.
+  ///   - content: for people, such as "glasses".
+  /// - Throws: ``BundleError``, `FileError` or `SafetensorsError` that names the file.
+  init?(_ file: String, of bundle: ModelBundle, format: String, content: String) throws {
+    url = bundle.url.appendingPathComponent(file)
+    guard FileManager.default.fileExists(atPath: url.path) else { return nil }
+    (tensors, metadata) = try Tensor.load(from: url)
+    guard metadata["format"] == format else { throw fault("not \(content) that this version of Facet reads") }
+  }
+
+  func fault(_ reason: String) -> BundleError { BundleError(path: url.path, reason: reason) }
+
+  /// A tensor as float32.
+  /// - Parameters:
+  ///   - name: its name.
+  ///   - shape: the one that it must have.
+  ///   - types: those that it may have.
+  ///   - command: the one that makes the file.
+  /// - Throws: ``BundleError`` for one that is missing, of another shape or type, or not finite.
+  func tensor(_ name: String, _ shape: [Int], _ types: Set<DType> = [.float32], madeBy command: String) throws -> Tensor {
+    guard let tensor = tensors[name], tensor.shape == shape, types.contains(tensor.dtype), try tensor.isAllFinite() else {
+      throw fault("'\(name)' is not finite numbers of shape \(shape); make it again with '\(command)'")
+    }
+    return try tensor.to(.float32)
+  }
+
+  /// A value of the description.
+  /// - Throws: ``BundleError`` for one that is missing, too long or of another kind.
+  func value<Value: Decodable>(_ key: String, _: Value.Type = Value.self) throws -> Value {
+    guard let text = metadata[key], text.utf8.count < Self.longest, let value = try? JSON.decode(Value.self, text) else {
+      throw fault("its \(key) cannot be read")
+    }
+    return value
+  }
+
+  private static let longest = 1 << 16
+}
