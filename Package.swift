@@ -27,6 +27,7 @@ let package = Package(
     .systemLibrary(name: "Vips", path: "Sources/System/Vips", pkgConfig: "vips", providers: [.apt(["libvips-dev"])]),
     .systemLibrary(
       name: "HDF5", path: "Sources/System/HDF5", pkgConfig: "hdf5-serial", providers: [.apt(["libhdf5-dev"])]),
+    .systemLibrary(name: "Zlib", path: "Sources/System/Zlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .systemLibrary(name: "JPEG", path: "Sources/System/JPEG", pkgConfig: "libjpeg", providers: [.apt(["libjpeg-dev"])]),
 
     // C interfaces to them: the only files that see their headers.
@@ -59,7 +60,7 @@ let package = Package(
     .target(
       name: "FacetStudio",
       dependencies: [
-        "Facet", "Photo", "Torch", .product(name: "HTTPTypes", package: "swift-http-types"),
+        "Facet", "Photo", "Torch", "Zlib", .product(name: "HTTPTypes", package: "swift-http-types"),
         .product(name: "Hummingbird", package: "hummingbird"), .product(name: "Logging", package: "swift-log"),
         .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
         .product(name: "NIOPosix", package: "swift-nio"),

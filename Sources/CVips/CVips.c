@@ -542,7 +542,7 @@ done:
 }
 
 static int decode(CVImage *image, void *own, uint8_t *rgb, uint8_t *alpha, CVStop stop, char **error) {
-  if (image->colours && is_float(image->image) && fix_point(image)) return failed(error);
+  if (image->colours && is_float(image->image) && fix_point(image)) return failed_or_stopped(stop, error);
   VipsObject *scope = VIPS_OBJECT(vips_image_new());
   VipsImage **t = (VipsImage **)vips_object_local_array(scope, 4);
   VipsImage *in = image->image, *colours = NULL;

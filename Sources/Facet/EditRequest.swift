@@ -11,7 +11,7 @@ public struct AttributeEdit: Sendable, Equatable {
   public var amount: Amount
 
   /// The largest strength that is taken; beyond it codes leave what the model knows.
-  public static let range = -10.0...10.0
+  public static let range = -2.0...2.0
 
   public init(_ attribute: String, strength: Double = 1) {
     self.attribute = attribute

@@ -28,7 +28,7 @@ struct EditCommand: ParsableCommand {
   @OptionGroup var photos: PhotoOptions
   @Option(
     help: ArgumentHelp(
-      "An attribute and a strength from -10 to 10, 1 where left out; may be given several times.",
+      "An attribute and a strength from -2 to 2, 1 where left out; may be given several times.",
       valueName: "NAME=STRENGTH"), completion: .attributes)
   var attribute: [AttributeArgument]
   @Option(

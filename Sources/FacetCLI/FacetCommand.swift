@@ -27,7 +27,8 @@ struct FacetCommand: AsyncParsableCommand {
     do {
       let words = try words()
       if let script = completionScript(for: words) {
-        return try show(script)
+        try show(script)
+        return
       }
       var command = try await asyncParseAsRoot(TypedWords(_dumpHelp()).parsed(words))
       try checkResources()
@@ -39,6 +40,25 @@ struct FacetCommand: AsyncParsableCommand {
     } catch {
       end(with: error)
     }
+  }
+
+  /// Shows what an error says, whatever names of files and parts of files it holds, and ends the process with its code.
+  private static func end(with error: any Error) -> Never {
+    let isUsage = error is UsageError || error is AttributeError
+    let text = isUsage ? "Error: \(error)" : fullMessage(for: error)
+    let code = isUsage ? ExitCode.validationFailure : exitCode(for: error)
+    do {
+      switch code {
+      case .success: if !text.isEmpty { try show(text) }
+      // The parser's usage has many lines, a fault one.
+      case .validationFailure: note(text, keepsLines: !isUsage)
+      default: if !text.isEmpty { note(text) }
+      }
+    } catch {
+      note("Error: \(error)")
+      Foundation.exit(ExitCode.failure.rawValue)
+    }
+    Foundation.exit(code.rawValue)
   }
 
   /// Bash's script, completed: 'facet help' takes commands, too. Nil for other words than ask for it.
@@ -67,27 +87,5 @@ struct FacetCommand: AsyncParsableCommand {
       }
       return word
     }
-  }
-
-  /// Shows what an error says, whatever names of files and parts of files it holds, and ends the process with its code.
-  private static func end(with error: any Error) -> Never {
-    if error is UsageError || error is AttributeError {
-      note("Error: \(error)")
-      Foundation.exit(ExitCode.validationFailure.rawValue)
-    }
-    let text = fullMessage(for: error)
-    let code = exitCode(for: error)
-    do {
-      switch code {
-      case .success: if !text.isEmpty { try show(text) }
-      // Usage has many lines, a fault one.
-      case .validationFailure: note(text, keepsLines: true)
-      default: if !text.isEmpty { note(text) }
-      }
-    } catch {
-      note("Error: \(error)")
-      Foundation.exit(ExitCode.failure.rawValue)
-    }
-    Foundation.exit(code.rawValue)
   }
 }

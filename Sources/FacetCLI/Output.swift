@@ -3,6 +3,10 @@ import Files
 import Foundation
 import Torch
 
+#if canImport(Glibc)
+  import Glibc
+#endif
+
 /// Writes lines to standard output, all of them or with an error: what a full disk or a closed pipe swallows is no result.
 /// - Throws: ``CommandError`` that says why they cannot be written.
 func show(_ lines: String) throws { try write(lines.visible(length: .max, keepsLines: true)) }

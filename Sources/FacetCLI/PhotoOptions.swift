@@ -89,7 +89,7 @@ struct PhotoInputs: ParsableArguments {
   /// Whether others may do where this photo does not: not on a full disk.
   static func concernsOnePhoto(_ error: PhotoError) -> Bool {
     switch error {
-    case .unreadable, .notAPhoto, .tooLarge, .tooMuchMemory, .damaged, .severalPictures: true
+    case .unreadable, .notAPhoto, .tooLarge, .tooMuchMemory, .severalPictures, .damaged: true
     case .unwritable(_, let reason): ![ENOSPC, EDQUOT, EROFS, EACCES].contains { reason == String(cString: strerror($0)) }
     default: false
     }

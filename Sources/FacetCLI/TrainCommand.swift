@@ -78,8 +78,9 @@ struct TrainCommand: ParsableCommand {
     // What torchrun has started again is to go on.
     let restarts = try Launch(ProcessInfo.processInfo.environment)?.restarts ?? 0
     let resume = options.resume || restarts > 0
-    let (output, lock) = group.speaks ? try options.checkedFolder(resumes: resume) : (options.folder, nil)
-    defer { withExtendedLifetime(lock) {} }
+    let checked = group.speaks ? try options.checkedFolder(resumes: resume) : nil
+    defer { withExtendedLifetime(checked?.lock) {} }
+    let output = checked?.folder ?? options.folder
     var configuration = try makeConfiguration(
       resuming: resume ? Trainer.savedConfiguration(in: output, for: group) : nil)
     let start = try from.map { try ModelBundle(contentsOf: URL(fileURLWithPath: $0, isDirectory: true)) }

@@ -56,7 +56,7 @@ public struct Studio: Sendable {
       configuration: .init(
         address: .hostname(configuration.address, port: configuration.port)),
       onServerRunning: { [configuration, logger] channel in
-        try? await channel.pipeline.addHandler(AcceptPause(logger), position: .first)
+        try? await channel.pipeline.addHandler(AcceptPause(logger), position: .first).get()
         let host = configuration.address.contains(":") ? "[\(configuration.address)]" : configuration.address
         let port = channel.localAddress?.port ?? configuration.port
         onRunning(URL(string: "http://\(host):\(port)/")!)
@@ -89,6 +89,7 @@ public struct Studio: Sendable {
     }
     router.add(middleware: Deadline(time: configuration.limits.requestTime))
     router.add(middleware: PlainPaths())
+    router.add(middleware: Gzip(folder: Self.page))
     router.add(
       middleware: FileMiddleware(
         Self.page.path, cacheControl: .init([]), searchForIndexHtml: true, logger: logger
@@ -97,7 +98,7 @@ public struct Studio: Sendable {
       ]))
     Routes(
       configuration: configuration, workshop: workshop, store: store, admission: Admission(configuration.limits),
-      metrics: metrics
+      metrics: metrics, languages: StudioLanguage.all(in: Self.page.appendingPathComponent("texts"))
     ).add(to: router)
     return router
   }

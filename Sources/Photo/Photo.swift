@@ -38,7 +38,7 @@ public struct Photo: Sendable {
   /// what was there. Nil leaves what was there.
   public var digitalSource: DigitalSource?
   /// Opacity, one value a pixel, 255 for opaque; written back to the formats that have it.
-  public let alpha: [UInt8]?
+  public private(set) var alpha: [UInt8]?
   /// The format of the file that was read.
   public let format: Format
   /// Whether the file had one channel of grey. It is written with one again while the picture has no colour.
@@ -81,10 +81,14 @@ public struct Photo: Sendable {
   }
 
   /// A photo without metadata.
-  public init(_ picture: Picture, format: Format = .jpeg) {
+  public init(_ picture: Picture, format: Format = .jpeg) { self.init(picture, format: format, alpha: nil) }
+
+  /// A photo without metadata.
+  /// - Parameter alpha: opacity, one value a pixel.
+  public init(_ picture: Picture, format: Format = .jpeg, alpha: [UInt8]?) {
     self.picture = picture.channels == 3 ? picture : picture.rgb()
     self.format = format
-    (alpha, source, metadata) = (nil, nil, nil)
+    (self.alpha, source, metadata) = (alpha, nil, nil)
     container = Container()
     isGrey = picture.channels == 1
     coding = Coding()
@@ -100,6 +104,14 @@ public struct Photo: Sendable {
     isGrey = codec.colours == 1
     coding = codec.coding
     (self.metadata, self.container) = (metadata, container)
+  }
+
+  /// Brings the photo to another size, with its opacity; it is then written with 8 bits a channel, as sRGB, and
+  /// without a gain map.
+  public mutating func resize(to size: (width: Int, height: Int)) {
+    alpha = alpha.map { Picture(width: width, height: height, channels: 1, pixels: $0).resized(to: size).pixels }
+    picture = picture.resized(to: size)
+    removeGainMap()
   }
 
   /// Takes the gain map away, which then counts as a loss.

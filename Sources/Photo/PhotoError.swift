@@ -6,10 +6,10 @@ public enum PhotoError: Error, Equatable, CustomStringConvertible {
   case notAPhoto(file: String)
   /// More pixels than the limit, by its header; nothing was decoded.
   case tooLarge(file: String, width: Int, height: Int, limit: Int)
-  /// An animation, or a document of several pages; `name` is what it has.
-  case severalPictures(file: String, count: Int, name: String)
   /// More memory than there is, in bytes, by its header; nothing was decoded, or nothing written.
   case tooMuchMemory(file: String, needed: Int, available: Int)
+  /// An animation, or a document of several pages; `name` is what it has.
+  case severalPictures(file: String, count: Int, name: String)
   /// Truncated or damaged.
   case damaged(file: String, reason: String)
   /// The file's ending names no format that can be written.
@@ -29,10 +29,10 @@ public enum PhotoError: Error, Equatable, CustomStringConvertible {
       "\(file): not a photo: give a JPEG, PNG, WebP, TIFF, HEIC or AVIF file"
     case .tooLarge(let file, let width, let height, let limit):
       "\(file): \(width)×\(height) is more than the limit of \(limit / 1_000_000) megapixels: reduce it first"
-    case .severalPictures(let file, let count, let name):
-      "\(file): has \(count) \(name), and one picture at a time is edited: save the one that is meant as a file of its own"
     case .tooMuchMemory(let file, let needed, let available):
       "\(file): needs about \(needed / 1_000_000) MB of memory, and \(available / 1_000_000) MB are free: reduce it first"
+    case .severalPictures(let file, let count, let name):
+      "\(file): has \(count) \(name), and one picture at a time is edited: save the one that is meant as a file of its own"
     case .damaged(let file, let reason):
       "\(file): truncated or damaged: \(reason)"
     case .unknownFormat(let file):

@@ -18,7 +18,7 @@ import Testing
     let process = Process()
     process.executableURL = URL(fileURLWithPath: Self.python!)
     // -B: no caches among the sources.
-    process.arguments = ["-B", "-m", "unittest", "--verbose", "test_page"]
+    process.arguments = ["-B", "-m", "unittest", "--verbose", "test_page", "test_faults", "test_photos"]
     process.currentDirectoryURL = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
       .deletingLastPathComponent().appendingPathComponent("StudioBrowser")
     var environment = ProcessInfo.processInfo.environment

@@ -22,7 +22,15 @@ import Testing
                   print(method.upper(), path)
       """
     let operations = try run(["-c", script], document.body).split(separator: "\n")
-    #expect(operations.count >= 14)
+    #expect(operations.count >= 18)
+    // The same document as JSON; Scripts/openapi-json makes it.
+    let json = try await server.get("/openapi.json").body
+    let same = """
+      import json, sys, yaml
+      a, b = sys.stdin.read().split("\\0")
+      print(yaml.safe_load(a) == json.loads(b))
+      """
+    #expect(try run(["-c", same], document.body + Data([0]) + json) == "True\n")
     for operation in operations {
       let parts = operation.split(separator: " ").map(String.init)
       let path = parts[1].replacing("{id}", with: "AAAAAAAAAAAAAAAAAAAAAA")

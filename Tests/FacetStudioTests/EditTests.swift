@@ -70,12 +70,54 @@ import Testing
     #expect(try png.picture == photo.picture)
   }
 
+  @Test func oneCallEditsAFile() async throws {
+    let file = try Data(contentsOf: FaceEditor.samplePhotoURL)
+    let answer = try await server.send("POST", "/api/edit?Eyeglasses=1", file)
+    #expect(answer.status == 200 && answer.headers["content-type"] == "image/jpeg")
+    let session = try await server.sample()
+    let rendered = try await server.post(
+      session.path + "/render", #"{"edits": [{"attribute": "Eyeglasses", "strength": 1}]}"#)
+    #expect(try answer.picture.difference(from: rendered.picture) < 0.2)
+    // The same as a form, smaller and in another format.
+    let boundary = "----facet-test"
+    var form = Data("--\(boundary)\r\nContent-Disposition: form-data; name=\"note\"\r\n\r\nhello\r\n".utf8)
+    form += Data(
+      "--\(boundary)\r\nContent-Disposition: form-data; name=\"photo\"; filename=\"a.jpg\"\r\n\r\n".utf8)
+    form += file + Data("\r\n--\(boundary)--\r\n".utf8)
+    let small = try await server.send(
+      "POST", "/api/edit?Eyeglasses=1&size=256&format=png&face=all", form,
+      headers: ["Content-Type": "multipart/form-data; boundary=\(boundary)"])
+    #expect(small.status == 200 && small.headers["content-type"] == "image/png")
+    #expect(try small.picture.width == 256)
+    for (query, problem) in [
+      ("Smiling=3", "bad-request"), ("Smiling=x", "bad-request"), ("Smilin=1", "unknown-attribute"),
+      ("face=9&Smiling=1", "no-such-face"), ("Smiling=1&Smiling=1", "bad-request"),
+    ] {
+      #expect(try await server.send("POST", "/api/edit?\(query)", file).problem == problem, "\(query)")
+    }
+  }
+
+  @Test func tilesAreOneFaceUnderSeveralEdits() async throws {
+    let session = try await server.sample()
+    let answer = try await server.post(
+      session.path + "/tiles",
+      #"{"tiles": [[], [{"attribute": "Eyeglasses", "strength": 1}]], "size": 96}"#)
+    #expect(answer.status == 200)
+    let strip = try answer.picture
+    #expect(strip.width == 192 && strip.height == 96)
+    func tile(_ index: Int) -> Picture {
+      strip.resized(window: Window(x: 96 * index, y: 0, width: 96, height: 96), to: (96, 96))
+    }
+    #expect(tile(0).difference(from: tile(1)) > 1)
+    #expect(try await server.post(session.path + "/tiles", #"{"tiles": []}"#).status == 400)
+  }
+
   @Test func aSpectrumIsARowOfTiles() async throws {
     let session = try await server.random(seed: 4)
     let answer = try await server.post(
       session.path + "/spectrum",
       #"{"attribute": "Blond_Hair", "strengths": [-2, 0, 2], "size": 64, "#
-        + #""edits": [{"attribute": "Blond_Hair", "strength": 3}]}"#)
+        + #""edits": [{"attribute": "Blond_Hair", "strength": 2}]}"#)
     #expect(answer.status == 200 && answer.headers["facet-strengths"] == "-2.0,0.0,2.0")
     let strip = try answer.picture
     #expect(strip.width == 192 && strip.height == 64)

@@ -87,6 +87,33 @@ import Testing
     #expect(try await server.get("/health").status == 200)
   }
 
+  @Test func aBodyThatKeepsComingHasMoreTime() async throws {
+    let clock = ArrivalClock(time: .seconds(1))
+    let first = clock.end
+    try await Task.sleep(for: .milliseconds(200))
+    clock.arrived(100_000)
+    #expect(clock.end >= first + .milliseconds(190))
+    #expect(clock.end <= .now + .seconds(1))
+    // A drip does not hold a request for ever: a byte buys no time.
+    let drip = ArrivalClock(time: .seconds(1))
+    let end = drip.end
+    for _ in 0..<5 {
+      try await Task.sleep(for: .milliseconds(20))
+      drip.arrived(1)
+    }
+    #expect(drip.end - end < .milliseconds(10))
+  }
+
+  @Test func pagesComeCompressed() async throws {
+    let server = try await Server()
+    let plain = try await server.raw("GET /main.js HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    #expect(!plain.lowercased().contains("content-encoding"))
+    let head = try await server.raw(
+      "GET /main.js HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: gzip, br\r\nConnection: close\r\n\r\n"
+    ).lowercased()
+    #expect(head.contains("content-encoding: gzip") && head.contains("vary: accept-encoding"))
+  }
+
   @Test func theTokenIsAskedFor() async throws {
     let token = "0123456789abcdef"
     let server = try await Server { $0.token = token }
@@ -97,7 +124,7 @@ import Testing
       #expect(try await server.get(path, headers: ["Authorization": "Bearer 0123456789abcdeX"]).status == 401)
     }
     #expect(try await server.get("/api/attributes", headers: ["Authorization": "Bearer \(token)"]).status == 200)
-    for path in ["/health", "/openapi.yaml"] { #expect(try await server.get(path).status == 200) }
+    for path in ["/health", "/openapi.yaml", "/", "/api.js", "/texts/en.json", "/docs/"] { #expect(try await server.get(path).status == 200) }
   }
 
   @Test func unsafeConfigurationsAreRefused() {

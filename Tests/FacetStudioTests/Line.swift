@@ -4,6 +4,10 @@ import NIOConcurrencyHelpers
 import NIOCore
 import NIOEmbedded
 
+#if canImport(Glibc)
+  import Glibc
+#endif
+
 @testable import FacetStudio
 
 /// A TCP connection that is written to by hand, open as long as this lives.

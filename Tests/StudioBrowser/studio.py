@@ -20,6 +20,8 @@ from selenium.webdriver.common.keys import Keys
 REPOSITORY = Path(__file__).resolve().parents[2]
 SAMPLE = REPOSITORY / "Sources/Facet/Resources/astronaut.jpg"
 PROGRAM = os.environ.get("FACET_PROGRAM", str(REPOSITORY / ".build/debug/facet"))
+# A name of this machine that browsers hold for another one: pages of it are on no secure origin.
+FOREIGN = "studio.test"
 SCREENSHOTS = Path(os.environ.get("FACET_SCREENSHOTS", REPOSITORY / ".build/studio-screenshots"))
 # Seconds; other tests keep the machine busy.
 PATIENCE = float(os.environ.get("FACET_PATIENCE", 240))
@@ -28,8 +30,8 @@ PATIENCE = float(os.environ.get("FACET_PATIENCE", 240))
 class Server:
     """`facet serve` on a port of this machine; a free one unless it is given."""
 
-    def __init__(self, port: int = 0):
-        command = [PROGRAM, "serve", "--port", str(port), "--photos", "400"]
+    def __init__(self, port: int = 0, *options: str):
+        command = [PROGRAM, "serve", "--port", str(port), "--photos", "400", "--host", FOREIGN, *options]
         # It ends with this process, however that ends: PR_SET_PDEATHSIG.
         end = lambda: ctypes.CDLL(None).prctl(1, 15)
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=end)
@@ -38,6 +40,11 @@ class Server:
             sys.exit(f"{PROGRAM} serve did not start")
         self.port = int(found.group(1))
         self.url = f"http://127.0.0.1:{self.port}/"
+
+    @property
+    def foreign_url(self) -> str:
+        """The same server as another device of the network sees it, over plain http."""
+        return f"http://{FOREIGN}:{self.port}/"
 
     def kill(self):
         self.process.kill()
@@ -69,6 +76,7 @@ WATCH = """
   window.watched = { open: 0, quietSince: 0, calls: [] };
   const original = window.fetch;
   window.fetch = async (...call) => {
+    if (String(call[0]).endsWith("health")) return original(...call); // that never ends
     watched.open += 1;
     watched.calls.push(`${call[1]?.method ?? "GET"} ${call[0]}`);
     try {
@@ -77,6 +85,12 @@ WATCH = """
       watched.open -= 1;
       watched.quietSince = performance.now();
     }
+  };
+  const send = XMLHttpRequest.prototype.send;
+  XMLHttpRequest.prototype.send = function (...body) {
+    watched.open += 1;
+    this.addEventListener("loadend", () => { watched.open -= 1; watched.quietSince = performance.now(); });
+    return send.apply(this, body);
   };
 """
 
@@ -128,6 +142,7 @@ class Browser:
         for option in [
             "--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--hide-scrollbars",
             "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream", "--window-size=1360,860",
+            f"--host-resolver-rules=MAP {FOREIGN} 127.0.0.1",
         ]:
             options.add_argument(option)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
@@ -151,10 +166,18 @@ class Browser:
         self.cdp("Emulation.setTouchEmulationEnabled", enabled=phone)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.cdp("Emulation.setEmulatedMedia", features=[scheme])
-        self.driver.get("about:blank")
+        self.leave()
         self.driver.get_log("browser")
         self.driver.get(url)
-        self.wait("the sliders", "return document.querySelectorAll('#groups .range').length >= 40")
+        self.wait("the sliders", "return document.querySelectorAll('#groups .range').length >= 35")
+
+    def leave(self):
+        """Leaves the page with what it keeps."""
+        if self.driver.current_url.startswith("http"):
+            # What was edited is not asked for in vain.
+            self.js("sessionStorage.clear(); localStorage.clear();"
+                    "addEventListener('beforeunload', (event) => event.stopImmediatePropagation(), true);")
+        self.driver.get("about:blank")
 
     # --- What the page holds
 
@@ -188,8 +211,7 @@ class Browser:
 
     def chance(self, attribute: str) -> int:
         """The probability that the panel shows, in percent."""
-        element = self.driver.find_element(By.XPATH, f"//input[@id='row-{attribute}']/..//*[@class='chance-text']")
-        return int(re.search(r"\d+", element.get_attribute("textContent")).group())
+        return int(re.search(r"\d+", self.text(f"row-{attribute}-chance")).group())
 
     def calls(self) -> list[str]:
         return self.js("return watched.calls")
@@ -207,6 +229,37 @@ class Browser:
                 self.shot("in-vain-" + what.replace(" ", "-"))
                 raise AssertionError(f"waited in vain for {what}")
             time.sleep(0.05)
+
+    def reveal(self, attribute: str):
+        """Opens the group of a slider and scrolls there."""
+        self.js("""
+          const slider = document.getElementById(arguments[0]);
+          slider.closest("details")?.setAttribute("open", "");
+          slider.scrollIntoView({ block: "center" });
+        """, f"row-{attribute}")
+
+    def photo_box(self) -> tuple[int, int, int, int]:
+        """Left, top, width and height of what is drawn on the canvas, in its pixels."""
+        return tuple(self.js("""
+          const canvas = document.getElementById("canvas");
+          const { width, height } = canvas;
+          const data = canvas.getContext("2d").getImageData(0, 0, width, height).data;
+          let [left, top, right, bottom] = [width, height, -1, -1];
+          for (let y = 0; y < height; y += 1) {
+            for (let x = 0; x < width; x += 1) {
+              if (data[4 * (y * width + x) + 3] === 0) continue;
+              if (x < left) left = x;
+              if (x > right) right = x;
+              if (y < top) top = y;
+              if (y > bottom) bottom = y;
+            }
+          }
+          return right < 0 ? [0, 0, 0, 0] : [left, top, right - left + 1, bottom - top + 1];
+        """))
+
+    def touch(self, kind: str, *points: tuple[float, float]):
+        """`Start`, `Move` or `End` of fingers."""
+        self.cdp("Input.dispatchTouchEvent", type=f"touch{kind}", touchPoints=[{"x": x, "y": y} for x, y in points])
 
     def settle(self):
         """Waits until the page has asked for all it wants: no request under way for a while."""

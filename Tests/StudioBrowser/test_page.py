@@ -7,42 +7,23 @@ Screenshots of each step go to .build/studio-screenshots.
 
 import importlib.resources
 import io
-import tempfile
+import time
 import unittest
-from pathlib import Path
 
 from PIL import Image, ImageChops, ImageStat
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 
-from studio import SAMPLE, Browser, Server, photo_of, photo_without_face
+from fixture import PHONE, SIDEWAYS, StudioTestCase
+from studio import SAMPLE, Server, photo_of, photo_without_face
 
 AXE = importlib.resources.files("axe_playwright_python").joinpath("axe.min.js").read_text()
-PHONE = {"width": 390, "height": 844, "phone": True}
 
 
-def setUpModule():
-    global browser, server, folder, _temporary
-    _temporary = tempfile.TemporaryDirectory(prefix="facet-browser-")
-    folder = Path(_temporary.name)
-    unittest.addModuleCleanup(_temporary.cleanup)
-    server = Server()
-    unittest.addModuleCleanup(lambda: server.kill())
-    browser = Browser(folder)
-    unittest.addModuleCleanup(browser.quit)
-
-
-class PageTests(unittest.TestCase):
-    def tearDown(self):
-        ActionChains(browser.driver).reset_actions()  # no button stays pressed
-
-    def open_sample(self, **screen):
-        browser.open(server.url, **screen)
-        browser.sample()
-
-    def save(self, photo: Image.Image, name: str, **options) -> Path:
-        photo.save(folder / name, **options)
-        return folder / name
+class PageTests(StudioTestCase):
+    def setUp(self):
+        global browser, server, folder
+        browser, server, folder = self.browser, self.server, self.folder
 
     # --- Photos
 
@@ -55,14 +36,29 @@ class PageTests(unittest.TestCase):
         browser.wait_for_photo()
         browser.shot("upload")
         self.assertEqual(browser.text("file-name"), "holiday.png")
+        # No verdicts unasked.
+        self.assertFalse(browser.is_shown("row-Smiling-chance"))
+        browser.js("document.getElementById('see').click()")
         self.assertGreater(browser.chance("Smiling"), 80)
         self.assertLess(browser.chance("Eyeglasses"), 20)
+        for attribute in ("Young", "Male", "Chubby", "Pale_Skin"):
+            browser.reveal(attribute)
+            self.assertFalse(browser.is_shown(f"row-{attribute}-chance"))
+        # One face needs no outline.
+        self.assertFalse(browser.is_shown("faces"))
+        self.assertFalse(browser.is_shown("toggle-faces"))
+        self.assertEqual(browser.errors(), [])
+
+    def test_outlines_lie_around_the_heads(self):
+        browser.open(server.url)
+        browser.choose(self.save(photo_of((480, 180), {(60, 10): 160, (300, 10): 160}), "two.png"))
+        browser.wait_for_photo()
         # The outline lies around the head.
         x, y, width = browser.js("""
           const face = document.querySelector(".face").getBoundingClientRect();
           const port = document.getElementById("viewport").getBoundingClientRect();
-          const scale = Math.min((port.width - 48) / 240, (port.height - 48) / 180);
-          const left = port.left + port.width / 2 - 120 * scale, top = port.top + port.height / 2 - 90 * scale;
+          const scale = Math.min((port.width - 48) / 480, (port.height - 48) / 180);
+          const left = port.left + port.width / 2 - 240 * scale, top = port.top + port.height / 2 - 90 * scale;
           return [(face.left + face.width / 2 - left) / scale, (face.top + face.height / 2 - top) / scale,
             face.width / scale];
         """)
@@ -84,20 +80,36 @@ class PageTests(unittest.TestCase):
         browser.wait_for_photo()
         self.assertEqual(len(browser.driver.find_elements("css selector", ".face")), 2)
         browser.keep("photo")
-        second = browser.css("#face-picker .chip:nth-child(2)")
-        second.click()
-        self.assertEqual(second.get_attribute("aria-pressed"), "true")
-        is_left = browser.js("""
-          const [a, b] = [...document.querySelectorAll(".face")].map((face) => face.getBoundingClientRect().left);
-          return b < a;
+        chips = browser.driver.find_elements("css selector", ".face-chip")
+        self.assertEqual([chip.get_attribute("aria-label") for chip in chips], ["Face 1", "Face 2"])
+        # In the order in which one reads, each with its face.
+        lefts = browser.js("""
+          return [...document.querySelectorAll(".face-chip")].map((chip) =>
+            document.querySelector(`.face[data-face="${chip.dataset.face}"]`).getBoundingClientRect().left);
         """)
+        self.assertEqual(lefts, sorted(lefts))
+        drawn = browser.js("""
+          return [...document.querySelectorAll(".face-chip canvas")].map((canvas) =>
+            new Set(canvas.getContext("2d").getImageData(0, 0, 80, 80).data).size > 50);
+        """)
+        self.assertEqual(drawn, [True, True])
+        chips[1].click()
+        self.assertEqual(chips[1].get_attribute("aria-pressed"), "true")
         browser.set("Smiling", Keys.HOME)
         browser.settle()
         browser.shot("two-faces")
-        left, right = browser.difference("photo", 0, 0.5), browser.difference("photo", 0.5, 1)
-        edited, other = (left, right) if is_left else (right, left)
-        self.assertGreater(edited, 1)
+        other, edited = browser.difference("photo", 0, 0.5), browser.difference("photo", 0.5, 1)
+        self.assertGreater(edited, 0.7)
         self.assertLess(other, 0.3)
+        # The face that was edited is marked, and the count says where the change is.
+        self.assertEqual([chip.get_attribute("aria-label") for chip in chips], ["Face 1", "Face 2, edited"])
+        self.assertEqual(browser.text("change-count"), "1 change in 1 face")
+        browser.click("all-faces")
+        browser.set("Eyeglasses", Keys.END)
+        browser.settle()
+        browser.shot("all-faces")
+        self.assertEqual(browser.text("change-count"), "3 changes in 2 faces")
+        self.assertGreater(browser.difference("photo", 0, 0.5), 0.7)
 
     def test_an_unsupported_file_and_a_photo_without_a_face(self):
         text = folder / "notes.jpg"
@@ -134,6 +146,7 @@ class PageTests(unittest.TestCase):
     def test_the_preview_follows_the_slider(self):
         self.open_sample()
         browser.keep("photo")
+        browser.js("document.getElementById('see').click()")
         before = browser.chance("Smiling")
         self.assertGreater(before, 90)
         slider = browser.slider("Smiling")
@@ -153,15 +166,17 @@ class PageTests(unittest.TestCase):
         browser.settle()
         browser.shot("slide")
         strength = browser.strength("Smiling")
-        self.assertTrue(-2.6 <= strength < -2, strength)
+        self.assertTrue(-0.9 <= strength < -0.65, strength)
         self.assertTrue(browser.id("undo").is_enabled())
         self.assertEqual(browser.text("change-count"), "1 change")
-        self.assertGreater(browser.difference("photo"), 0.5)
+        self.assertGreater(browser.difference("photo"), 0.3)
         # The percentages are measured again.
         after = browser.chance("Smiling")
-        self.assertLess(after, before - 30)
-        self.assertRegex(browser.text("row-Smiling-chance"), rf"{after} % likely now, .*{before} % in the photo")
-        self.assertEqual(slider.get_attribute("aria-valuetext"), browser.css(".row.changed .row-value").text)
+        self.assertLess(after, before - 20)
+        self.assertRegex(browser.text("row-Smiling-chance"), rf"sees it: {after} %, in the photo .*{before} %")
+        percent = round(-100 * strength)
+        self.assertEqual(slider.get_attribute("aria-valuetext"), f"Serious {percent} %")
+        self.assertEqual(browser.css(".row.changed .row-value").get_property("value"), f"−{percent}")
         # What was measured on the way names the server's part of it.
         total, part = browser.js(
             "const m = performance.getEntriesByName('preview')[0]; return [m.duration, m.detail.server]")
@@ -184,15 +199,15 @@ class PageTests(unittest.TestCase):
         browser.settle()
         browser.keep("both")
         browser.shot("undo-before")
-        self.assertEqual(state(), (-3, 3))
+        self.assertEqual(state(), (-1, 1))
         # The slider that was moved first goes back by its own undo, and the other stays.
-        browser.click_in_panel("[aria-label='Undo Smiling']")
-        self.assertEqual(state(), (0, 3))
-        self.assertFalse(browser.css("[aria-label='Undo Smiling']").is_enabled())
+        browser.click_in_panel("[aria-label='Undo Smile']")
+        self.assertEqual(state(), (0, 1))
+        self.assertFalse(browser.css("[aria-label='Undo Smile']").is_enabled())
         browser.click("undo")
-        self.assertEqual(state(), (-3, 3))
+        self.assertEqual(state(), (-1, 1))
         browser.press(Keys.CONTROL, "z")
-        self.assertEqual(state(), (-3, 0))
+        self.assertEqual(state(), (-1, 0))
         browser.click("undo")
         self.assertEqual(state(), (0, 0))
         self.assertFalse(browser.id("undo").is_enabled())
@@ -201,15 +216,15 @@ class PageTests(unittest.TestCase):
         self.assertLess(browser.difference("photo"), 0.1)
         browser.click("redo")
         browser.press(Keys.CONTROL, Keys.SHIFT, "z")
-        self.assertEqual(state(), (-3, 3))
+        self.assertEqual(state(), (-1, 1))
         browser.settle()
         self.assertLess(browser.difference("both"), 0.1)
         browser.click("reset-all")
         self.assertEqual(state(), (0, 0))
         browser.click("undo")
-        self.assertEqual(state(), (-3, 3))
-        browser.click_in_panel("[aria-label^='Reset Smiling']")
-        self.assertEqual(state(), (0, 3))
+        self.assertEqual(state(), (-1, 1))
+        browser.click_in_panel("[aria-label='Reset Smile']")
+        self.assertEqual(state(), (0, 1))
 
     def test_compare(self):
         self.open_sample()
@@ -252,59 +267,194 @@ class PageTests(unittest.TestCase):
         browser.wait("the edited photo", lambda: browser.difference("after") < 0.05)
         browser.press("c")
         self.assertFalse(browser.is_shown("divider"))
+        # The same by pressing the photo.
+        x, y = browser.middle(browser.id("viewport"))
+        browser.mouse("Pressed", x, y)
+        browser.wait("the photo before", lambda: browser.difference("before") < 0.05)
+        browser.mouse("Released", x, y)
+        browser.wait("the photo after", lambda: browser.difference("after") < 0.05)
+        browser.press("c")
+        browser.click("side-by-side")
+        browser.settle()
+        halves = browser.js("""
+          const canvas = document.getElementById("canvas");
+          const half = canvas.width >> 1;
+          const [a, b] = [0, half].map((x) => canvas.getContext("2d").getImageData(x, 0, half, canvas.height).data);
+          let [sum, count] = [0, 0];
+          for (let i = 0; i < a.length; i += 4) if (a[i + 3]) { sum += Math.abs(a[i] - b[i]); count += 1; }
+          return [sum / count, count / a.length * 4];
+        """)
+        browser.shot("side-by-side")
+        self.assertTrue(0.2 < halves[0] < 20 and halves[1] > 0.2, halves)
+        browser.click("side-by-side")
+        browser.press("c")
         with browser.holding("b"):
             browser.wait("the photo before", lambda: browser.difference("before") < 0.05)
             browser.shot("compare-held")
         browser.wait("the photo after", lambda: browser.difference("after") < 0.05)
 
-    def test_spectrum_presets_search_and_zoom(self):
+    def test_the_strip_and_the_looks(self):
         self.open_sample()
         browser.keep("photo")
         tiles = browser.driver.find_elements("css selector", ".tile")
-        self.assertGreaterEqual(len(tiles), 5)
+        texts = [tile.text for tile in tiles]
+        # The sample smiles: the strip leads with what shows something.
+        self.assertEqual(texts, ["No glasses", "−50", "As is", "+50", "Glasses"])
         pressed = [tile for tile in tiles if tile.get_attribute("aria-pressed") == "true"]
-        self.assertEqual(pressed, [tiles[len(tiles) // 2]])
-        tiles[0].click()
+        self.assertEqual(pressed, [tiles[2]])
+        tiles[4].click()
         browser.settle()
-        self.assertLess(browser.strength("Smiling"), -1)
-        self.assertEqual(tiles[0].get_attribute("aria-pressed"), "true")
-        self.assertGreater(browser.difference("photo"), 0.5)
+        self.assertEqual(browser.strength("Eyeglasses"), 1)
+        self.assertEqual(tiles[4].get_attribute("aria-pressed"), "true")
+        self.assertGreater(browser.difference("photo"), 0.3)
         browser.keep("one")
-        browser.click_in_panel(".presets .chip")
-        browser.settle()
-        browser.shot("spectrum-and-preset")
-        self.assertEqual(browser.text("change-count"), "2 changes")
-        self.assertGreater(browser.difference("one"), 0.2)
-        shown = lambda: browser.js("""
-          return [...document.querySelectorAll(".row")].filter((e) => e.checkVisibility()).map((e) => e.textContent);
+        looks = browser.driver.find_elements("css selector", ".look")
+        self.assertTrue(5 <= len(looks) <= 10)
+        self.assertEqual(len([call for call in browser.calls() if call.endswith("tiles")]), 3)  # demo, strip, looks
+        pictures = browser.js("""
+          return [...document.querySelectorAll(".look canvas")].map((canvas) => canvas.toDataURL().length);
         """)
-        browser.click("search")
-        browser.press("hair")
-        self.assertTrue(2 <= len(shown()) <= 12 and all("hair" in row.lower() for row in shown()), shown())
+        self.assertTrue(all(size > 3000 for size in pictures), pictures)
+        look = next(look for look in looks if look.text == "Serious")
+        look.click()
+        browser.settle()
+        browser.shot("look")
+        self.assertEqual(look.get_attribute("aria-pressed"), "true")
+        self.assertEqual((browser.strength("Smiling"), browser.text("change-count")), (-1, "2 changes"))
+        self.assertGreater(browser.difference("one"), 0.1)
+        self.assertEqual(browser.text("spectrum-title"), "Smile")
+        # A look of one's own.
+        browser.click("look-save")
+        browser.id("question-answer").send_keys("Professor", Keys.ENTER)
+        browser.wait("the look", "return document.querySelectorAll('.look-own').length === 1")
+        browser.settle()
+        browser.click("reset-all")
+        browser.settle()
+        self.assertLess(browser.difference("photo"), 0.1)
+        browser.css(".look-own .look").click()
+        self.assertEqual((browser.strength("Smiling"), browser.strength("Eyeglasses")), (-1, 1))
+        browser.driver.refresh()
+        browser.wait("the own look", "return document.querySelectorAll('.look-own').length === 1")
+        browser.wait_for_photo()
+        browser.css(".look-remove").click()
+        self.assertEqual(browser.driver.find_elements("css selector", ".look-own"), [])
+
+    def test_nothing_goes_beyond_twice_and_the_ends_have_names(self):
+        self.open_sample()
+        row = lambda attribute: browser.js("return arguments[0].closest('.row')", browser.slider(attribute))
+        ends = lambda attribute: [e.text for e in row(attribute).find_elements("css selector", ".row-end")]
+        self.assertEqual(ends("Young"), ["Older", "Younger"])
+        self.assertEqual(ends("No_Beard"), ["Beard", "Clean-shaven"])
+        further = row("Young").find_element("css selector", ".row-further")
+        self.assertFalse(further.is_displayed())
+        browser.set("Young", Keys.HOME)
+        self.assertEqual(browser.strength("Young"), -1)
+        further.click()
+        browser.press(Keys.HOME)
+        self.assertEqual(browser.strength("Young"), -2)
+        browser.settle()
+        browser.shot("further")
+        # A number can be typed, and an end chosen.
+        value = row("Young").find_element("css selector", ".row-value")
+        value.click()
+        value.send_keys("-35", Keys.ENTER)
+        self.assertAlmostEqual(browser.strength("Young"), -0.35)
+        value.click()
+        value.send_keys("900", Keys.ENTER)
+        self.assertEqual(browser.strength("Young"), 2)
+        row("No_Beard").find_element("css selector", ".row-end").click()
+        self.assertEqual(browser.strength("No_Beard"), -1)
+        labels = browser.js("return [...document.querySelectorAll('#groups .range')].map((e) => e.id)")
+        self.assertNotIn("row-Attractive", labels)
+        self.assertNotIn("Pale", browser.js("return document.getElementById('looks').textContent"))
+        self.assertEqual(browser.errors(), [])
+
+    def test_search_knows_what_people_say(self):
+        self.open_sample()
+        shown = lambda: browser.js("""
+          return [...document.querySelectorAll(".row .range")].filter((e) => e.checkVisibility()).map((e) => e.id.slice(4));
+        """)
+        self.assertEqual(shown(), ["Smiling", "Eyeglasses", "No_Beard", "Bangs", "Black_Hair", "Young"])
+        for word, wanted in [
+            ("smile", "Smiling"), ("age", "Young"), ("older", "Young"), ("gender", "Male"), ("woman", "Male"), ("happy", "Smiling"),
+            ("sad", "Smiling"), ("wrinkles", "Young"), ("teeth", "Mouth_Slightly_Open"), ("hair colour", "Blond_Hair"), ("fringe", "Bangs"),
+            ("sunglasses", "Eyeglasses"), ("skin tone", "Pale_Skin"), ("glasses", "Eyeglasses"), ("beard", "Goatee"), ("make-up", "Heavy_Makeup"),
+        ]:
+            browser.js("const e = document.getElementById('search'); e.value = arguments[0]; e.dispatchEvent(new Event('input'))", word)
+            self.assertIn(wanted, shown(), word)
+            self.assertLess(len(shown()), 12, word)
         browser.shot("search")
+        browser.js("const e = document.getElementById('search'); e.value = ''; e.dispatchEvent(new Event('input'))")
+        browser.click("search")
+        browser.press("wrinkles")
+        browser.press(Keys.ENTER)
+        self.assertEqual(browser.focused(), "row-Young")
+        browser.press("/")
         browser.press("qqq")
         self.assertEqual(shown(), [])
         browser.press(Keys.ESCAPE)
-        self.assertGreaterEqual(len(shown()), 40)
+        self.assertEqual(len(shown()), 6)
+
+    def test_a_wish_in_words(self):
+        self.open_sample()
+        browser.keep("photo")
+        browser.press("p")
+        self.assertEqual(browser.focused(), "prompt")
+        browser.press("a bit older, glasses, no beard and purple")
+        wishes = lambda: browser.js("return [...document.querySelectorAll('.wish')].map((e) => e.textContent)")
+        browser.wait("what was understood", lambda: len(wishes()) == 3)
+        self.assertEqual(wishes(), ["Older 50 %", "Glasses 100 %", "Clean-shaven 100 %"])
+        self.assertIn("purple", browser.text("understood"))
+        self.assertEqual(browser.text("change-count"), "No changes")
+        browser.shot("prompt")
+        browser.press(Keys.ENTER)
+        browser.wait("the edits", lambda: browser.text("change-count") == "3 changes")
+        self.assertEqual([browser.strength(name) for name in ("Young", "Eyeglasses", "No_Beard")], [-0.5, 1, 1])
+        browser.wait("the preview", lambda: browser.difference("photo") > 0.3)
+        # One wish is one step.
+        browser.click("undo")
+        self.assertEqual(browser.text("change-count"), "No changes")
+
+    def test_zoom(self):
+        browser.open(server.url)
+        # A face that is small is shown large.
+        photo = photo_of((1600, 1200), {(1200, 800): 120})
+        browser.choose(self.save(photo, "small-face.png"))
+        browser.wait_for_photo()
+        percent = lambda: int(browser.text("zoom-level").split()[0])
+        opened = percent()
+        browser.shot("small-face")
+        browser.press("0")
+        fitted = percent()
+        self.assertGreater(opened, 2.5 * fitted)
         browser.settle()
         browser.keep("fit")
-        browser.click("zoom-in")
-        browser.click("zoom-in")
+        browser.press("1")
+        self.assertEqual(percent(), 100)
+        browser.press("f")
+        self.assertGreater(percent(), 2.5 * fitted)
+        browser.press("f")
+        self.assertEqual(percent(), fitted)
+        # Zooming in keeps the face in sight.
+        for _ in range(5):
+            browser.press("+")
         browser.settle()
-        browser.shot("zoomed")
-        self.assertEqual(browser.text("zoom-level"), "196 %")
-        zoomed = browser.difference("fit")
-        self.assertGreater(zoomed, 1)
-        browser.click("zoom-fit")
+        x, y, width, height = browser.js("""
+          const face = document.querySelector("#faces").hidden = false;
+          const box = document.querySelector(".face").getBoundingClientRect();
+          const port = document.getElementById("viewport").getBoundingClientRect();
+          return [box.left - port.left, box.top - port.top, port.width, port.height];
+        """)
+        self.assertTrue(0 < x < width and 0 < y < height, (x, y))
+        browser.press("0")
         browser.settle()
-        # Where the page had time for a larger picture between the clicks, it keeps that, and draws it smaller.
-        self.assertLess(browser.difference("fit"), max(0.1, zoomed / 50))
+        self.assertLess(browser.difference("fit"), 0.3)
 
     def test_morph_with_a_random_face(self):
         self.open_sample()
         browser.click("morph-mode")
         browser.click("morph-random")
-        browser.wait("the morph", lambda: "POST /api/morph" in browser.calls())
+        browser.wait("the morph", lambda: "POST api/morph" in browser.calls())
         browser.settle()
         place = browser.id("morph-at")
         browser.js("arguments[0].focus()", place)
@@ -374,21 +524,23 @@ class PageTests(unittest.TestCase):
 
         self.assertEqual(tab_to("skip"), ["skip"])
         browser.shot("keyboard-skip")
-        self.assertEqual(tab_to("sample")[-3:], ["choose", "camera-open", "sample"])
+        self.assertEqual(tab_to("sample")[-2:], ["choose", "sample"])
         browser.shot("keyboard-start")
         browser.press(Keys.ENTER)
         browser.wait_for_photo()
         self.assertEqual(browser.focused(), "viewport")
         browser.keep("photo")
+        fitted = browser.text("zoom-level")
         browser.press("+")
-        browser.wait("zoom", lambda: browser.text("zoom-level") == "140 %")
+        browser.wait("zoom", lambda: browser.text("zoom-level") != fitted)
         browser.press("0")
-        browser.wait("the whole photo", lambda: browser.text("zoom-level") == "100 %")
-        path = tab_to("row-Smiling")
+        browser.wait("the whole photo", lambda: browser.text("zoom-level") == fitted)
+        path = tab_to("row-Smiling", 60)
+        self.assertLess(path.index("prompt"), path.index("search"))
         self.assertLess(path.index("search"), path.index("row-Smiling"))
         for _ in range(5):
             browser.press(Keys.ARROW_LEFT)
-        self.assertAlmostEqual(browser.strength("Smiling"), -0.5, delta=0.26)
+        self.assertAlmostEqual(browser.strength("Smiling"), -0.25, delta=0.01)
         browser.wait("the preview", lambda: browser.difference("photo") > 0.1)
         browser.settle()
         browser.shot("keyboard-slider")
@@ -398,17 +550,18 @@ class PageTests(unittest.TestCase):
         self.assertLess(browser.strength("Smiling"), 0)
         browser.press("/")
         self.assertEqual(browser.focused(), "search")
-        browser.press("glasses")
-        tab_to("row-Eyeglasses")
+        browser.press("eyeglasses")
+        browser.press(Keys.ENTER)
+        self.assertEqual(browser.focused(), "row-Eyeglasses")
         browser.press(Keys.END)
-        self.assertEqual((browser.strength("Eyeglasses"), browser.text("change-count")), (3, "2 changes"))
+        self.assertEqual((browser.strength("Eyeglasses"), browser.text("change-count")), (1, "2 changes"))
         browser.press("c")
         self.assertTrue(browser.is_shown("divider"))
         browser.press("?")
-        self.assertTrue(browser.is_shown("shortcuts"))
+        self.assertTrue(browser.is_shown("help"))
         browser.shot("keyboard-shortcuts")
         browser.press(Keys.ESCAPE)
-        self.assertFalse(browser.is_shown("shortcuts"))
+        self.assertFalse(browser.is_shown("help"))
         self.assertEqual(browser.focused(), "row-Eyeglasses")
         # In the search box letters are letters.
         browser.press("/")
@@ -426,19 +579,25 @@ class PageTests(unittest.TestCase):
             browser.keep("photo")
             browser.shot(f"phone-{width}-edit")
             for attribute in ("Smiling", "Young", "Eyeglasses"):
-                slider = browser.slider(attribute)
-                browser.js("arguments[0].scrollIntoView({ block: 'center' })", slider)
-                box = slider.rect
+                browser.reveal(attribute)
+                box = browser.slider(attribute).rect
                 self.assertTrue(0 <= box["x"] and box["x"] + box["width"] <= width, box)
-                # A finger that presses it meets it, not something above it.
-                x, y = browser.middle(slider)
-                x += 0.4 * box["width"]
-                met = browser.js("return document.elementFromPoint(...arguments).id", x, y)
+                # A finger that presses it meets its track, not something above it.
+                x, y = browser.middle(browser.slider(attribute))
+                met = browser.js("return document.elementFromPoint(...arguments).firstChild?.id", x, y)
                 self.assertEqual(met, f"row-{attribute}")
                 self.assertGreaterEqual(box["height"], 24)
-            browser.cdp("Input.dispatchTouchEvent", type="touchStart", touchPoints=[{"x": x, "y": y}])
-            browser.cdp("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
-            browser.wait("the slider", lambda: browser.strength("Eyeglasses") > 1)
+            browser.touch("Start", (x, y))
+            for step in range(1, 11):
+                browser.touch("Move", (x + 0.045 * step * box["width"], y))
+            browser.touch("End")
+            browser.wait("the slider", lambda: browser.strength("Eyeglasses") > 0.5)
+            small = browser.js("""
+              return [...document.querySelectorAll("button")].filter((e) => e.checkVisibility() && !e.closest(".row, .face, .faces, .link"))
+                .map((e) => [e.id || e.className, e.getBoundingClientRect()])
+                .filter(([, box]) => box.width && (box.height < 36 || box.width < 32)).map(([name]) => name);
+            """)
+            self.assertEqual([name for name in small if "link" not in name and name not in ("look-save", "reset-all")], [])
             browser.wait("the preview", lambda: browser.difference("photo") > 0.3)
             browser.settle()
             browser.shot(f"phone-{width}-edited")
@@ -448,18 +607,6 @@ class PageTests(unittest.TestCase):
             browser.settle()
             self.assert_fits(width)
             browser.shot(f"phone-{width}-morph")
-
-    def assert_fits(self, width: int):
-        """Nothing scrolls sideways, and each button that is shown lies on the screen."""
-        wide, outside = browser.js("""
-          const boxes = [...document.querySelectorAll("button:not(.tile), input")].filter((e) => e.checkVisibility())
-            .map((e) => [e.id || e.className, e.getBoundingClientRect()]);
-          const page = document.scrollingElement;
-          if (page.scrollHeight !== innerHeight || page.scrollTop !== 0) return [0, ["the page scrolls"]];
-          return [page.scrollWidth,
-            boxes.filter(([, b]) => b.width && (b.left < -0.5 || b.right > innerWidth + 0.5)).map(([name]) => name)];
-        """)
-        self.assertEqual((wide, outside), (width, []))
 
     def test_no_serious_finding_of_accessibility(self):
         findings = []
@@ -497,7 +644,7 @@ class PageTests(unittest.TestCase):
             browser.choose(self.save(photo_without_face((96, 72)), "wall.png"))
             browser.wait("the fault", lambda: browser.is_shown("start-problem"))
             check(f"{name}-fault")
-            browser.js("document.getElementById('shortcuts').showModal()")
+            browser.js("document.getElementById('help').showModal()")
             check(f"{name}-shortcuts")
         self.assertEqual(findings, [])
 
@@ -516,13 +663,13 @@ class PageTests(unittest.TestCase):
         browser.wait("the banner", lambda: browser.is_shown("banner"))
         browser.shot("server-gone")
         self.assertIn("does not answer", browser.text("banner"))
-        self.assertEqual((browser.strength("Smiling"), browser.strength("Eyeglasses")), (-3, 3))
+        self.assertEqual((browser.strength("Smiling"), browser.strength("Eyeglasses")), (-1, 1))
         # The photo is still there, somewhat smaller under the banner.
         self.assertGreater(browser.js("const { left, right } = photoRange(); return right - left"), 300)
-        sent = browser.calls().count("POST /api/photos/sample")
-        server = Server(server.port)
+        sent = browser.calls().count("POST api/photos/sample")
+        server = StudioTestCase.server = Server(server.port)
         browser.wait("the banner to go", lambda: not browser.is_shown("banner"))
-        browser.wait("the photo to be sent again", lambda: browser.calls().count("POST /api/photos/sample") == sent + 1)
+        browser.wait("the photo to be sent again", lambda: browser.calls().count("POST api/photos/sample") == sent + 1)
         browser.wait("the preview of both edits", lambda: browser.difference("edited") > 0.3)
         browser.settle()
         browser.shot("server-back")
@@ -548,10 +695,10 @@ class PageTests(unittest.TestCase):
         self.assertEqual([name for name in names if not name.startswith((server.url, "data:", "blob:"))], [])
         parts = [entry for entry in entries if "/api/photos" not in entry["name"]]
         for end in ("main.js", "studio.css", "attributes"):
-            self.assertTrue(any(name.endswith(end) for name in names), end)
+            self.assertTrue(any(end in name for name in names), end)
         weight = sum(part["transferSize"] for part in parts)
         print(f"page weight: {weight / 1000:.1f} kB in {len(parts)} requests")
-        self.assertTrue(20_000 < weight <= 150_000, parts)
+        self.assertTrue(20_000 < weight <= 160_000, parts)
         self.assertEqual(browser.errors(), [])
 
 

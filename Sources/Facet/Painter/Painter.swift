@@ -62,7 +62,9 @@ public final class Painter: Sendable {
   }
 
   /// Writes the file, in half precision.
-  /// - Parameter withCritic: whether what the critic knew is written, too; only training needs it.
+  /// - Parameters:
+  ///   - url: the file.
+  ///   - withCritic: whether what the critic knew is written, too; only training needs it.
   /// - Throws: `FileError`.
   public func write(to url: URL, withCritic: Bool = true) throws {
     var tensors = try network.state().prefixed("painter.")

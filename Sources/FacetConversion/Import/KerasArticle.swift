@@ -40,7 +40,7 @@ public struct KerasArticle {
   ///
   /// Strength 1 is the vector itself, as in the article. Without labels there is no isolated direction: both methods
   /// take the vector, and there are no probes.
-  /// - Throws: ``BundleError``, `FileError`.
+  /// - Throws: `BundleError`, `FileError`.
   public func write(to url: URL) throws {
     try ModelBundle.write(configuration: configuration, weights: weights, dtype: .float32, origin: origin, to: url)
     guard !vectors.isEmpty else { return }

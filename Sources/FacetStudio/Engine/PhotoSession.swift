@@ -50,6 +50,8 @@ final class PhotoSession: Sendable {
   /// The copy that a preview is laid over, and the way from the photo to it.
   struct ScaledCopy: Sendable {
     var picture: Picture
+    /// Opacity, a value a pixel.
+    var alpha: [UInt8]?
     var place: Similarity
   }
 
@@ -62,6 +64,9 @@ final class PhotoSession: Sendable {
     let copy = min(photo.width * photo.height, Self.longestSide * Self.longestSide) * 3
     return photo.byteCount + copy * Self.copies + faces.reduce(0) { $0 + $1.byteCount }
   }
+
+  /// What previews are sent as unless another is asked for: with opacity where the photo has it.
+  var previewFormat: PreviewFormat { photo.alpha == nil ? .jpeg : .webp }
 
   /// The view of a window, or of the whole, whose longer side has `size` pixels or as many as it has.
   func view(size: Int, of window: Window?) -> View {
@@ -82,17 +87,22 @@ final class PhotoSession: Sendable {
     if let found { return found }
     let window = view.window
     let picture: Picture
+    var alpha = photo.alpha
     if window == Window(x: 0, y: 0, width: photo.width, height: photo.height)
       && view.width == photo.width && view.height == photo.height
     {
       picture = photo.picture
     } else {
       picture = photo.picture.resized(window: window, to: (view.width, view.height))
+      alpha = alpha.map {
+        Picture(width: photo.width, height: photo.height, channels: 1, pixels: $0)
+          .resized(window: window, to: (view.width, view.height)).pixels
+      }
     }
     // Both sides are rounded to whole pixels; their mean is the scale.
     let scale = (Double(view.width) / Double(window.width) + Double(view.height) / Double(window.height)) / 2
     let copy = ScaledCopy(
-      picture: picture,
+      picture: picture, alpha: alpha,
       place: Similarity(scale: scale, tx: -Double(window.x) * scale, ty: -Double(window.y) * scale))
     scaled.withLock { kept in
       kept.append((view, copy))

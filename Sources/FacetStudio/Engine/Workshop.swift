@@ -14,7 +14,7 @@ final class Workshop: Sendable {
   private let detector: FaceDetector
   private let limits: StudioLimits
   private let quick: NIOThreadPool
-  private let slow: NIOThreadPool
+  fileprivate let slow: NIOThreadPool
 
   /// Loads the model.
   init(_ configuration: StudioConfiguration, metrics: Metrics) throws {
@@ -144,6 +144,17 @@ final class Workshop: Sendable {
     return result
   }
 
+  /// One face and edits with strengths.
+  /// - Throws: ``Problem`` for a name that the model does not have.
+  func edit(_ face: EncodedFace, _ edits: [AttributeEdit], keeping kept: [String]) throws -> FaceEdit {
+    do {
+      try validate(edits, keeping: kept)
+    } catch let error as AttributeError {
+      throw Problem(error)
+    }
+    return FaceEdit(face, edits, options: EditOptions(keeping: kept))
+  }
+
   /// The edited photo as a view shows it.
   func preview(
     _ session: PhotoSession, _ edits: [FaceEdit], _ view: PhotoSession.View, as format: PreviewFormat,
@@ -157,7 +168,8 @@ final class Workshop: Sendable {
         for change in made.changes { change.apply(to: &picture, at: copy.place) }
         session.tint?.apply(to: &picture, changedFrom: copy.picture)
         let laid = ContinuousClock.now
-        let bytes = try format.encode(picture, source: session.digitalSource(isEdited: !edits.isEmpty))
+        let bytes = try format.encode(
+          picture, alpha: copy.alpha, source: session.digitalSource(isEdited: !edits.isEmpty))
         return (bytes, Timing(made, lay: laid - start, encode: .now - laid))
       }
     }
@@ -165,7 +177,8 @@ final class Workshop: Sendable {
 
   /// The edited photo as a file.
   func render(
-    _ session: PhotoSession, _ edits: [FaceEdit], as format: Photo.Format?, quality: Int?, keepsLocation: Bool
+    _ session: PhotoSession, _ edits: [FaceEdit], as format: Photo.Format?, quality: Int?, size: Int?,
+    keepsLocation: Bool
   ) async throws -> (bytes: Data, timing: Timing) {
     let made = try await queue.changes(edits)
     return try await slowly {
@@ -173,6 +186,10 @@ final class Workshop: Sendable {
       try session.photo.checkMemory()
       var photo = session.photo.changed(by: made.changes)
       photo.digitalSource = session.digitalSource(isEdited: !edits.isEmpty) ?? photo.digitalSource
+      if let size, size < max(photo.width, photo.height) {
+        let view = session.view(size: size, of: nil)
+        photo.resize(to: (view.width, view.height))
+      }
       let laid = ContinuousClock.now
       let bytes = try photo.encoded(as: format, quality: quality, keepsLocation: keepsLocation)
       return (bytes, Timing(made, lay: laid - start, encode: .now - laid))
@@ -206,16 +223,34 @@ final class Workshop: Sendable {
     try await queue.run { try $0.probabilities(in: edit.face, after: edit.edits, options: edit.options) }
   }
 
+  /// A face of a morph with the photo that it is in, after edits of that face.
+  private func end(
+    _ end: (session: PhotoSession, face: Int), _ edits: [Edit]
+  ) async throws -> (picture: Picture, face: EncodedFace, isGrey: Bool) {
+    let (session, index) = end
+    let own = try await resolve(edits.filter { $0.face == index }, keeping: [], in: session)
+    guard !own.isEmpty else { return (session.photo.picture, session.faces[index], session.photo.isGrey) }
+    let made = try await queue.changes(own)
+    let (picture, crop) = try await slowly { [configuration] in
+      try session.photo.checkMemory()
+      let picture = session.photo.changed(by: made.changes).picture
+      return (picture, FaceCrop(of: picture, session.faces[index].alignment, size: configuration.imageSize))
+    }
+    return (picture, try await queue.run { try $0.encode(crop) }, session.photo.isGrey)
+  }
+
   /// One face becoming another.
   func morph(
     from first: (session: PhotoSession, face: Int), to last: (session: PhotoSession, face: Int), _ request: MorphRequest
   ) async throws -> (bytes: Data, timing: Timing) {
     let start = ContinuousClock.now
-    let ends = [first, last].map { (photo: $0.session.photo, face: $0.session.faces[$0.face]) }
+    let ends = [
+      try await end(first, request.from.edits), try await end(last, request.to.edits),
+    ]
     let crops = try await slowly {
-      ends.map { photo, face in
-        let crop = face.alignment.crop(photo.picture, size: request.size)
-        return photo.isGrey ? crop.desaturated() : crop
+      ends.map { picture, face, isGrey in
+        let crop = face.alignment.crop(picture, size: request.size)
+        return isGrey ? crop.desaturated() : crop
       }
     }
     var frames: [Picture] = []
@@ -230,11 +265,56 @@ final class Workshop: Sendable {
     let isRandom = first.session.kind == .random && last.session.kind == .random
     let laid = ContinuousClock.now
     let bytes = try await slowly {
-      var animation = Animation(made, milliseconds: request.milliseconds)
-      animation.digitalSource = isRandom ? .trainedModel : .compositeWithTrainedModel
-      return try animation.encoded(as: request.format)
+      try request.format.encode(
+        made, milliseconds: request.milliseconds, source: isRandom ? .trainedModel : .compositeWithTrainedModel)
     }
     return (bytes, Timing(wait: .zero, model: laid - start, lay: .zero, encode: .now - laid))
+  }
+}
+
+extension Workshop {
+  /// The photo becoming the edited one and back, with a rest at both ends.
+  func animation(
+    _ session: PhotoSession, _ edits: [FaceEdit], _ request: AnimationRequest
+  ) async throws -> (bytes: Data, timing: Timing) {
+    let start = ContinuousClock.now
+    let view = session.view(size: request.size, of: nil)
+    var frames: [Picture] = []
+    for index in 0..<request.frames {
+      let way = Double(index) / Double(request.frames - 1)
+      let eased = way * way * (3 - 2 * way)
+      let steps = edits.map { edit in
+        var step = edit
+        step.edits = edit.edits.map { $0.scaled(by: eased) }
+        return step
+      }
+      let made = try await queue.changes(index == 0 ? [] : steps)
+      frames.append(
+        try await slowly {
+          let copy = session.copy(for: view)
+          var picture = copy.picture
+          for change in made.changes { change.apply(to: &picture, at: copy.place) }
+          session.tint?.apply(to: &picture, changedFrom: copy.picture)
+          return picture
+        })
+    }
+    let rest = 10
+    let there = [Picture](repeating: frames[0], count: rest) + frames
+    let all = there + [Picture](repeating: frames[frames.count - 1], count: rest) + frames.dropFirst().dropLast().reversed()
+    let laid = ContinuousClock.now
+    let bytes = try await slowly {
+      try request.format.encode(
+        all, milliseconds: request.milliseconds, source: session.digitalSource(isEdited: true) ?? .compositeWithTrainedModel)
+    }
+    return (bytes, Timing(wait: .zero, model: laid - start, lay: .zero, encode: .now - laid))
+  }
+}
+
+extension AttributeEdit {
+  /// The same with a part of its strength.
+  func scaled(by part: Double) -> AttributeEdit {
+    guard case .strength(let strength) = amount else { return self }
+    return AttributeEdit(attribute, strength: strength * part)
   }
 }
 
@@ -246,8 +326,9 @@ extension PhotoSession {
 }
 
 extension PreviewFormat {
-  func encode(_ picture: Picture, source: DigitalSource?) throws -> Data {
-    var photo = Photo(picture, format: self == .jpeg ? .jpeg : .webp)
+  /// - Parameter alpha: opacity, a value a pixel, which JPEG leaves out.
+  func encode(_ picture: Picture, alpha: [UInt8]? = nil, source: DigitalSource?) throws -> Data {
+    var photo = Photo(picture, format: self == .jpeg ? .jpeg : .webp, alpha: self == .jpeg ? nil : alpha)
     photo.digitalSource = source
     return try photo.encoded(quality: self == .jpeg ? 88 : 82, isQuick: true)
   }

@@ -100,6 +100,8 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
   private var isEnding = false
   private var heldClose: (mode: CloseMode, promise: EventLoopPromise<Void>?)?
   private var timer: Scheduled<Void>?
+  /// Since when the exchange goes on, and the bytes of a body that have come in it.
+  private var (began, received) = (NIODeadline.now(), 0)
 
   /// How long a client is given to read its last answer: a socket that is closed over unread bytes takes back what it
   /// has sent.
@@ -107,7 +109,8 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
   /// How long the rest of a request is waited for once the server is to end.
   private static let grace = TimeAmount.seconds(1)
 
-  /// - Parameter exchangeTime: from a request's first line to its answer's last byte.
+  /// - Parameter exchangeTime: from a request's first line to its answer's last byte, beside what a body takes at the
+  ///   least rate.
   init(_ connections: Connections, exchangeTime: TimeAmount) {
     (self.connections, self.exchangeTime) = (connections, exchangeTime)
   }
@@ -141,8 +144,8 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
       (unanswered, present) = (unanswered + 1, present + 1)
       (bodyIsComing, asksToClose) = (true, head.headerFields[.connection]?.lowercased() == "close")
       if timer == nil { startTimer(context) }
-    case .body:
-      break
+    case .body(let part):
+      received += part.readableBytes
     case .end:
       bodyIsComing = false
       connections.setWaiting(context.channel, false)
@@ -152,7 +155,17 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
 
   private func startTimer(_ context: ChannelHandlerContext) {
     timer?.cancel()
-    timer = context.eventLoop.assumeIsolated().scheduleTask(in: exchangeTime) { context.close(promise: nil) }
+    (began, received) = (.now(), 0)
+    close(context, at: began + exchangeTime)
+  }
+
+  /// Closes the connection at a time, or later where a body has come since.
+  private func close(_ context: ChannelHandlerContext, at time: NIODeadline) {
+    timer = context.eventLoop.assumeIsolated().scheduleTask(deadline: time) {
+      let bodyTime = TimeAmount(.seconds(Double(self.received) / ArrivalClock.leastRate))
+      let end = self.began + self.exchangeTime + bodyTime
+      if end > .now() { self.close(context, at: end) } else { context.close(promise: nil) }
+    }
   }
 
   func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {

@@ -2,6 +2,7 @@ import Foundation
 import HTTPTypes
 import Hummingbird
 import NIOCore
+import Synchronization
 
 // What each request passes through before it is answered, the outermost first.
 
@@ -158,19 +159,24 @@ struct TokenGuard<Context: RequestContext>: RouterMiddleware {
   }
 }
 
-/// Gives up requests that take too long, slow bodies included.
+/// Gives up requests that take too long. A body may take longer while it keeps coming: a large photo over a slow line is
+/// no fault, silence is.
 struct Deadline<Context: RequestContext>: RouterMiddleware {
   let time: Duration
 
   func handle(
     _ request: Request, context: Context, next: (Request, Context) async throws -> Response
   ) async throws -> Response {
-    try await withoutActuallyEscaping(next) { next in
+    let clock = ArrivalClock(time: time)
+    var request = request
+    request.body = RequestBody(asyncSequence: ArrivingBody(body: request.body, clock: clock))
+    let timed = request
+    return try await withoutActuallyEscaping(next) { next in
       nonisolated(unsafe) let next = next
       return try await withThrowingTaskGroup(of: Response.self) { group in
-        group.addTask { try await next(request, context) }
+        group.addTask { try await next(timed, context) }
         group.addTask {
-          try await Task.sleep(for: time)
+          while clock.end > .now { try await Task.sleep(until: clock.end, clock: .continuous) }
           throw Problem.timedOut
         }
         defer { group.cancelAll() }
@@ -178,6 +184,51 @@ struct Deadline<Context: RequestContext>: RouterMiddleware {
       }
     }
   }
+}
+
+/// When a request is given up: some time after the last part of its body, which must come at a least rate.
+final class ArrivalClock: Sendable {
+  /// Bytes a second; a phone far from its mast has ten times as much.
+  static let leastRate = 8192.0
+
+  private let time: Duration
+  private let start = ContinuousClock.now
+  private let state: Mutex<(end: ContinuousClock.Instant, bytes: Int)>
+
+  init(time: Duration) {
+    self.time = time
+    state = Mutex((start + time, 0))
+  }
+
+  var end: ContinuousClock.Instant { state.withLock { $0.end } }
+
+  func arrived(_ bytes: Int) {
+    let now = ContinuousClock.now
+    state.withLock { state in
+      state.bytes += bytes
+      let most = start + time + .seconds(Double(state.bytes) / Self.leastRate)
+      state.end = max(state.end, min(now + time, most))
+    }
+  }
+}
+
+/// A body that tells a clock of its parts.
+private struct ArrivingBody: AsyncSequence, Sendable {
+  let body: RequestBody
+  let clock: ArrivalClock
+
+  struct AsyncIterator: AsyncIteratorProtocol {
+    var iterator: RequestBody.AsyncIterator
+    let clock: ArrivalClock
+
+    mutating func next() async throws -> ByteBuffer? {
+      let part = try await iterator.next()
+      if let part { clock.arrived(part.readableBytes) }
+      return part
+    }
+  }
+
+  func makeAsyncIterator() -> AsyncIterator { AsyncIterator(iterator: body.makeAsyncIterator(), clock: clock) }
 }
 
 /// Lets only plain paths reach the files of the page, and whole files only.

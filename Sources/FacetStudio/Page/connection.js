@@ -1,18 +1,20 @@
-// Whether the server is there, and whether it still knows the photo.
+// Whether the server is there.
 
 import * as api from "./api.js";
 
-const heartbeat = 10_000;
+const heartbeat = 2500;
 
 /** Events: "lost", "back". */
 export class Connection extends EventTarget {
   #lost = false;
+  #beating = false;
   #timer;
 
   constructor() {
     super();
     this.#beatLater(heartbeat);
-    document.addEventListener("visibilitychange", () => { if (!document.hidden) this.#beatLater(0); });
+    document.addEventListener("visibilitychange", () => { if (!document.hidden) this.check(); });
+    api.watch.late = () => this.check();
   }
 
   get lost() { return this.#lost; }
@@ -34,7 +36,8 @@ export class Connection extends EventTarget {
   }
 
   async #beat() {
-    if (document.hidden && !this.#lost) return;
+    if (this.#beating || (document.hidden && !this.#lost)) return;
+    this.#beating = true;
     try {
       await api.health();
       if (this.#lost) {
@@ -43,6 +46,8 @@ export class Connection extends EventTarget {
       }
     } catch {
       this.lose();
+    } finally {
+      this.#beating = false;
     }
     this.#beatLater(this.#lost ? 1500 : heartbeat);
   }

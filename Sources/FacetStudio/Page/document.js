@@ -1,6 +1,7 @@
 // What is being edited: the photo, the face and attribute selected, and the strengths with their history.
 //
-// Events: "photo" (another photo, nothing edited), "edits" (a strength changed; `detail.live` while a slider moves), "selection".
+// Events: "photo" (another photo), "edits" (a strength changed; `detail.live` while a slider moves), "selection"
+// (`detail.faceChanged`).
 
 import { History } from "./history.js";
 
@@ -8,48 +9,55 @@ import { History } from "./history.js";
 const untouched = Object.freeze({ values: {}, trails: {} });
 
 export class EditedDocument extends EventTarget {
-  photo = null; // { id, kind, width, height, faces } as the server says, with `name` and `file`
+  photo = null; // { id, kind, width, height, hasAlpha, faces } as the server says, with `name` and `again`
   face = 0;
+  all = false; // whether every face is edited, and not the selected one alone
   attribute = null;
-  #history = new History(untouched);
-  #live = null; // { face, name, value } of a slider that is moving
+  #history = new History([untouched]);
+  #live = null; // { faces, name, value } of a slider that is moving
 
-  /** Begins with a photo as the server knows it. */
-  open(photo) {
+  /** Begins with a photo as the server knows it; `state` as `state` gave it goes on with its edits. */
+  open(photo, state = null) {
     this.photo = photo;
-    this.face = 0;
-    this.#history = new History(untouched);
+    this.face = state?.face ?? 0;
+    this.all = state?.all ?? false;
+    this.#history = state ? new History(state.states, state.index) : new History([untouched]);
     this.#live = null;
     this.#tell("photo");
   }
 
-  /** The same photo under another id, after the server has forgotten it. */
-  reopen(id) {
-    this.photo = { ...this.photo, id };
+  /** All that is needed to go on later. */
+  get state() {
+    return { face: this.face, all: this.all, states: this.#history.states, index: this.#history.index };
   }
 
-  select({ face = this.face, attribute = this.attribute }) {
-    if (face === this.face && attribute === this.attribute) return;
-    const faceChanged = face !== this.face;
-    [this.face, this.attribute] = [face, attribute];
+  select({ face = this.face, attribute = this.attribute, all = this.all }) {
+    if (face === this.face && attribute === this.attribute && all === this.all) return;
+    const faceChanged = face !== this.face || all !== this.all;
+    [this.face, this.attribute, this.all] = [face, attribute, all];
     this.#tell("selection", { faceChanged });
   }
+
+  /** The faces that an edit changes. */
+  get targets() { return this.all ? this.photo.faces.map((_, index) => index) : [this.face]; }
 
   /** The strength of an attribute of the selected face. */
   strength(name, face = this.face) {
     const live = this.#live;
-    if (live && live.face === face && live.name === name) return live.value;
+    if (live && live.name === name && live.faces.includes(face)) return live.value;
     return this.#history.value.values[face]?.[name] ?? 0;
   }
 
   /** All strengths that are not zero: `[{ face, attribute, strength }]`. */
   get edits() {
     const values = structuredClone(this.#history.value.values);
-    if (this.#live) (values[this.#live.face] ??= {})[this.#live.name] = this.#live.value;
-    return Object.entries(values).flatMap(([face, strengths]) =>
-      Object.entries(strengths)
-        .filter(([, strength]) => strength !== 0)
-        .map(([attribute, strength]) => ({ face: Number(face), attribute, strength })));
+    for (const face of this.#live?.faces ?? []) (values[face] ??= {})[this.#live.name] = this.#live.value;
+    return editsOf(values);
+  }
+
+  editsOf(face) {
+    return this.edits.filter((edit) => edit.face === face)
+      .map(({ attribute, strength }) => ({ attribute, strength }));
   }
 
   get changeCount() { return this.edits.length; }
@@ -58,25 +66,27 @@ export class EditedDocument extends EventTarget {
 
   /** Shows a strength while its slider moves, since `start`, without a step of history. */
   move(name, value, start) {
-    this.#live = { face: this.face, name, value };
+    this.#live = { faces: this.targets, name, value };
     this.#tell("edits", { live: true, start });
   }
 
-  /** Sets strengths of the selected face, as one step of history. `key` joins steps that belong together. */
+  /** Takes back what `move` showed. */
+  cancelMove() {
+    if (!this.#live) return;
+    this.#live = null;
+    this.#tell("edits", { live: false });
+  }
+
+  /** Sets strengths of the selected face, or of all, as one step of history. `key` joins steps that belong together. */
   set(strengths, key = null) {
-    const face = this.face;
     this.#live = null;
     const present = this.#history.value;
-    const before = present.values[face] ?? {};
-    const changed = Object.entries(strengths).filter(([name, value]) => value !== (before[name] ?? 0));
-    if (changed.length > 0) {
-      const now = performance.now();
-      const trails = { ...present.trails[face] };
-      for (const [name] of changed) trails[name] = [...(trails[name] ?? []), before[name] ?? 0];
-      const values = { ...before, ...Object.fromEntries(changed) };
-      const joined = this.#history.push(this.#with(face, values, trails), key, now);
+    let next = present;
+    for (const face of this.targets) next = withStrengths(next, face, strengths);
+    if (next !== present) {
+      const joined = this.#history.push(next, key);
       // A joined step has its first value in the slider's trail already.
-      if (joined) this.#history.value = this.#with(face, values, present.trails[face]);
+      if (joined) this.#history.value = { ...next, trails: present.trails };
     }
     this.#tell("edits", { live: false });
   }
@@ -86,13 +96,14 @@ export class EditedDocument extends EventTarget {
 
   /** Puts one slider of the selected face back to the value it had before: its own undo. */
   stepBack(name) {
-    const face = this.face;
     const { values, trails } = this.#history.value;
-    const trail = trails[face]?.[name] ?? [];
+    const trail = trails[this.face]?.[name] ?? [];
     if (trail.length === 0) return;
     this.#live = null;
-    this.#history.push(
-      this.#with(face, { ...values[face], [name]: trail.at(-1) }, { ...trails[face], [name]: trail.slice(0, -1) }));
+    this.#history.push({
+      values: { ...values, [this.face]: { ...values[this.face], [name]: trail.at(-1) } },
+      trails: { ...trails, [this.face]: { ...trails[this.face], [name]: trail.slice(0, -1) } },
+    });
     this.#tell("edits", { live: false });
   }
 
@@ -103,20 +114,49 @@ export class EditedDocument extends EventTarget {
     this.#tell("edits", { live: false });
   }
 
-  undo() { this.#step("undo"); }
-  redo() { this.#step("redo"); }
+  undo() { this.#step(this.#history.index - 1); }
+  redo() { this.#step(this.#history.index + 1); }
+  /** Goes to a step of `steps`. */
+  go(index) { this.#step(index); }
 
-  #step(direction) {
-    this.#live = null;
-    if (this.#history[direction]()) this.#tell("edits", { live: false });
+  /** The steps of the history from the first: `{ index, isPresent, edits, before }`, with the edits of the step before. */
+  get steps() {
+    const { states, index } = this.#history;
+    return states.map((state, at) => ({
+      index: at, isPresent: at === index, edits: editsOf(state.values), before: at > 0 ? editsOf(states[at - 1].values) : [],
+    }));
   }
 
-  #with(face, faceValues, faceTrails) {
-    const { values, trails } = this.#history.value;
-    return { values: { ...values, [face]: faceValues }, trails: { ...trails, [face]: faceTrails } };
+  #step(index) {
+    this.#live = null;
+    if (this.#history.go(index)) this.#tell("edits", { live: false });
   }
 
   #tell(type, detail = {}) {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
+}
+
+/** The edits of a saved state. */
+export const editsOfState = ({ states, index }) => editsOf(states[index].values);
+
+/** Strengths by face as a list, without zeros. */
+function editsOf(values) {
+  return Object.entries(values).flatMap(([face, strengths]) =>
+    Object.entries(strengths)
+      .filter(([, strength]) => strength !== 0)
+      .map(([attribute, strength]) => ({ face: Number(face), attribute, strength })));
+}
+
+/** A state with other strengths of a face; the same where nothing changes. */
+function withStrengths(state, face, strengths) {
+  const before = state.values[face] ?? {};
+  const changed = Object.entries(strengths).filter(([name, value]) => value !== (before[name] ?? 0));
+  if (changed.length === 0) return state;
+  const trails = { ...state.trails[face] };
+  for (const [name] of changed) trails[name] = [...(trails[name] ?? []), before[name] ?? 0];
+  return {
+    values: { ...state.values, [face]: { ...before, ...Object.fromEntries(changed) } },
+    trails: { ...state.trails, [face]: trails },
+  };
 }

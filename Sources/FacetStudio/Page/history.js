@@ -1,17 +1,24 @@
 // Undo and redo over values that are never changed in place.
 
+const longest = 200;
+
 export class History {
-  #past = [];
-  #future = [];
+  #states;
+  #index = 0;
   #key = null;
   #time = 0;
 
-  constructor(value) {
-    this.value = value;
+  /** @param states values from the first to the last; @param index of the present one. */
+  constructor(states, index = 0) {
+    [this.#states, this.#index] = [states, index];
   }
 
-  get canUndo() { return this.#past.length > 0; }
-  get canRedo() { return this.#future.length > 0; }
+  get value() { return this.#states[this.#index]; }
+  set value(value) { this.#states[this.#index] = value; }
+  get states() { return this.#states; }
+  get index() { return this.#index; }
+  get canUndo() { return this.#index > 0; }
+  get canRedo() { return this.#index < this.#states.length - 1; }
 
   /**
    * Makes `value` the present one. Steps with the same key that follow each other within a second are one step, so
@@ -19,24 +26,19 @@ export class History {
    */
   push(value, key = null, now = performance.now()) {
     const continues = key !== null && key === this.#key && now - this.#time < 1000 && this.canUndo;
-    if (!continues) this.#past.push(this.value);
-    if (this.#past.length > 500) this.#past.shift();
-    this.#future = [];
-    [this.value, this.#key, this.#time] = [value, key, now];
+    const kept = this.#states.slice(0, this.#index + (continues ? 0 : 1));
+    this.#states = [...kept.slice(-longest), value];
+    [this.#index, this.#key, this.#time] = [this.#states.length - 1, key, now];
     return continues;
   }
 
-  undo() {
-    if (!this.canUndo) return false;
-    this.#future.push(this.value);
-    [this.value, this.#key] = [this.#past.pop(), null];
+  /** Makes another state the present one. */
+  go(index) {
+    if (index === this.#index || !this.#states[index]) return false;
+    [this.#index, this.#key] = [index, null];
     return true;
   }
 
-  redo() {
-    if (!this.canRedo) return false;
-    this.#past.push(this.value);
-    [this.value, this.#key] = [this.#future.pop(), null];
-    return true;
-  }
+  undo() { return this.go(this.#index - 1); }
+  redo() { return this.go(this.#index + 1); }
 }

@@ -1,7 +1,8 @@
 // One face becoming another, on the stage: two ends, a place between them, playing.
 
 import * as api from "./api.js";
-import { byId, clamp, setIcon } from "./dom.js";
+import { byId, clamp, make, setIcon, setLabel } from "./dom.js";
+import { t } from "./texts.js";
 
 const size = 512;
 const frameCount = 24;
@@ -10,15 +11,17 @@ const seconds = 1.6; // from one face to the other
 /** Events: "failed" (`detail.error`), "busy" (`detail.busy`). */
 export class Morph extends EventTarget {
   #view;
-  #ends = [null, null]; // { photo, face, name, second }: the second one was chosen here
+  #ends = [null, null]; // { photo, face, name, edits, first }
   #frames = [];
   #at = 0;
   #playing = false;
   #abort = null;
 
-  constructor(view) {
+  /** @param formats of files that the server makes. */
+  constructor(view, formats) {
     super();
     this.#view = view;
+    byId("morph-format").replaceChildren(...formats.map((format) => make("option", { value: format }, t(`format-${format}`))));
     byId("morph-at").addEventListener("input", (event) => {
       this.#stop();
       this.#show(event.target.valueAsNumber);
@@ -34,30 +37,36 @@ export class Morph extends EventTarget {
   /** Whether there are two faces. */
   get complete() { return this.#ends.every(Boolean); }
 
-  /** Begins with one end; the other one stays from before, where there was one. */
-  begin(photo, face, name) {
-    const other = this.#ends.find((end) => end && end.second) ?? null;
-    this.#ends = [{ photo, face, name }, other];
+  /**
+   * Begins with the edited face; the other end stays from before, where there was one and it is another. `others` are
+   * faces that can be its second one, as `setSecond` takes them.
+   */
+  begin(photo, face, name, edits, others) {
+    const isFirst = (end) => end?.photo === photo && end.face === face;
+    const other = this.#ends.find((end) => end && !end.first && !isFirst(end)) ?? null;
+    this.#ends = [{ photo, face, name, edits, first: true }, other];
     this.#clear();
-    this.#view.open({ width: size, height: size });
+    this.#view.open(this, { width: size, height: size });
+    this.#drawEnds();
+    byId("morph-faces").replaceChildren(...others.map((end) => {
+      const canvas = make("canvas", { width: 80, height: 80, "aria-hidden": "true" });
+      drawEnd(canvas, end).catch(() => {});
+      return make("button", {
+        class: "face-chip", type: "button", "aria-label": end.name, title: end.name, onclick: () => this.setSecond(end),
+      }, canvas);
+    }));
+    this.#load();
+  }
+
+  /** Takes the face to end with: `{ photo, face, name, edits }`. */
+  setSecond(end) {
+    this.#ends = [this.#ends.find((own) => own?.first), { ...end, first: false }];
     this.#drawEnds();
     this.#load();
   }
 
-  /** Takes the face to end with. */
-  setSecond(photo, name) {
-    const old = this.#ends.find((end) => end?.second);
-    if (old) api.removePhoto(old.photo.id).catch(() => {});
-    this.#ends = [this.#ends.find((end) => end && !end.second), { photo, face: 0, name, second: true }];
-    this.#drawEnds();
-    this.#load();
-  }
-
-  /** The same photos under other ids, after the server has forgotten them. */
-  async reopen() {
-    for (const end of this.#ends) if (end) end.photo = await end.photo.again();
-    this.#load();
-  }
+  /** The photos under other ids, after the server has forgotten them. */
+  reload() { this.#load(); }
 
   end() {
     this.#abort?.abort();
@@ -66,36 +75,46 @@ export class Morph extends EventTarget {
 
   /** The animation there and back, as a file. */
   async download() {
-    const [from, to] = this.#ends.map((end) => ({ photo: end.photo.id, face: end.face }));
-    return { blob: await api.morph({ from, to, frames: frameCount, size, thereAndBack: true }), name: "morph.webp" };
+    const format = byId("morph-format").value;
+    return { blob: await api.morph({ ...this.#request(), format, thereAndBack: true }), name: `morph.${format}` };
+  }
+
+  #request() {
+    const [from, to] = this.#ends.map(({ photo, face, edits }) =>
+      ({ photo: photo.id, face, edits: edits.map((edit) => ({ ...edit, face })) }));
+    return { from, to, frames: frameCount, size };
   }
 
   async #load() {
     const [from, to] = this.#ends;
     this.#clear();
-    if (!from || !to) return;
     this.#abort?.abort();
     this.#abort = new AbortController();
     const { signal } = this.#abort;
-    this.dispatchEvent(new CustomEvent("busy", { detail: { busy: true } }));
+    const tell = (busy) => this.dispatchEvent(new CustomEvent("busy", { detail: { busy } }));
+    tell(true);
     try {
-      const animation = await api.morph({
-        from: { photo: from.photo.id, face: from.face }, to: { photo: to.photo.id, face: to.face },
-        frames: frameCount, size, thereAndBack: false,
-      }, signal);
-      const frames = await decode(animation);
+      // Until there are two, the first face as it is.
+      const strip = await createImageBitmap(from && to
+        ? await api.morph({ ...this.#request(), format: "jpeg", thereAndBack: false }, signal)
+        : await api.tiles((from ?? to).photo.id, { face: (from ?? to).face, tiles: [(from ?? to).edits], size }, signal));
+      const frames = await Promise.all(Array.from({ length: strip.width / strip.height }, (_, index) =>
+        createImageBitmap(strip, index * strip.height, 0, strip.height, strip.height)));
+      strip.close();
       if (signal.aborted) {
         for (const frame of frames) frame.close();
         return;
       }
       this.#frames = frames;
-      this.#enable(true);
-      if (matchMedia("(prefers-reduced-motion: reduce)").matches) this.#show(0.5);
+      const complete = frames.length > 1;
+      this.#enable(complete);
+      if (!complete) this.#show(0);
+      else if (matchMedia("(prefers-reduced-motion: reduce)").matches) this.#show(0.5);
       else this.#play();
     } catch (error) {
       if (!api.isAborted(error)) this.dispatchEvent(new CustomEvent("failed", { detail: { error } }));
     } finally {
-      this.dispatchEvent(new CustomEvent("busy", { detail: { busy: false } }));
+      tell(false);
     }
   }
 
@@ -104,16 +123,14 @@ export class Morph extends EventTarget {
     const slider = byId("morph-at");
     slider.valueAsNumber = this.#at;
     slider.style.setProperty("--high", `${this.#at * 100}%`);
-    slider.setAttribute("aria-valuetext", `${Math.round(this.#at * 100)} % of the second face`);
+    slider.setAttribute("aria-valuetext", t("morphAt", { percent: Math.round(this.#at * 100) }));
     const frame = this.#frames[Math.round(this.#at * (this.#frames.length - 1))];
-    if (frame) this.#view.after = [{ bitmap: frame }];
+    if (frame) this.#view.show(this, { after: [{ bitmap: frame }] });
   }
 
   #play() {
-    if (this.#frames.length === 0) return;
-    this.#playing = true;
-    setIcon(byId("morph-play"), "pause");
-    byId("morph-play").lastChild.textContent = "Pause";
+    if (this.#frames.length < 2) return;
+    this.#setPlaying(true);
     const forth = this.#at < 1 ? this.#at : 0;
     const began = performance.now() - forth * seconds * 1000;
     const step = (now) => {
@@ -126,15 +143,17 @@ export class Morph extends EventTarget {
     requestAnimationFrame(step);
   }
 
-  #stop() {
-    this.#playing = false;
-    setIcon(byId("morph-play"), "play");
-    byId("morph-play").lastChild.textContent = "Play";
+  #stop() { this.#setPlaying(false); }
+
+  #setPlaying(value) {
+    this.#playing = value;
+    setIcon(byId("morph-play"), value ? "pause" : "play");
+    setLabel(byId("morph-play"), t(value ? "pause" : "play"));
   }
 
   #clear() {
     this.#stop();
-    this.#view.after = [];
+    this.#view.show(this, { after: [] });
     for (const frame of this.#frames) frame.close();
     this.#frames = [];
     this.#at = 0;
@@ -148,34 +167,16 @@ export class Morph extends EventTarget {
   #drawEnds() {
     ["morph-from", "morph-to"].forEach((id, index) => {
       const end = this.#ends[index];
-      byId(`${id}-name`).textContent = end?.name ?? "Choose another";
-      const context = byId(id).getContext("2d");
-      context.clearRect(0, 0, 160, 160);
-      if (end) drawFace(context, end).catch(() => {});
+      byId(`${id}-name`).textContent = end?.name ?? t("morphNone");
+      byId(id).getContext("2d").clearRect(0, 0, 160, 160);
+      if (end) drawEnd(byId(id), end).catch(() => {});
     });
   }
 }
 
-/** Draws the upright box around a face. */
-async function drawFace(context, { photo, face }) {
-  const bitmap = await createImageBitmap(await api.picture(photo.id, 768));
-  const scale = bitmap.width / photo.width;
-  const { x, y, width, height } = photo.faces[face].box;
-  context.drawImage(bitmap, x * scale, y * scale, width * scale, height * scale, 0, 0, 160, 160);
+/** Draws the face of an end with its edits. */
+async function drawEnd(canvas, { photo, face, edits }) {
+  const bitmap = await createImageBitmap(await api.tiles(photo.id, { face, tiles: [edits], size: 160 }));
+  canvas.getContext("2d").drawImage(bitmap, 0, 0, canvas.width, canvas.height);
   bitmap.close();
-}
-
-/** The frames of an animation as bitmaps. */
-async function decode(animation) {
-  if (!("ImageDecoder" in globalThis)) throw new Error("This browser cannot take an animation apart; download it instead.");
-  const decoder = new ImageDecoder({ data: await animation.arrayBuffer(), type: animation.type });
-  await decoder.tracks.ready;
-  const frames = [];
-  for (let index = 0; index < decoder.tracks.selectedTrack.frameCount; index += 1) {
-    const { image } = await decoder.decode({ frameIndex: index });
-    frames.push(await createImageBitmap(image));
-    image.close();
-  }
-  decoder.close();
-  return frames;
 }

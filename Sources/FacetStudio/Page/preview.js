@@ -21,25 +21,33 @@ export class Preview extends EventTarget {
   #loop = new LatestOnly((request) => this.#work(request));
   #sharpening = null; // AbortController of the work for a still picture
   #sequence = 0;
-  #stream = crypto.randomUUID();
+  // A name of this page's own; crypto.randomUUID is there on secure origins alone.
+  #stream = Array.from(crypto.getRandomValues(new Uint32Array(4)), (part) => part.toString(36)).join("-");
   #layers = { before: [], after: [] }; // each the whole photo, and the visible part where that is less
   #sharpenLater = debounced(stillAfter, () => this.refresh());
 
   constructor(editing, view) {
     super();
     [this.#editing, this.#view] = [editing, view];
-    view.addEventListener("view", () => { if (this.#layers.before[0]) this.#sharpenLater(); });
+    view.addEventListener("view", () => { if (this.#isAwake && this.#layers.before[0]) this.#sharpenLater(); });
   }
 
   set largest(size) { this.#largest = size; }
 
-  /** Begins with the document's photo. */
+  /** Begins with the document's photo, on the view that it takes. */
   open() {
     this.#sharpening?.abort();
     this.#loop.drop();
+    this.#view.open(this, this.#editing.photo);
     this.#replace({ before: [], after: [] });
     this.refresh();
   }
+
+  /** While something else has the view this sleeps. */
+  get #isAwake() { return this.#view.isOwnedBy(this); }
+
+  /** The sharpest picture that there is of the whole photo before the edits. */
+  get original() { return this.#layers.before[0]?.bitmap ?? null; }
 
   /** Shows the edits quickly, for a slider that moves. `start`: when it moved, by `performance.now()`'s clock. */
   follow(start) {
@@ -50,7 +58,7 @@ export class Preview extends EventTarget {
 
   /** Shows the edits as sharp as the screen can. */
   refresh() {
-    if (this.#editing.photo) this.#loop.ask({ live: false });
+    if (this.#editing.photo && this.#isAwake) this.#loop.ask({ live: false });
   }
 
   /** The same once nothing has changed for a moment. */
@@ -58,12 +66,13 @@ export class Preview extends EventTarget {
 
   /** Shows what it has again, after the view was used for something else. */
   restore() {
-    this.#view.open(this.#editing.photo);
+    this.#view.open(this, this.#editing.photo);
     this.#replace(this.#layers);
     this.refresh();
   }
 
   async #work({ live, start }) {
+    if (!this.#isAwake) return;
     const photo = this.#editing.photo;
     const busy = setTimeout(() => this.#tell("busy", { busy: true }), 300);
     try {
@@ -156,8 +165,7 @@ export class Preview extends EventTarget {
     const kept = new Set([...next.before, ...next.after].map((layer) => layer?.bitmap));
     const old = [...this.#layers.before, ...this.#layers.after];
     this.#layers = next;
-    this.#view.before = next.before.filter(Boolean);
-    this.#view.after = next.after.filter(Boolean);
+    this.#view.show(this, { before: next.before.filter(Boolean), after: next.after.filter(Boolean) });
     for (const layer of old) if (layer && !kept.has(layer.bitmap)) layer.bitmap.close();
   }
 

@@ -1,35 +1,28 @@
 // Keys, and the dialog that lists them.
 
 import { byId, make } from "./dom.js";
+import { t } from "./texts.js";
 
 const storage = "facet-single-keys";
 
 /**
- * Ties keys to actions: `undo`, `redo`, `compare`, `hold(boolean)`, `zoom(factor)`, `fit`, `search`, `choose`,
- * `download`. Those of a single letter can be turned off, for people who speak to their computer.
+ * Ties keys to actions: `undo`, `redo`, `compare`, `hold(boolean)`, `zoom(factor)`, `fit`, `face`, `actual`, `search`,
+ * `prompt`, `choose`, `download`, `copy`. Those of a single letter can be turned off, for people who speak to their
+ * computer.
  */
 export function setUpShortcuts(actions) {
   const list = [
-    ["Hold B", "See the photo before the edit"],
-    ["C", "Compare before and after"],
-    ["Ctrl Z", "Undo"],
-    ["Ctrl Shift Z", "Redo"],
-    ["+ − 0", "Zoom in, zoom out, fit"],
-    ["← ↑ → ↓", "Pan the photo, move a slider or the divider"],
-    ["Del", "Reset the slider"],
-    ["/", "Search attributes"],
-    ["O", "Choose a photo"],
-    ["S", "Download the result"],
-    ["?", "This list"],
+    ["B", "keyHold"], ["C", "keyCompare"], ["Ctrl Z", "undo"], ["Ctrl Shift Z", "redo"], ["Ctrl C", "copyPicture"],
+    ["F", "zoomFace"], ["+ − 0 1", "keyZoom"], ["← ↑ → ↓", "keyMove"], ["Del", "keyReset"], ["/", "search"], ["P", "promptLabel"],
+    ["O", "choose"], ["S", "download"], ["?", "keyHelp"],
   ];
   byId("keys").replaceChildren(...list.flatMap(([keys, text]) => [
-    make("dt", {}, ...keys.split(" ").map((key) => key === "Hold" ? "Hold" : make("kbd", {}, key))),
-    make("dd", {}, text),
+    make("dt", {}, ...keys.split(" ").map((key) => make("kbd", {}, key))),
+    make("dd", {}, t(text)),
   ]));
 
-  const dialog = byId("shortcuts");
-  byId("shortcuts-open").addEventListener("click", () => dialog.showModal());
-  byId("shortcuts-close").addEventListener("click", () => dialog.close());
+  const dialog = byId("help");
+  byId("help-open").addEventListener("click", () => dialog.showModal());
 
   const single = byId("single-keys");
   single.checked = localStorage.getItem(storage) !== "off";
@@ -37,14 +30,17 @@ export function setUpShortcuts(actions) {
 
   const keys = {
     c: actions.compare, "+": () => actions.zoom(1.4), "=": () => actions.zoom(1.4), "-": () => actions.zoom(1 / 1.4),
-    0: actions.fit, "/": actions.search, o: actions.choose, s: actions.download, "?": () => dialog.showModal(),
+    0: actions.fit, 1: actions.actual, f: actions.face, "/": actions.search, p: actions.prompt, o: actions.choose,
+    s: actions.download, "?": () => dialog.showModal(),
   };
   addEventListener("keydown", (event) => {
     const writing = event.target.matches?.("input:not([type=range]):not([type=checkbox]), textarea");
     if (writing || event.altKey || document.querySelector("dialog[open]")) return;
     const key = event.key.toLowerCase();
     if (event.ctrlKey || event.metaKey) {
-      const action = key === "y" || (key === "z" && event.shiftKey) ? actions.redo : key === "z" ? actions.undo : null;
+      const isSelecting = String(getSelection()) !== "";
+      const action = key === "c" && !isSelecting ? actions.copy
+        : key === "y" || (key === "z" && event.shiftKey) ? actions.redo : key === "z" ? actions.undo : null;
       if (action) {
         event.preventDefault();
         action();

@@ -2,73 +2,90 @@
 
 import * as api from "./api.js";
 import { byId, make, signed } from "./dom.js";
+import { t } from "./texts.js";
 
 const tileSize = 128;
+const parts = [-1, -0.5, 0, 0.5, 1];
 
 export class Spectrum {
   #editing;
-  #labelOf;
+  #words;
   #key = "";
-  #strengths = [];
 
-  constructor(editing, labelOf, announce) {
-    [this.#editing, this.#labelOf] = [editing, labelOf];
-    this.announce = announce;
-    editing.addEventListener("selection", () => this.#title());
-    editing.addEventListener("edits", () => this.#mark());
-    editing.addEventListener("photo", () => {
-      this.#key = "";
-      this.#title();
+  /** @param words gives an attribute's `{ label, less, more, reach }`. */
+  constructor(editing, words, announce) {
+    [this.#editing, this.#words, this.announce] = [editing, words, announce];
+    byId("tiles").replaceChildren(...parts.map((part) => make("button", {
+      class: "tile", type: "button", onclick: () => {
+        const name = editing.attribute;
+        editing.set({ [name]: this.#strength(part) });
+        announce(`${words(name).label} ${signed(editing.strength(name))}`);
+      },
+    }, make("canvas", { width: tileSize, height: tileSize, "aria-hidden": "true" }), make("span"))));
+    editing.addEventListener("selection", () => this.#begin());
+    editing.addEventListener("edits", ({ detail }) => {
+      if (!detail.live && this.#request().key !== this.#key) this.#stale();
+      this.#mark();
     });
+    editing.addEventListener("photo", () => this.#begin());
   }
 
-  #title() {
-    const { attribute } = this.#editing;
-    byId("spectrum-title").textContent = attribute ? this.#labelOf(attribute) : "Spectrum";
+  #strength(part) { return part * this.#words(this.#editing.attribute).reach; }
+
+  #request() {
+    const { photo, face, attribute } = this.#editing;
+    const others = this.#editing.editsOf(face).filter((edit) => edit.attribute !== attribute);
+    const tiles = parts.map((part) => [...others, { attribute, strength: attribute ? this.#strength(part) : 0 }]);
+    const request = { face, tiles, size: tileSize };
+    return { request, key: JSON.stringify([photo?.id, request]) };
+  }
+
+  /** The tiles are another face's or another attribute's. */
+  #stale() {
+    this.#key = "";
+    byId("tiles").classList.add("stale");
+  }
+
+  #begin() {
+    const { attribute, photo } = this.#editing;
+    if (!attribute || !photo) return;
+    if (this.#request().key !== this.#key) this.#stale();
+    const { label, less, more } = this.#words(attribute);
+    byId("spectrum-title").textContent = label;
+    [...byId("tiles").children].forEach((tile, index) => {
+      const strength = this.#strength(parts[index]);
+      const text = index === 0 ? less : index === parts.length - 1 ? more : strength === 0 ? t("asIs") : signed(strength);
+      tile.lastChild.textContent = text;
+      tile.setAttribute("aria-label", `${label}: ${text}`);
+    });
     this.#mark();
   }
+
+  /** The row's reach has changed. */
+  update() { this.#begin(); }
 
   /** Asks for the strip, where what it shows has changed. */
   async refresh(signal) {
-    const { photo, face, attribute } = this.#editing;
-    const edits = this.#editing.edits.filter((edit) => edit.face === face && edit.attribute !== attribute);
-    const request = { face, attribute, edits, size: tileSize };
-    const key = JSON.stringify([photo.id, request]);
-    if (!attribute || key === this.#key) return;
-    const { blob, strengths } = await api.spectrum(photo.id, request, signal);
-    const strip = await createImageBitmap(blob);
-    if (this.#editing.photo.id === photo.id && this.#editing.attribute === attribute) {
+    const { request, key } = this.#request();
+    if (!this.#editing.attribute || key === this.#key) return;
+    const strip = await createImageBitmap(await api.tiles(this.#editing.photo.id, request, signal));
+    if (this.#request().key === key) {
       this.#key = key;
-      this.#show(strip, strengths);
+      const side = strip.height;
+      [...byId("tiles").children].forEach((tile, index) => {
+        tile.firstChild.getContext("2d").drawImage(strip, index * side, 0, side, side, 0, 0, tileSize, tileSize);
+      });
+      byId("tiles").classList.remove("stale");
     }
     strip.close();
-  }
-
-  #show(strip, strengths) {
-    const name = this.#editing.attribute;
-    if (String(strengths) !== String(this.#strengths)) {
-      this.#strengths = strengths;
-      byId("tiles").replaceChildren(...strengths.map((strength) => make("button", {
-        class: "tile", type: "button", onclick: () => {
-          this.#editing.set({ [this.#editing.attribute]: strength });
-          this.announce(`${this.#labelOf(this.#editing.attribute)} ${signed(strength)}`);
-        },
-      }, make("canvas", { width: tileSize, height: tileSize, "aria-hidden": "true" }), make("span", {}, signed(strength)))));
-    }
-    const side = strip.height;
-    [...byId("tiles").children].forEach((tile, index) => {
-      tile.setAttribute("aria-label", `${this.#labelOf(name)} ${signed(strengths[index])}`);
-      tile.firstChild.getContext("2d").drawImage(strip, index * side, 0, side, side, 0, 0, tileSize, tileSize);
-    });
-    this.#mark();
   }
 
   /** Marks the tile of the present strength. */
   #mark() {
     const { attribute } = this.#editing;
-    const strength = attribute ? this.#editing.strength(attribute) : NaN;
+    const strength = attribute && this.#editing.photo ? this.#editing.strength(attribute) : NaN;
     [...byId("tiles").children].forEach((tile, index) => {
-      tile.setAttribute("aria-pressed", String(Math.abs(this.#strengths[index] - strength) < 0.001));
+      tile.setAttribute("aria-pressed", String(attribute !== null && Math.abs(this.#strength(parts[index]) - strength) < 0.001));
     });
   }
 }

@@ -1,15 +1,14 @@
-// Where photos come from: dropped, pasted, chosen, the sample, random faces.
+// Where photos come from: dropped, pasted, chosen; and the before and after of the sample on the start page.
 
 import * as api from "./api.js";
-import { byId, make } from "./dom.js";
+import { byId, setIcon, setLabel } from "./dom.js";
+import { t } from "./texts.js";
 
-const strangerCount = 8;
-
-/** Lets a photo be dropped, pasted or chosen anywhere on the page; `take` gets the file. */
+/** Lets photos be dropped, pasted or chosen anywhere on the page; `take` gets the files. */
 export function setUpFiles(take) {
   const input = byId("file");
   input.addEventListener("change", () => {
-    if (input.files[0]) take(input.files[0]);
+    if (input.files[0]) take([...input.files]);
     input.value = ""; // so that the same file can be chosen again
   });
   byId("choose").addEventListener("click", () => input.click());
@@ -25,66 +24,106 @@ export function setUpFiles(take) {
     event.preventDefault();
     depth = 0;
     show();
-    if (event.dataTransfer.files[0]) take(event.dataTransfer.files[0]);
+    if (event.dataTransfer.files[0]) take([...event.dataTransfer.files]);
   });
   addEventListener("paste", (event) => {
-    const file = [...(event.clipboardData?.files ?? [])][0];
-    if (!file) return;
+    const files = [...(event.clipboardData?.files ?? [])];
+    if (files.length === 0) return;
     event.preventDefault();
-    take(file);
+    take(files);
   });
 }
 
-/** Faces that nobody has, as buttons; `open` gets the photo of the one that is chosen. */
-export class Strangers {
-  #open;
-  #photos = [];
-  #round = 0;
+const side = 512;
+// Milliseconds: the photo as it is, the way to the edit, the edit, the way back.
+const phases = [700, 900, 1700, 700];
 
-  constructor(open) {
-    this.#open = open;
-    byId("more-faces").addEventListener("click", () => this.refresh());
+/** The sample under some looks, which come and go by themselves. */
+export class Demo {
+  #photo = null;
+  #strip = null;
+  #looks = [];
+  #playing = false;
+  #clock = 0; // milliseconds of playing
+  #last = 0;
+
+  constructor() {
+    byId("demo-play").addEventListener("click", () => this.#play(!this.#playing));
+    addEventListener("pagehide", () => { if (this.#photo) api.forget(this.#photo.id); });
   }
 
-  get loaded() { return this.#photos.length > 0; }
+  get loaded() { return this.#strip !== null; }
 
-  /** Makes other faces, one after the other. */
-  async refresh() {
-    const round = ++this.#round;
-    const old = this.#photos;
-    this.#photos = [];
-    const buttons = Array.from({ length: strangerCount }, (_, index) => make("button", {
-      class: "stranger", type: "button", disabled: true, "aria-label": `Random face ${index + 1}`,
-    }, make("canvas", { width: 160, height: 160, "aria-hidden": "true" })));
-    byId("strangers").replaceChildren(...buttons.map((button) => make("li", {}, button)));
-    for (const photo of old) api.removePhoto(photo.id).catch(() => {});
-    try {
-      for (const button of buttons) {
-        const photo = await api.addRandomFace(Math.floor(Math.random() * 2 ** 32));
-        photo.again = () => api.addRandomFace(photo.seed);
-        if (round !== this.#round) {
-          api.removePhoto(photo.id).catch(() => {});
-          return;
-        }
-        this.#photos.push(photo);
-        const bitmap = await createImageBitmap(await api.picture(photo.id, 160));
-        button.firstChild.getContext("2d").drawImage(bitmap, 0, 0, 160, 160);
-        bitmap.close();
-        button.disabled = false;
-        button.addEventListener("click", () => this.#choose(photo));
-      }
-    } catch {
-      // Random faces are an extra: without them the page works as well. The server's absence shows elsewhere.
+  /** The sample's photo for an editor, once; `null` where it has been taken. */
+  take() {
+    const photo = this.#photo;
+    this.#photo = null;
+    return photo;
+  }
+
+  /** Makes the pictures of the looks that show something on the sample, all at once. */
+  async load(looks) {
+    if (this.#strip) return;
+    const photo = await api.addSample();
+    const seen = photo.faces[0].attributes;
+    this.#looks = looks.filter(({ edits: [{ attribute, strength }] }) => (seen[attribute] > 0.5) === (strength < 0));
+    const tiles = [[], ...this.#looks.map((look) => look.edits)];
+    const strip = await createImageBitmap(await api.tiles(photo.id, { face: 0, tiles, size: side }));
+    [this.#photo, this.#strip] = [photo, strip];
+    byId("demo").classList.add("shown");
+    if (matchMedia("(prefers-reduced-motion: reduce)").matches) {
+      this.#clock = phases[0] + phases[1] / 2;
+      this.#draw();
+      this.#play(false);
+    } else {
+      this.#play(true);
     }
   }
 
-  /** Lets the server forget them, while the page goes away. */
-  forget() { for (const photo of this.#photos) api.forget(photo.id); }
+  #play(value) {
+    this.#playing = value;
+    setIcon(byId("demo-play"), value ? "pause" : "play");
+    setLabel(byId("demo-play"), t(value ? "pause" : "play"));
+    this.#last = performance.now();
+    const step = (now) => {
+      if (!this.#playing) return;
+      // Hidden, it costs nothing and begins where it was.
+      if (byId("demo").checkVisibility()) {
+        this.#clock += now - this.#last;
+        this.#draw();
+      }
+      this.#last = now;
+      requestAnimationFrame(step);
+    };
+    if (value) requestAnimationFrame(step);
+  }
 
-  #choose(photo) {
-    this.#round += 1;
-    for (const other of this.#photos) if (other.id !== photo.id) api.removePhoto(other.id).catch(() => {});
-    this.#photos = [];
-    this.#open(photo);
+  #draw() {
+    const whole = phases.reduce((sum, phase) => sum + phase);
+    const index = Math.floor(this.#clock / whole) % this.#looks.length;
+    let rest = this.#clock % whole;
+    const phase = phases.findIndex((length) => rest < length || (rest -= length, false));
+    const way = rest / phases[phase];
+    const eased = way * way * (3 - 2 * way);
+    const shown = [0, eased, 1, 1 - eased][phase]; // how much of the edit can be seen, from the right
+    const canvas = byId("demo-picture");
+    const context = canvas.getContext("2d");
+    const { width } = canvas;
+    const edge = width * (1 - shown);
+    const paint = (tile, left, right) => {
+      if (right <= left) return;
+      const scale = side / width;
+      context.drawImage(
+        this.#strip, tile * side + left * scale, 0, (right - left) * scale, side, left, 0, right - left, width);
+    };
+    paint(0, 0, edge);
+    paint(index + 1, edge, width);
+    if (shown > 0 && shown < 1) {
+      context.fillStyle = "#fff";
+      context.fillRect(edge - 2, 0, 4, width);
+    }
+    const caption = byId("demo-caption");
+    const text = shown > 0.5 ? this.#looks[index].label : t("asIs");
+    if (caption.textContent !== text) caption.textContent = text;
   }
 }

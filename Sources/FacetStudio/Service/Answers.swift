@@ -19,6 +19,7 @@ struct PhotoAnswer: Encodable {
   var format: String
   var width: Int
   var height: Int
+  var hasAlpha: Bool
   var seed: UInt64?
   var faces: [Face]
   var expiresInSeconds: Int
@@ -28,6 +29,7 @@ struct PhotoAnswer: Encodable {
     kind = session.kind
     format = session.photo.format.rawValue
     (width, height) = (session.photo.width, session.photo.height)
+    hasAlpha = session.photo.alpha != nil
     seed = session.seed
     faces = zip(session.faces, session.probabilities).enumerated().map { index, face in
       let place = face.0.alignment.transform(size: 1).inverse
@@ -72,6 +74,10 @@ struct AttributesAnswer: Encodable {
   struct Attribute: Encodable {
     var name: String
     var label: String
+    var less: String
+    var more: String
+    var words: [String]
+    var isVerdict: Bool
     var accuracy: Double?
     var commonAnswer: Double?
   }
@@ -82,9 +88,22 @@ struct AttributesAnswer: Encodable {
     var attributes: [Attribute]
   }
 
+  struct Look: Encodable {
+    var name: String
+    var label: String
+    var edits: [LookEdit]
+  }
+
+  struct LookEdit: Encodable {
+    var attribute: String
+    var strength: Double
+  }
+
   struct Strength: Encodable {
     var minimum = Edit.strengths.lowerBound
     var maximum = Edit.strengths.upperBound
+    /// As far as most faces stay faces.
+    var usual = 1.0
     var step = 0.05
   }
 
@@ -94,33 +113,64 @@ struct AttributesAnswer: Encodable {
     var previewSize = PhotoSession.longestSide
     var edits = Edit.most
     var morphFrames = MorphRequest.mostFrames
+    var animations = FramesFormat.files.map(\.rawValue)
     var photoSeconds: Int
   }
 
+  var language: String
   var groups: [Group]
+  var looks: [Look]
   var strength = Strength()
   var limits: Limits
 
-  init(_ directions: AttributeDirections, _ limits: StudioLimits) {
+  init(_ directions: AttributeDirections, _ limits: StudioLimits, in language: StudioLanguage) {
     func attribute(_ name: String) -> Attribute {
-      let index = directions.names.firstIndex(of: name)
-      let figures = index.flatMap { directions.probes.figures[$0] }
+      let figures = directions.names.firstIndex(of: name).flatMap { directions.probes.figures[$0] }
+      let words = language.words(name)
       return Attribute(
-        name: name, label: AttributeTable.title(of: name), accuracy: figures.map { rounded($0.accuracy, 1000) },
-        commonAnswer: figures.map { rounded($0.baseRate, 1000) })
+        name: name, label: words.title, less: words.less, more: words.more,
+        words: words.lessWords + words.moreWords + words.topics,
+        isVerdict: AttributeRow.byLabel[name].map { !$0.isShown } ?? false,
+        accuracy: figures.map { rounded($0.accuracy, 1000) }, commonAnswer: figures.map { rounded($0.baseRate, 1000) })
     }
-    let labels = directions.labelNames
-    groups = AttributeTable.Group.allCases.map { group in
-      let rows = AttributeTable.all.filter { $0.group == group && labels.contains($0.name) }
-      return Group(name: group.rawValue, label: group.title, attributes: rows.map { attribute($0.name) })
+    func group(_ group: AttributeRow.Group, _ names: [String]) -> Group {
+      Group(name: group.rawValue, label: language.title(group), attributes: names.map(attribute))
     }
-    let known = Set(AttributeTable.all.map(\.name))
-    groups.append(
-      Group(name: "other", label: "Other", attributes: labels.filter { !known.contains($0) }.map(attribute)))
-    groups.append(
-      Group(name: "presets", label: "Presets", attributes: directions.definitions.map { attribute($0.name) }))
+    let labels = Set(directions.labelNames)
+    groups = AttributeRow.Group.allCases.filter { $0 != .withheld }.map { part in
+      var names = AttributeRow.all.filter { $0.group == part && labels.contains($0.label) }.map(\.label)
+      // A model's own labels have no row.
+      if part == .experimental { names += directions.labelNames.filter { AttributeRow.byLabel[$0] == nil } }
+      return group(part, names)
+    }
     groups.removeAll { $0.attributes.isEmpty }
+    self.language = language.code
+    looks = AttributeRow.looks.filter { labels.contains($0.label) }.map { label, strength in
+      let words = language.words(label)
+      return Look(
+        name: "\(label)\(strength < 0 ? "-less" : "")", label: strength < 0 ? words.less : words.more,
+        edits: [LookEdit(attribute: label, strength: strength)])
+    }
     self.limits = Limits(
       photoBytes: limits.photoBytes, photoPixels: limits.photoPixels, photoSeconds: Int(limits.keptFor.seconds))
+  }
+}
+
+struct PromptAnswer: Encodable {
+  struct Wish: Encodable {
+    var attribute: String
+    var strength: Double
+    var label: String
+  }
+
+  var edits: [Wish]
+  var unknown: [String]
+
+  init(_ prompt: Prompt, in language: StudioLanguage) {
+    edits = prompt.wishes.map { wish in
+      let words = language.words(wish.label)
+      return Wish(attribute: wish.label, strength: wish.strength, label: wish.strength < 0 ? words.less : words.more)
+    }
+    unknown = prompt.unknown
   }
 }

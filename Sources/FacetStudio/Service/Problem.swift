@@ -25,6 +25,7 @@ struct Problem: Error, Equatable {
   static let unclearFace = Problem(
     "no-face", .unprocessableContent, "No face found",
     "The face is seen from the side, or covered too far to be edited. Take a photo of a face seen from the front.")
+  private static let tooLittleMemory = busy("There is not enough memory for this photo now.", seconds: 30)
   static let notFound = Problem("not-found", .notFound, "Not found", "There is nothing at this address.")
   static let internalFault = Problem(
     "internal", .internalServerError, "Internal fault", "Something went wrong in the server; its log says more.")
@@ -75,6 +76,7 @@ struct Problem: Error, Equatable {
     case let problem as Problem: self = problem
     case let error as DecodingError: self.init(error)
     case PhotoError.stopped: self = .timedOut
+    case PhotoError.tooMuchMemory: self = .tooLittleMemory
     case is CancellationError: self = .timedOut
     case let error as any HTTPResponseError:
       switch error.status.code {
@@ -104,12 +106,12 @@ struct Problem: Error, Equatable {
       self.init(
         "too-many-pixels", .contentTooLarge, "Too many pixels",
         "The photo has \(width) × \(height) pixels; \(limit / 1_000_000) million are taken. Reduce it first.")
+    case .tooMuchMemory:
+      self = .tooLittleMemory
     case .severalPictures(_, let count, let name):
       self.init(
         "several-pictures", .unprocessableContent, "Several pictures",
         "The file has \(count) \(name), and one picture at a time is edited. Save the one that is meant as a file of its own.")
-    case .tooMuchMemory:
-      self = .busy("There is not enough memory for this photo now.", seconds: 30)
     case .damaged:
       self.init(
         "damaged-photo", .unprocessableContent, "Damaged photo", "The file is truncated or damaged.")

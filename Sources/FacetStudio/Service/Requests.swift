@@ -79,6 +79,15 @@ struct Members {
   func edits() throws -> [Edit] { try list("edits", count: 0...Edit.most, default: []) }
   func attribute() throws -> String { try text("attribute", length: 1...64) }
 
+  /// - Parameter orStrip: whether frames may come beside each other, too.
+  func framesFormat(orStrip: Bool = false) throws -> FramesFormat {
+    let known = FramesFormat.files + (orStrip ? [.jpeg] : [])
+    guard let format = FramesFormat(rawValue: try value("format", default: "webp")), known.contains(format) else {
+      throw fault("format", "must be one of \(known.map(\.rawValue).joined(separator: ", "))")
+    }
+    return format
+  }
+
   func keep() throws -> [String] {
     let names: [String] = try list("keep", count: 0...40, default: [])
     guard names.allSatisfy({ (1...64).contains($0.unicodeScalars.count) }) else {
@@ -90,8 +99,9 @@ struct Members {
 
 /// One attribute of one face to change.
 struct Edit: Decodable, Sendable {
-  static let most = 64
-  static let strengths = -3.0...3.0
+  /// Several for each face of a group.
+  static let most = 256
+  static let strengths = AttributeEdit.range
 
   var face: Int
   var attribute: String
@@ -110,6 +120,10 @@ struct Edit: Decodable, Sendable {
     } else {
       probability = try members.number("probability", in: 0...1.0)
     }
+  }
+
+  init(face: Int, _ attribute: String, strength: Double) {
+    (self.face, self.attribute, self.strength) = (face, attribute, strength)
   }
 
   var edit: AttributeEdit {
@@ -135,7 +149,7 @@ struct PreviewRequest: Decodable {
   var edits: [Edit]
   var keep: [String]
   var size: Int
-  var format: PreviewFormat
+  var format: PreviewFormat?
   var region: Region?
   var sequence: Int?
   var stream: String
@@ -145,7 +159,7 @@ struct PreviewRequest: Decodable {
     edits = try members.edits()
     keep = try members.keep()
     size = try members.number("size", in: 32...PhotoSession.longestSide, default: 512)
-    format = try members.value("format", default: .jpeg)
+    if members.contains("format") { format = try members.value("format") }
     if members.contains("region") { region = try members.value("region", Region.self) }
     if members.contains("sequence") { sequence = try members.number("sequence", in: 0...(1 << 53 - 1)) }
     stream = try members.text("stream", length: 0...64, default: "")
@@ -170,10 +184,12 @@ struct RenderRequest: Decodable {
   var keep: [String]
   var format: Photo.Format?
   var quality: Int?
+  /// Of the longer side; never more than the photo's.
+  var size: Int?
   var keepsLocation: Bool
 
   init(from decoder: any Decoder) throws {
-    let members = try Members(decoder, "edits", "keep", "format", "quality", "keepLocation")
+    let members = try Members(decoder, "edits", "keep", "format", "quality", "size", "keepLocation")
     edits = try members.edits()
     keep = try members.keep()
     if members.contains("format") {
@@ -183,6 +199,7 @@ struct RenderRequest: Decodable {
       self.format = format
     }
     if members.contains("quality") { quality = try members.number("quality", in: 1...100) }
+    if members.contains("size") { size = try members.number("size", in: 32...100_000) }
     keepsLocation = try members.value("keepLocation", default: false)
   }
 }
@@ -202,11 +219,34 @@ struct SpectrumRequest: Decodable {
     attribute = try members.attribute()
     edits = try members.edits()
     keep = try members.keep()
-    strengths = try members.list("strengths", count: 1...13, default: [-3, -2, -1, 0, 1, 2, 3])
+    strengths = try members.list("strengths", count: 1...13, default: [-1, -0.5, 0, 0.5, 1])
     guard strengths.allSatisfy(Edit.strengths.contains) else {
       throw members.fault("strengths", "must be from \(Edit.strengths.lowerBound) to \(Edit.strengths.upperBound)")
     }
     size = try members.number("size", in: 32...256, default: 96)
+    format = try members.value("format", default: .jpeg)
+  }
+}
+
+/// One face under several sets of edits.
+struct TilesRequest: Decodable {
+  static let most = 24
+
+  var face: Int
+  var tiles: [[Edit]]
+  var keep: [String]
+  var size: Int
+  var format: PreviewFormat
+
+  init(from decoder: any Decoder) throws {
+    let members = try Members(decoder, "face", "tiles", "keep", "size", "format")
+    face = try members.face()
+    tiles = try members.list("tiles", count: 1...Self.most, default: [])
+    for tile in tiles where tile.count > 32 || tile.contains(where: { $0.strength == nil }) {
+      throw members.fault("tiles", "must have at most 32 edits each, with strengths")
+    }
+    keep = try members.keep()
+    size = try members.number("size", in: 32...512, default: 96)
     format = try members.value("format", default: .jpeg)
   }
 }
@@ -224,15 +264,37 @@ struct InspectRequest: Decodable {
   }
 }
 
+/// The photo before the edits becoming the one after them.
+struct AnimationRequest: Decodable, Sendable {
+  var edits: [Edit]
+  var keep: [String]
+  var size: Int
+  var frames: Int
+  var milliseconds: Int
+  var format: FramesFormat
+
+  init(from decoder: any Decoder) throws {
+    let members = try Members(decoder, "edits", "keep", "size", "frames", "milliseconds", "format")
+    edits = try members.edits()
+    keep = try members.keep()
+    size = try members.number("size", in: 32...1024, default: 512)
+    frames = try members.number("frames", in: 2...30, default: 12)
+    milliseconds = try members.number("milliseconds", in: 10...1000, default: 60)
+    format = try members.framesFormat()
+  }
+}
+
 struct MorphRequest: Decodable, Sendable {
   struct End: Decodable, Sendable {
     var photo: PhotoID
     var face: Int
+    var edits: [Edit]
 
     init(from decoder: any Decoder) throws {
-      let members = try Members(decoder, "photo", "face")
+      let members = try Members(decoder, "photo", "face", "edits")
       photo = PhotoID(try members.text("photo", length: 22...22))
       face = try members.face()
+      edits = try members.edits()
     }
   }
 
@@ -244,7 +306,7 @@ struct MorphRequest: Decodable, Sendable {
   var milliseconds: Int
   var thereAndBack: Bool
   var size: Int
-  var format: Animation.Format
+  var format: FramesFormat
 
   init(from decoder: any Decoder) throws {
     let members = try Members(
@@ -255,9 +317,11 @@ struct MorphRequest: Decodable, Sendable {
     milliseconds = try members.number("milliseconds", in: 10...1000, default: 60)
     thereAndBack = try members.value("thereAndBack", default: true)
     size = try members.number("size", in: 32...512, default: 256)
-    guard let format = Animation.Format(rawValue: try members.value("format", default: "webp")) else {
-      throw members.fault("format", "must be webp or gif")
+    format = try members.framesFormat(orStrip: true)
+    // A strip must stay a picture that browsers take.
+    if format == .jpeg && (thereAndBack || frames * size > 16_384) {
+      throw members.fault("format", "jpeg is for frames one way, together at most 16384 pixels wide")
     }
-    self.format = format
   }
 }
+

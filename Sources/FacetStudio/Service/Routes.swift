@@ -11,6 +11,7 @@ struct Routes: Sendable {
   let store: PhotoStore
   let admission: Admission
   let metrics: Metrics
+  let languages: [String: StudioLanguage]
 
   typealias Handler = @Sendable (Request, BasicRequestContext) async throws -> Response
 
@@ -18,7 +19,10 @@ struct Routes: Sendable {
     let table: [(path: String, method: HTTPRequest.Method, handler: Handler)] = [
       ("health", .get, { _, _ in .json(HealthAnswer()) }),
       ("metrics", .get, { _, _ in await metricsText() }),
-      ("api/attributes", .get, { _, _ in .json(AttributesAnswer(workshop.directions, configuration.limits)) }),
+      ("api/attributes", .get, { request, _ in
+        .json(AttributesAnswer(workshop.directions, configuration.limits, in: try language(of: request)))
+      }),
+      ("api/understand", .get, understand),
       ("api/photos", .post, addPhoto),
       ("api/photos/sample", .post, { request, _ in
         try await admission.admit(.heavy) { try await keep(try await workshop.sample()) }
@@ -33,8 +37,11 @@ struct Routes: Sendable {
       ("api/photos/:id/preview", .post, preview),
       ("api/photos/:id/render", .post, render),
       ("api/photos/:id/spectrum", .post, spectrum),
+      ("api/photos/:id/tiles", .post, tiles),
       ("api/photos/:id/inspect", .post, inspect),
+      ("api/photos/:id/animation", .post, animation),
       ("api/morph", .post, morph),
+      ("api/edit", .post, edit),
     ]
     for (path, routes) in Dictionary(grouping: table, by: \.path) {
       for route in routes {
@@ -60,8 +67,9 @@ struct Routes: Sendable {
 
   private func addPhoto(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
     try await store.checkRoom()
-    let bytes = try await body(of: request, limit: configuration.limits.photoBytes, for: .heavy)
+    let sent = try await body(of: request, limit: configuration.limits.photoBytes, for: .heavy)
     return try await admission.admit(.heavy) {
+      let bytes = try FormBody.file(in: sent, type: request.headers[.contentType])
       guard !bytes.isEmpty else { throw Problem(.notAPhoto(file: "")) }
       return try await keep(try await workshop.open(bytes))
     }
@@ -90,19 +98,13 @@ struct Routes: Sendable {
 
   private func picture(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
     let session = try await session(context)
-    let query = request.uri.queryParameters
-    func parameter(_ name: Substring) throws -> String? {
-      let values = query[values: name]
-      if values.count > 1 { throw Problem.badRequest("\(name): is given more than once.") }
-      return values.first.map(String.init)
-    }
-    let size = try parameter("size").map { text -> Int in
+    let size = try parameter("size", of: request).map { text -> Int in
       guard let size = Int(text), (32...PhotoSession.longestSide).contains(size) else {
         throw Problem.badRequest("size: must be from 32 to \(PhotoSession.longestSide).")
       }
       return size
     }
-    let format = try parameter("format").map { text -> PreviewFormat in
+    let format = try parameter("format", of: request).map { text -> PreviewFormat in
       guard let format = PreviewFormat(rawValue: text) else {
         throw Problem.badRequest("format: must be jpeg or webp.")
       }
@@ -110,8 +112,8 @@ struct Routes: Sendable {
     }
     return try await admission.admit(.light) {
       let view = session.view(size: size ?? 1024, of: nil)
-      let made = try await workshop.preview(session, [], view, as: format ?? .jpeg)
-      return image(made, type: (format ?? .jpeg).mediaType)
+      let own = format ?? session.previewFormat
+      return image(try await workshop.preview(session, [], view, as: own), type: own.mediaType)
     }
   }
 
@@ -131,11 +133,12 @@ struct Routes: Sendable {
       let edits = try await workshop.resolve(wanted.edits, keeping: wanted.keep, in: session)
       let view = session.view(size: wanted.size, of: wanted.region?.window)
       let place = wanted.sequence.map { StreamPlace(stream: .init(photo: session.id, name: wanted.stream), number: $0) }
-      let made = try await workshop.preview(session, edits, view, as: wanted.format, at: place)
+      let format = wanted.format ?? session.previewFormat
+      let made = try await workshop.preview(session, edits, view, as: format, at: place)
       for part in made.timing.parts {
         metrics.observe("facet_stage_seconds", part.time.seconds, "stage=\"\(part.name)\"")
       }
-      return image(made, type: wanted.format.mediaType)
+      return image(made, type: format.mediaType)
     }
   }
 
@@ -146,12 +149,36 @@ struct Routes: Sendable {
       let edits = try await workshop.resolve(wanted.edits, keeping: wanted.keep, in: session)
       do {
         let made = try await workshop.render(
-          session, edits, as: wanted.format, quality: wanted.quality, keepsLocation: wanted.keepsLocation)
+          session, edits, as: wanted.format, quality: wanted.quality, size: wanted.size,
+          keepsLocation: wanted.keepsLocation)
         let format = wanted.format ?? session.photo.format
         var response = image(made, type: "image/\(format.rawValue)")
         let ending = format == .jpeg ? "jpg" : format.rawValue
         response.headers[.contentDisposition] = "attachment; filename=\"facet.\(ending)\""
         return response
+      } catch let error as PhotoError {
+        throw Problem(error)
+      }
+    }
+  }
+
+  /// One call from a file to a file: nothing is kept.
+  private func edit(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+    let wanted = try EditQuery(request.uri.queryParameters.map { (String($0.key), String($0.value)) })
+    let sent = try await body(of: request, limit: configuration.limits.photoBytes, for: .heavy)
+    return try await admission.admit(.heavy) {
+      let bytes = try FormBody.file(in: sent, type: request.headers[.contentType])
+      guard !bytes.isEmpty else { throw Problem(.notAPhoto(file: "")) }
+      let session = try await workshop.open(bytes)
+      let faces = try wanted.faces(of: session.faces.count)
+      let edits = try await workshop.resolve(
+        faces.flatMap { face in wanted.strengths.map { Edit(face: face, $0.attribute, strength: $0.strength) } },
+        keeping: [], in: session)
+      do {
+        let made = try await workshop.render(
+          session, edits, as: wanted.format, quality: wanted.quality, size: wanted.size,
+          keepsLocation: wanted.keepsLocation)
+        return image(made, type: "image/\((wanted.format ?? session.photo.format).rawValue)")
       } catch let error as PhotoError {
         throw Problem(error)
       }
@@ -184,6 +211,19 @@ struct Routes: Sendable {
     }
   }
 
+  private func tiles(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+    let wanted = try await json(TilesRequest.self, request, for: .light)
+    return try await admission.admit(.light) {
+      let session = try await session(context)
+      let index = try face(wanted.face, of: session)
+      let tiles = try wanted.tiles.map { edits in
+        try workshop.edit(session.faces[index], edits.map(\.edit), keeping: wanted.keep)
+      }
+      return image(
+        try await workshop.strip(session, tiles, side: wanted.size, as: wanted.format), type: wanted.format.mediaType)
+    }
+  }
+
   private func inspect(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
     let wanted = try await json(InspectRequest.self, request, for: .light)
     return try await admission.admit(.light) {
@@ -209,7 +249,16 @@ struct Routes: Sendable {
       let (first, last) = (try await store.find(wanted.from.photo), try await store.find(wanted.to.photo))
       let made = try await workshop.morph(
         from: (first, try face(wanted.from.face, of: first)), to: (last, try face(wanted.to.face, of: last)), wanted)
-      return image(made, type: "image/\(wanted.format.rawValue)")
+      return image(made, type: wanted.format.mediaType)
+    }
+  }
+
+  private func animation(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+    let wanted = try await json(AnimationRequest.self, request, for: .heavy)
+    return try await admission.admit(.heavy) {
+      let session = try await session(context)
+      let edits = try await workshop.resolve(wanted.edits, keeping: wanted.keep, in: session)
+      return image(try await workshop.animation(session, edits, wanted), type: wanted.format.mediaType)
     }
   }
 
@@ -223,6 +272,30 @@ struct Routes: Sendable {
       ("facet_waiting", "Jobs that wait for the model.", Double(await workshop.queue.count)),
     ])
     return .bytes(Data(text.utf8), type: "text/plain; version=0.0.4; charset=utf-8")
+  }
+
+  private func understand(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+    let text = try parameter("text", of: request) ?? ""
+    guard text.count <= Prompt.longest else {
+      throw Problem.badRequest("text: must have at most \(Prompt.longest) letters.")
+    }
+    let language = try language(of: request)
+    return .json(PromptAnswer(Prompt(text, labels: workshop.directions.labelNames, language: language), in: language))
+  }
+
+  /// The one that is asked for; English otherwise.
+  private func language(of request: Request) throws -> StudioLanguage {
+    let code = try parameter("language", of: request) ?? "en"
+    guard let language = languages[code] else {
+      throw Problem.badRequest("language: must be one of \(languages.keys.sorted().joined(separator: ", ")).")
+    }
+    return language
+  }
+
+  private func parameter(_ name: Substring, of request: Request) throws -> String? {
+    let values = request.uri.queryParameters[values: name]
+    if values.count > 1 { throw Problem.badRequest("\(name): is given more than once.") }
+    return values.first.map(String.init)
   }
 
   private func id(_ context: BasicRequestContext) throws -> PhotoID {

@@ -41,16 +41,16 @@ extension DecodedCache {
     try Tensor(bytes(of: positions, masks: true).masks, shape: [positions.count, 1, size, size]).to(device).to(.float32)
   }
 
-  private func bytes(of positions: [Int], masks isAsked: Bool) -> (images: [UInt8], masks: [UInt8]) {
+  private func bytes(of positions: [Int], masks isAsked: Bool) throws -> (images: [UInt8], masks: [UInt8]) {
     let area = size * size
     var images = [UInt8](repeating: 0, count: positions.count * area * 3)
     var masks = [UInt8](repeating: 0, count: isAsked ? positions.count * area : 0)
-    images.withUnsafeMutableBytes { images in
-      masks.withUnsafeMutableBytes { masks in
+    try images.withUnsafeMutableBytes { images in
+      try masks.withUnsafeMutableBytes { masks in
         for (row, position) in positions.enumerated() {
           let image = UnsafeMutableRawBufferPointer(rebasing: images[row * area * 3..<(row + 1) * area * 3])
           let mask = isAsked ? UnsafeMutableRawBufferPointer(rebasing: masks[row * area..<(row + 1) * area]) : nil
-          copy(position, image: image, mask: mask)
+          try copy(position, image: image, mask: mask)
         }
       }
     }

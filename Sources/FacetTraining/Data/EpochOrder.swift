@@ -16,7 +16,7 @@ public struct EpochOrder: Sendable {
   ///   - count: The number of samples in the data set.
   ///   - seed: The seed of the run.
   ///   - epoch: The epoch, from 0.
-  ///   - shuffles: Whether the order is a random permutation (Fisher–Yates with ``SplitMix64``)
+  ///   - shuffles: Whether the order is a random permutation (Fisher–Yates with `SplitMix64`)
   ///     or ascending.
   ///   - rank: This worker, 0 ..< worldSize.
   ///   - worldSize: The number of workers, at least 1.

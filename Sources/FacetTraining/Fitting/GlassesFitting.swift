@@ -23,7 +23,7 @@ public struct GlassesFitting: Sendable {
   ///   - detector: finds landmarks.
   ///   - onPhoto: called after each photo with how many were looked at, of how many; stops where it gives false.
   /// - Returns: `nil` where it was stopped.
-  /// - Throws: ``DatasetError``, ``PortraitError``, and ``TrainingError`` where there are too few good photos.
+  /// - Throws: ``DatasetError``, `PortraitError`, and ``TrainingError`` where there are too few good photos.
   public init?(
     _ dataset: CelebA, examples: Set<String>? = nil, detector: FaceDetector = FaceDetector(),
     onPhoto: (_ done: Int, _ count: Int) -> Bool = { _, _ in true }

@@ -3,7 +3,7 @@ import Foundation
 import Photo
 import Torch
 
-/// Learns a ``SkinPrototype`` from photos with labels and label maps.
+/// Learns a `SkinPrototype` from photos with labels and label maps.
 ///
 /// Two groups of photos are brought to their mean landmarks. Of each place only those photos count that show skin there. Where a
 /// label is to be balanced, the groups are compared on both of its sides apart, and the mean of the differences counts: else old
@@ -11,7 +11,7 @@ import Torch
 public struct PrototypeFitting {
   /// Which photos are compared.
   public struct Groups: Sendable {
-    /// Queries (``LabelQuery``) for the photos that have it and those that lack it.
+    /// Queries (`LabelQuery`) for the photos that have it and those that lack it.
     public var positives, negatives: String
     /// A label on whose two sides they are compared apart; `nil` for none.
     public var balanced: String?
@@ -34,7 +34,7 @@ public struct PrototypeFitting {
   ///   - detector: finds landmarks.
   ///   - onPhoto: called after each photo with how many were looked at, of how many; stops where it gives false.
   /// - Returns: `nil` where it was stopped.
-  /// - Throws: ``CombinedDirectionError``, ``DatasetError``, ``PortraitError``, and ``TrainingError`` where a group has too few photos.
+  /// - Throws: `CombinedDirectionError`, ``DatasetError``, `PortraitError`, and ``TrainingError`` where a group has too few photos.
   public init?(
     _ edit: AttributeState, _ groups: Groups, in dataset: CelebA, detector: FaceDetector = FaceDetector(),
     onPhoto: (_ done: Int, _ count: Int) -> Bool = { _, _ in true }

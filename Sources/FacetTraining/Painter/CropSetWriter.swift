@@ -43,7 +43,7 @@ public struct CropSetWriter {
   ///   - folder: of the set; its parent must exist.
   ///   - onPhoto: called now and then with how many photos are done; stops where it gives false.
   /// - Returns: what became of the photos; `nil` where it was stopped.
-  /// - Throws: `FileError` where the folder cannot be written to, ``PortraitError``.
+  /// - Throws: `FileError` where the folder cannot be written to, `PortraitError`.
   public func write(
     _ photos: [URL], to folder: URL, onPhoto: (_ done: Int) -> Bool = { _ in true }
   ) throws -> Report? {

@@ -34,7 +34,7 @@ public final class PainterTrainer: SteppingTrainer {
   ///   - device: where the work is done.
   ///   - resume: go on from the last checkpoint if it is there.
   /// - Throws: ``TrainingError`` when the configuration is out of range, or the checkpoint is damaged or of another run;
-  ///   ``ModelError``; `FileError` when the folder cannot be written to.
+  ///   `ModelError`; `FileError` when the folder cannot be written to.
   public init(
     _ configuration: PainterTraining, on crops: CropSet, distance: PerceptualDistance, from start: Painter? = nil,
     output: URL, device: Device = .cpu, resume: Bool = false

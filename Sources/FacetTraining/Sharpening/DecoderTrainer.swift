@@ -47,7 +47,7 @@ public final class DecoderTrainer: SteppingTrainer {
   ///   - device: where the model is.
   ///   - resume: go on from the last checkpoint if it is there.
   /// - Throws: ``TrainingError`` when the configuration is out of range, or the checkpoint is damaged or of another run;
-  ///   ``AttributeError`` for an attribute without a direction; ``BundleError``; `FileError` when the folder cannot be
+  ///   `AttributeError` for an attribute without a direction; `BundleError`; `FileError` when the folder cannot be
   ///   written to.
   public init(
     _ configuration: DecoderTraining, of bundle: ModelBundle, on samples: DecodedCache, output: URL, device: Device = .cpu,

@@ -215,7 +215,7 @@ struct DataLoaderTests {
     #expect(seen.sorted() == cache.sampleIndices)
     var training = BatchLoader.Options.training(batchSize: 4, seed: 3)
     training.worldSize = 4
-    let counts = (0..<4).map { rank in
+    let counts = try (0..<4).map { rank in
       training.rank = rank
       return try contents(BatchLoader(cache, options: training), epoch: 0).count
     }

@@ -3,7 +3,7 @@ import Foundation
 import Photo
 import Torch
 
-/// How glasses sit on a face, and the shape of their lenses, learned from photos of people who wear some (``GlassesFitting``).
+/// How glasses sit on a face, and the shape of their lenses, learned from photos of people who wear some (`GlassesFitting`).
 ///
 /// A code of a few hundred numbers keeps no frame of glasses, so what decodes for them is a smudge. A bundle that has
 /// `glasses.safetensors` draws them: a linear regression says from a face's landmarks where lenses would be, turned faces included,

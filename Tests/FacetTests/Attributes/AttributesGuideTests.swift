@@ -1,0 +1,39 @@
+import Foundation
+import Testing
+
+@testable import Facet
+
+/// The tables of docs/guide/attributes.md against the table of attributes.
+@Suite struct AttributesGuideTests {
+  private struct Row: Equatable {
+    var group, name: String
+    var addIsDecoded, removeIsDecoded, addIsRegional, removeIsRegional, addIsPainted, removeIsPainted: Bool
+  }
+
+  @Test func guideShowsTheTable() throws {
+    let guide = URL(fileURLWithPath: #filePath)
+      .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+      .appendingPathComponent("docs/guide/attributes.md")
+    var (shown, group) = ([Row](), "")
+    for line in try String(contentsOf: guide, encoding: .utf8).split(separator: "\n") {
+      if line.hasPrefix("#") { group = line.drop { "# ".contains($0) }.description }
+      let cells = line.split(separator: "|").map { $0.trimmingCharacters(in: .whitespaces) }
+      guard cells.count == 4, cells[0].hasPrefix("`"), cells[0].hasSuffix("`") else { continue }
+      shown.append(
+        Row(
+          group: group, name: cells[0].trimmingCharacters(in: ["`"]), addIsDecoded: cells[1].contains("decoded"),
+          removeIsDecoded: cells[2].contains("decoded"), addIsRegional: cells[1].contains("region"),
+          removeIsRegional: cells[2].contains("region"), addIsPainted: cells[1].contains("painted"),
+          removeIsPainted: cells[2].contains("painted")))
+    }
+    let table = AttributeTable.Group.allCases.flatMap { group in
+      AttributeTable.all.filter { $0.group == group }.map {
+        Row(
+          group: group.title, name: $0.name, addIsDecoded: $0.add.decoded > 0, removeIsDecoded: $0.remove.decoded > 0,
+          addIsRegional: $0.add.region != nil, removeIsRegional: $0.remove.region != nil, addIsPainted: $0.add.painted != nil,
+          removeIsPainted: $0.remove.painted != nil)
+      }
+    }
+    #expect(shown == table)
+  }
+}

@@ -1,0 +1,152 @@
+"""Several photos, what is kept of them, and the ways out of the studio."""
+
+import io
+import zipfile
+
+from PIL import Image
+from selenium.webdriver.common.keys import Keys
+
+from fixture import StudioTestCase
+from studio import photo_of
+
+
+class PhotosTests(StudioTestCase):
+    def open_several(self):
+        """Two photos at once, as a person chooses them."""
+        browser = self.browser
+        browser.open(self.server.url)
+        files = [self.save(photo_of((240, 180), {(60, 10): 160}), "one.png"), self.save(photo_of((200, 200), {(20, 20): 160}), "two.png")]
+        browser.id("file").send_keys("\n".join(map(str, files)))
+        browser.wait_for_photo()
+        browser.wait("both photos", "return document.querySelectorAll('.tray-photo').length === 2")
+        browser.settle()
+
+    def test_each_photo_keeps_its_edits(self):
+        browser = self.browser
+        self.open_several()
+        photos = browser.driver.find_elements("css selector", ".tray-photo")
+        self.assertEqual(browser.text("file-name"), "one.png")
+        browser.set("Eyeglasses", Keys.END)
+        browser.settle()
+        photos[1].click()
+        browser.settle()
+        self.assertEqual((browser.text("file-name"), browser.strength("Eyeglasses")), ("two.png", 0))
+        self.assertFalse(browser.id("undo").is_enabled())
+        browser.set("Smiling", Keys.HOME)
+        browser.settle()
+        browser.shot("tray")
+        browser.driver.find_element("css selector", ".tray-photo").click()
+        browser.settle()
+        self.assertEqual((browser.strength("Eyeglasses"), browser.strength("Smiling")), (1, 0))
+        self.assertTrue(browser.id("undo").is_enabled())
+        # A reload brings back both, with their history.
+        browser.keep("edited")
+        browser.driver.refresh()
+        browser.wait_for_photo()
+        browser.wait("both photos", "return document.querySelectorAll('.tray-photo').length === 2")
+        self.assertEqual((browser.text("file-name"), browser.strength("Eyeglasses")), ("one.png", 1))
+        browser.click("undo")
+        self.assertEqual(browser.strength("Eyeglasses"), 0)
+        browser.click("redo")
+        # Edits do not go unasked.
+        close = browser.css(".tray li:first-child .tray-close")
+        browser.js("arguments[0].click()", close)
+        browser.wait("the question", lambda: browser.is_shown("question"))
+        self.assertIn("one.png", browser.text("question-text"))
+        browser.press(Keys.ESCAPE)
+        self.assertEqual(len(browser.driver.find_elements("css selector", ".tray-photo")), 2)
+        self.assertTrue(browser.js("""
+          const event = new Event("beforeunload", { cancelable: true });
+          dispatchEvent(event);
+          return event.defaultPrevented;
+        """))
+
+    def test_all_photos_as_a_zip_file(self):
+        browser = self.browser
+        self.open_several()
+        browser.set("Eyeglasses", Keys.END)
+        browser.settle()
+        browser.click("export-open")
+        browser.wait("the sheet", lambda: browser.is_shown("export"))
+        browser.shot("export-several")
+        self.assertIn("place", browser.text("export-says"))
+        browser.css(".all-photos input").click()
+        browser.click("export-saveZip")
+        file = self.folder / "facet-photos.zip"
+        browser.wait("the file", file.exists)
+        with zipfile.ZipFile(file) as archive:
+            self.assertIsNone(archive.testzip())
+            self.assertEqual(sorted(archive.namelist()), ["one-edited.png", "two-edited.png"])
+            for name, size in [("one-edited.png", (240, 180)), ("two-edited.png", (200, 200))]:
+                with Image.open(io.BytesIO(archive.read(name))) as picture:
+                    self.assertEqual(picture.size, size)
+        file.unlink()
+
+    def test_format_and_size_and_the_edit_as_text(self):
+        browser = self.browser
+        self.open_sample()
+        browser.set("Eyeglasses", Keys.END)
+        browser.set("Young", Keys.HOME)
+        browser.settle()
+        browser.click("export-open")
+        browser.wait("the sheet", lambda: browser.is_shown("export"))
+        self.assertIn("--attribute Eyeglasses=1 --attribute Young=-1 -o", browser.css(".command code").text)
+        browser.js("document.getElementById('export-format').value = 'webp'")
+        browser.js("document.getElementById('export-format').dispatchEvent(new Event('change'))")
+        browser.click("export-savePhoto")
+        file = self.folder / "Sample portrait-edited.webp"
+        browser.wait("the file", file.exists)
+        with Image.open(file) as picture:
+            self.assertEqual((picture.format, picture.size), ("WEBP", (512, 512)))
+        # A link brings the edit to the next photo.
+        browser.open(f"{self.server.url}#edit=Eyeglasses:1,Young:-0.5,Nothing:1")
+        self.assertIn("Older 50 %", browser.text("start-lead"))
+        browser.sample()
+        self.assertEqual((browser.strength("Eyeglasses"), browser.strength("Young")), (1, -0.5))
+        # The history names its steps and goes to them.
+        browser.set("Bangs", Keys.END)
+        browser.click("history-open")
+        steps = browser.driver.find_elements("css selector", ".step")
+        self.assertEqual([step.text for step in steps][::2], ["As opened", "Bangs 100 %"])
+        browser.shot("history")
+        steps[0].click()
+        self.assertEqual(browser.text("change-count"), "No changes")
+
+    def test_a_morph_of_two_faces_of_one_photo(self):
+        browser = self.browser
+        browser.open(self.server.url)
+        browser.choose(self.save(photo_of((320, 150), {(0, 0): 150, (165, 0): 150}), "pair.png"))
+        browser.wait_for_photo()
+        browser.set("Eyeglasses", Keys.END)
+        browser.settle()
+        browser.click("morph-mode")
+        browser.wait("the other face", "return document.querySelectorAll('#morph-faces .face-chip').length === 1")
+        browser.css("#morph-faces .face-chip").click()
+        browser.wait("the morph", lambda: browser.id("morph-at").is_enabled())
+        browser.js("arguments[0].focus()", browser.id("morph-at"))
+        browser.press(Keys.HOME)
+        browser.keep("first")
+        browser.press(Keys.END)
+        browser.wait("the second face", lambda: browser.difference("first") > 0.5)
+        browser.shot("morph-one-photo")
+        formats = browser.js("return [...document.getElementById('morph-format').options].map((o) => o.value)")
+        self.assertLessEqual({"webp", "gif"}, set(formats))
+
+    def test_spanish(self):
+        browser = self.browser
+        browser.open(self.server.url)
+        browser.js("localStorage.setItem('facet-language', 'es')")
+        browser.driver.refresh()
+        browser.wait("the sliders", "return document.querySelectorAll('#groups .range').length >= 35")
+        self.assertEqual(browser.js("return document.documentElement.lang"), "es")
+        browser.sample()
+        self.assertEqual(browser.css(".row-end").text, "Serio")
+        browser.click("prompt")
+        browser.press("sin gafas, mayor")
+        browser.wait("what was understood", "return document.querySelectorAll('.wish').length === 2")
+        browser.shot("spanish")
+        untranslated = browser.js(r"""
+          return [...document.querySelectorAll("button, h2, p, label")].filter((e) => e.checkVisibility())
+            .map((e) => e.textContent.trim()).filter((text) => /\b(the|photo|Undo|Save|Looks|Adjust)\b/.test(text));
+        """)
+        self.assertEqual(untranslated, [])
