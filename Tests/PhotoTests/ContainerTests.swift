@@ -83,7 +83,8 @@ import Testing
     photo.picture.paste(Picture(width: 9, height: 9, filledWith: 30), x: 20, y: 20)
     let written = try photo.encoded()
     let pictures = Self.indexed(written)
-    #expect(pictures.count == 2 && pictures.last == Data(try Self.gainMap()))
+    let gainMap = try Data(Self.gainMap())
+    #expect(pictures.count == 2 && pictures.last == gainMap)
     #expect(pictures.map(\.count).reduce(0, +) == written.count)
     // Read again it is the same, by the index and by XMP.
     let again = try Photo(data: written)
@@ -102,7 +103,8 @@ import Testing
     let map = try Photo(data: try #require(Self.indexed(photo.encoded()).last))
     #expect(map.width == 24 && map.height == 32 && map.isGrey)
     #expect(try #require(map.picture[12, 2].first) < 40 && map.picture[12, 29].first! > 200)
-    #expect(String(decoding: map.metadata?["xmp-data"] ?? [], as: UTF8.self).contains("GainMapMax"))
+    let xmp = String(decoding: map.metadata?["xmp-data"] ?? [], as: UTF8.self)
+    #expect(xmp.contains("GainMapMax") as Bool)
   }
 
   @Test func gainMapsThatDoNotFitAreGoneWithAllThatNamesThem() throws {
@@ -290,7 +292,10 @@ import Testing
 
   @Test func inksWithAProfileAreWrittenBack() throws {
     let profile = Made.inkProfile()
-    let values = (0..<24 * 16).flatMap { i -> [UInt8] in [UInt8(i % 24 * 3), 20, UInt8(i / 24 * 5), UInt8(i % 7 * 20)] }
+    let values = (0..<24 * 16).flatMap { (i: Int) -> [UInt8] in
+      let (column, row, black) = (i % 24 * 3, i / 24 * 5, i % 7 * 20)
+      return [UInt8(column), 20, UInt8(row), UInt8(black)]
+    }
     let tiff = Made.tiff(width: 24, height: 16, samples: 4, bits: 8, photometric: 5, profile: profile, values)
     var photo = try Photo(data: tiff)
     #expect(photo.source?.colours == 4 && photo.losses() == [] && photo.losses(as: .png) == [.colourSpace("CMYK")])
