@@ -1,4 +1,5 @@
 import Facet
+import FacetTraining
 import Foundation
 import Photo
 import Testing

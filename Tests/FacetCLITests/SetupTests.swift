@@ -1,21 +1,23 @@
 import Foundation
 import Testing
 
-/// `Scripts/setup` on a machine of its own: a copy of /etc and an empty /usr/local/lib, seen by it alone.
-@Suite(.enabled(if: SetupTests.canSeparate)) struct SetupTests {
-  private static let canSeparate = geteuid() == 0 && (try? run("unshare -m true").status) == 0
+/// Whether a process may have file systems of its own here.
+private let canSeparate = geteuid() == 0 && (try? run("unshare -m true").status) == 0
 
-  private static func run(_ script: String, _ arguments: String...) throws -> (status: Int32, output: String) {
-    let process = Process()
-    let output = Pipe()
-    process.executableURL = URL(fileURLWithPath: "/bin/bash")
-    process.arguments = ["-c", script, "bash"] + arguments
-    (process.standardOutput, process.standardError) = (output, output)
-    try process.run()
-    let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-    process.waitUntilExit()
-    return (process.terminationStatus, text)
-  }
+private func run(_ script: String, _ arguments: String...) throws -> (status: Int32, output: String) {
+  let process = Process()
+  let output = Pipe()
+  process.executableURL = URL(fileURLWithPath: "/bin/bash")
+  process.arguments = ["-c", script, "bash"] + arguments
+  (process.standardOutput, process.standardError) = (output, output)
+  try process.run()
+  let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+  process.waitUntilExit()
+  return (process.terminationStatus, text)
+}
+
+/// `Scripts/setup` on a machine of its own: a copy of /etc and an empty /usr/local/lib, seen by it alone.
+@Suite(.enabled(if: canSeparate)) struct SetupTests {
 
   private static let setup = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
     .appendingPathComponent("../../Scripts/setup").standardizedFileURL.path
@@ -44,7 +46,7 @@ import Testing
     """
 
   @Test func aUserCannotReplaceALibraryOfTheSystem() throws {
-    let (status, output) = try Self.run(
+    let (status, output) = try run(
       Self.machine + """
         on_machine "$run"
         # Again there is nothing to do.
@@ -62,13 +64,13 @@ import Testing
   }
 
   @Test func aLibraryByAnothersNameIsRefused() throws {
-    let (status, output) = try Self.run(Self.machine + #"on_machine "$run""#, Self.setup, "libz.so.1")
+    let (status, output) = try run(Self.machine + #"on_machine "$run""#, Self.setup, "libz.so.1")
     #expect(status != 0 && output.contains("calls itself libz.so.1"), "\(output)")
   }
 
   @Test func anotherWheelIsRefused() throws {
     // pip finds a wheel by its name in a folder; another's bytes are not those that are known.
-    let (status, output) = try Self.run(
+    let (status, output) = try run(
       """
       set -euo pipefail
       folder=$(mktemp -d -p /var/tmp)

@@ -175,7 +175,8 @@ struct DrawnCrops {
       if case .step(_, let losses, _) = event { pixels.append(losses.pixels) }
     })
     #expect(ending == .budgetSpent && pixels.count == 40)
-    #expect(pixels.suffix(8).reduce(0, +) < 0.8 * pixels.prefix(8).reduce(0, +))
+    let (early, late): (Double, Double) = (pixels.prefix(8).reduce(0, +), pixels.suffix(8).reduce(0, +))
+    #expect(late < 0.8 * early)
     #expect(try Painter(contentsOf: output.appendingPathComponent(Painter.file)).images == 160)
     #expect(try trainer.sheet() != nil)
   }
