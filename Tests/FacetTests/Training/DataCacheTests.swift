@@ -1,3 +1,4 @@
+import Files
 import Foundation
 import Photo
 import Testing
@@ -261,7 +262,7 @@ struct DataCacheTests {
     let dataset = try fixture.dataset()
     var calls: [[Int]] = []
     let folder = fixture.folder.appendingPathComponent("cache")
-    _ = try DecodedCache.open(dataset, partition: .train, in: folder) { calls.append([$0, $1]) }
+    _ = try DecodedCache.open(dataset, partition: .train, in: folder, progress: { calls.append([$0, $1]) })
     #expect(calls.first == [0, 6])
     #expect(calls.last == [6, 6])
   }
