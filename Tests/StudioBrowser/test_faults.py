@@ -62,7 +62,8 @@ class FaultTests(StudioTestCase):
         browser.click("morph-mode")
         browser.click("morph-random")
         browser.wait("the morph", lambda: browser.id("morph-at").is_enabled())
-        self.assertEqual(browser.errors(), [])
+        # A header that browsers heed on secure origins alone.
+        self.assertEqual([error for error in browser.errors() if "Cross-Origin-Opener-Policy" not in error], [])
         browser.open(self.server.url)
         self.assertIn("this machine", browser.text("where"))
 
@@ -86,7 +87,7 @@ class FaultTests(StudioTestCase):
         self.assertTrue(is_square(), browser.photo_box())
         browser.shot("morph-resized")
         # The preview of the photo slept.
-        self.assertEqual([call for call in browser.calls()[calls:] if "preview" in call or "picture" in call], [])
+        self.assertEqual([call for call in browser.calls()[calls:] if "preview" in call or "size=1024" in call], [])
         browser.click("morph-mode")
         browser.wait("the photo", lambda: abs(browser.photo_box()[2] / browser.photo_box()[3] - 2) < 0.05)
 
@@ -100,8 +101,12 @@ class FaultTests(StudioTestCase):
             box = browser.slider(attribute).rect
             top = browser.js(place)
             x, y = box["x"] + box["width"] * 0.2, box["y"] + box["height"] / 2
-            browser.cdp(
-                "Input.synthesizeScrollGesture", x=x, y=y, yDistance=120 if top > 150 else -120, gestureSourceType="touch", speed=900)
+            way = 12 if top > 150 else -12
+            browser.touch("Start", (x, y))
+            for step in range(1, 12):
+                browser.touch("Move", (x, y + way * step))
+                time.sleep(0.03)
+            browser.touch("End")
             self.assertEqual(browser.strength(attribute), 0)
             self.assertNotEqual(browser.js(place), top)
         self.assertEqual(browser.text("change-count"), "No changes")

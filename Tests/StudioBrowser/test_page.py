@@ -310,7 +310,8 @@ class PageTests(StudioTestCase):
         browser.keep("one")
         looks = browser.driver.find_elements("css selector", ".look")
         self.assertTrue(5 <= len(looks) <= 10)
-        self.assertEqual(len([call for call in browser.calls() if call.endswith("tiles")]), 3)  # demo, strip, looks
+        # All looks at once; the strip may be asked for again when it is given up.
+        self.assertLessEqual(len([call for call in browser.calls() if call.endswith("tiles")]), 5)
         pictures = browser.js("""
           return [...document.querySelectorAll(".look canvas")].map((canvas) => canvas.toDataURL().length);
         """)
@@ -530,11 +531,12 @@ class PageTests(StudioTestCase):
         browser.wait_for_photo()
         self.assertEqual(browser.focused(), "viewport")
         browser.keep("photo")
+        browser.press("0")
         fitted = browser.text("zoom-level")
         browser.press("+")
         browser.wait("zoom", lambda: browser.text("zoom-level") != fitted)
         browser.press("0")
-        browser.wait("the whole photo", lambda: browser.text("zoom-level") == fitted)
+        browser.wait("the whole photo", lambda: browser.text("zoom-level") == fitted, seconds=10)
         path = tab_to("row-Smiling", 60)
         self.assertLess(path.index("prompt"), path.index("search"))
         self.assertLess(path.index("search"), path.index("row-Smiling"))
