@@ -24,8 +24,10 @@ struct TypedWords {
     }
     var commandName: String
     var subcommands: [Command]?
-    var defaultSubcommand: String?
     var arguments: [Argument]?
+
+    /// The command that is meant where none is named; the description does not tell it.
+    var defaultSubcommand: String? { TypedWords.defaults[commandName] }
 
     subscript(name: String) -> Command? { subcommands?.first { $0.commandName == name } }
 
@@ -38,6 +40,14 @@ struct TypedWords {
       return Dictionary(own + general.map { ($0, false) }) { first, _ in first }
     }
   }
+
+  private static let defaults: [String: String] = {
+    var names: [String: String] = [:]
+    for command in FacetCommand.configuration.subcommands {
+      if let meant = command.configuration.defaultSubcommand { names[command._commandName] = meant._commandName }
+    }
+    return names
+  }()
 
   private let root: Command
   private let exists: (String) -> Bool
