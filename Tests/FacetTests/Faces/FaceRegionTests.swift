@@ -43,7 +43,7 @@ import Torch
     }
     // Eyes at the lower border have nothing below.
     var planes = Self.planes(eyes: false)
-    for x in 0..<Self.size { planes[3][(Self.size - 1) * Self.size + x] = 1 }
+    for x in 0..<Self.size { planes[2][(Self.size - 1) * Self.size + x] = 1 }
     #expect(FaceRegion.underEyes.region(planes, size: Self.size).allSatisfy { $0 == 0 })
   }
 
