@@ -3,13 +3,22 @@ import Files
 
 /// What bounds the work on a photo's file.
 public enum PhotoWork {
+  /// The question whether a piece of work shall stop. A type of its own: with a bare function as the task's value what
+  /// Swift 6.3.1 compiles with -O crashes in `withValue`.
+  public struct StopQuestion: Sendable {
+    /// True where it shall.
+    public let ask: @Sendable () -> Bool
+
+    public init(_ ask: @escaping @Sendable () -> Bool) { self.ask = ask }
+  }
+
   /// Asked now and then while pixels are decoded or encoded, by any thread; true ends that with
-  /// ``PhotoError/stopped(file:)``. Bound for a piece of work by `PhotoWork.$shouldStop.withValue(…) { … }`.
-  @TaskLocal public static var shouldStop: (@Sendable () -> Bool)?
+  /// ``PhotoError/stopped(file:)``. Bound for a piece of work by `PhotoWork.$shouldStop.withValue(.init { … }) { … }`.
+  @TaskLocal public static var shouldStop: StopQuestion?
 
   static func withStop<Result>(_ body: (CVStop) -> Result) -> Result {
-    guard var shouldStop else { return body(CVStop(asked: nil, context: nil)) }
-    return withUnsafePointer(to: &shouldStop) { pointer in
+    guard var ask = shouldStop?.ask else { return body(CVStop(asked: nil, context: nil)) }
+    return withUnsafePointer(to: &ask) { pointer in
       body(
         CVStop(
           asked: { $0?.assumingMemoryBound(to: (@Sendable () -> Bool).self).pointee() ?? false }, context: pointer))

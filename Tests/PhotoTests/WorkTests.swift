@@ -88,9 +88,9 @@ import Testing
   @Test(arguments: [Photo.Format.jpeg, .png, .webp, .tiff])
   func decodingIsGivenUp(_ format: Photo.Format) throws {
     let data = try Photo(Drawn.gradient(1500, 1500)).encoded(as: format)
-    #expect(try PhotoWork.$shouldStop.withValue({ false }) { try Photo(data: data).width } == 1500)
+    #expect(try PhotoWork.$shouldStop.withValue(.init { false }) { try Photo(data: data).width } == 1500)
     #expect(throws: PhotoError.stopped(file: "photo")) {
-      try PhotoWork.$shouldStop.withValue({ true }) { try Photo(data: data) }
+      try PhotoWork.$shouldStop.withValue(.init { true }) { try Photo(data: data) }
     }
   }
 
@@ -98,7 +98,7 @@ import Testing
   func encodingIsGivenUp(_ format: Photo.Format) throws {
     let photo = Photo(Drawn.gradient(1500, 1500))
     #expect(throws: PhotoError.stopped(file: "photo")) {
-      try PhotoWork.$shouldStop.withValue({ true }) { try photo.encoded(as: format) }
+      try PhotoWork.$shouldStop.withValue(.init { true }) { try photo.encoded(as: format) }
     }
   }
 }

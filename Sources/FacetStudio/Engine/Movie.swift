@@ -35,7 +35,7 @@ enum Movie {
     let writer = Thread {
       // A film that fails closes the pipe; its status tells.
       for frame in frames {
-        if shouldStop?() == true { break }
+        if shouldStop?.ask() == true { break }
         guard (try? input.fileHandleForWriting.write(contentsOf: Data(frame.pixels))) != nil else { break }
       }
       try? input.fileHandleForWriting.close()
@@ -43,7 +43,7 @@ enum Movie {
     writer.start()
     let film = try output.fileHandleForReading.readToEnd() ?? Data()
     process.waitUntilExit()
-    if shouldStop?() == true { throw PhotoError.stopped(file: "film") }
+    if shouldStop?.ask() == true { throw PhotoError.stopped(file: "film") }
     guard process.terminationStatus == 0, !film.isEmpty else { throw Failure() }
     return film
   }

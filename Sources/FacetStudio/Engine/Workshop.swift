@@ -42,7 +42,7 @@ final class Workshop: Sendable {
     let isCancelled = Flag()
     return try await withTaskCancellationHandler {
       try await slow.runIfActive {
-        try PhotoWork.$shouldStop.withValue({ isCancelled.value.load(ordering: .relaxed) }) { try body() }
+        try PhotoWork.$shouldStop.withValue(.init { isCancelled.value.load(ordering: .relaxed) }) { try body() }
       }
     } onCancel: {
       isCancelled.value.store(true, ordering: .relaxed)
