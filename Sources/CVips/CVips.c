@@ -520,12 +520,14 @@ static int decode_own(CVImage *image, void *own, CVStop stop, VipsObject *scope,
 static int fix_point(CVImage *image) {
   VipsObject *scope = VIPS_OBJECT(vips_image_new());
   VipsImage **t = (VipsImage **)vips_object_local_array(scope, 5);
-  double most;
+  double most, least;
   int status = -1;
   VipsInterpretation type = image->colours == 1 ? VIPS_INTERPRETATION_GREY16 : VIPS_INTERPRETATION_RGB16;
   t[0] = vips_image_copy_memory(image->image);
-  if (!t[0] || vips_max(t[0], &most, NULL)) goto done;
-  if (!(most <= 1.001)) {
+  // What is no number is not even equal to itself.
+  if (!t[0] || vips_equal(t[0], t[0], &t[4], NULL) || vips_min(t[4], &least, NULL)) goto done;
+  if (least > 0 && vips_max(t[0], &most, NULL)) goto done;
+  if (least == 0 || most > 1.001) {
     vips_error("facet", "its values go beyond 1, which is white: save it with 16 bits a channel");
     goto done;
   }

@@ -52,7 +52,8 @@ struct FacetCommand: AsyncParsableCommand {
       case .success: if !text.isEmpty { try show(text) }
       // The parser's usage has many lines, a fault one.
       case .validationFailure: note(text, keepsLines: !isUsage)
-      default: if !text.isEmpty { note(text) }
+      // A fault of a query has its mark below.
+      default: if !text.isEmpty { note(text, keepsLines: error is CombinedDirectionError) }
       }
     } catch {
       note("Error: \(error)")

@@ -34,14 +34,15 @@ struct ImportCommand: ParsableCommand {
 
     func run() throws {
       let output = URL(fileURLWithPath: output, isDirectory: true)
+      // Read before the folder is made, which a fault leaves unmade.
+      let article = try KerasArticle(
+        weights: URL(fileURLWithPath: weights),
+        attributes: attributes.map { URL(fileURLWithPath: $0, isDirectory: true) })
       let lock = try WriteLock.folder(output)
       defer { withExtendedLifetime(lock) {} }
       if !force, FileManager.default.fileExists(atPath: output.appendingPathComponent("model.safetensors").path) {
         throw CommandError("\(output.path) holds a model already; add --force to replace it")
       }
-      let article = try KerasArticle(
-        weights: URL(fileURLWithPath: weights),
-        attributes: attributes.map { URL(fileURLWithPath: $0, isDirectory: true) })
       try article.write(to: output)
       let names = article.vectors.map(\.name)
       note("\(output.path): \(article.origin)" + (names.isEmpty ? "" : ": \(names.joined(separator: ", "))"))

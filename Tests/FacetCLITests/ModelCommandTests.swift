@@ -70,7 +70,7 @@ struct ModelCommandTests {
 
     #expect(try program.run(["attributes", "remove", "plain", "--model", program.path("run")]).status == 0)
     let gone = try program.run(["attributes", "remove", "plain", "--model", program.path("run")])
-    #expect(gone.status == 1 && gone.errorLines.count == 1, "\(gone.errors)")
+    #expect(gone.status == 64 && gone.errorLines.count == 1, "\(gone.errors)")
 
     let fault = try program.run(["attributes", "define", "x", "--positives", "Smiling & Eyeglases"] + source)
     #expect(fault.status == 1)
@@ -106,7 +106,7 @@ struct ModelCommandTests {
     let edited = try program.run(edit)
     #expect(edited.status == 0, "\(edited.errors)")
     let unknown = try program.run(sharpen + ["--force", "--attribute", "Smilling", "--images", "8"])
-    #expect(unknown.status == 1 && unknown.errors.contains("Smiling"), "\(unknown.errors)")
+    #expect(unknown.status == 64 && unknown.errors.contains("Smiling"), "\(unknown.errors)")
     #expect(try program.run(sharpen + ["--realism", "-1"]).status == 64)
   }
 

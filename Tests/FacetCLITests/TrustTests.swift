@@ -113,7 +113,7 @@ import Torch
       ["edit", photo.path, "--aligned", "--attribute", "Young=1", "--threads", "1", "-o", program.path("out.png")])
     #expect([0, 1].contains(result.status), "\(result.status) \(result.errors)")
     if result.status == 1 {
-      #expect(result.errors.contains("of memory, and") && result.errorLines.count == 1, "\(result.errors)")
+      #expect((result.errors.contains("of memory, and") || result.errors.contains("of address space are left")) && result.errorLines.count == 1, "\(result.errors)")
     } else {
       #expect(try Photo(contentsOf: URL(fileURLWithPath: program.path("out.png"))).width == 7000)
     }
@@ -167,7 +167,7 @@ import Torch
   @Test func termsAreSaid() throws {
     defer { program.remove() }
     let info = try program.run("info")
-    #expect(info.output.contains("non-commercial") && info.output.contains("iBUG 300-W"), "\(info.output)")
+    #expect(info.output.lowercased().contains("non-commercial") && info.output.contains("iBUG 300-W"), "\(info.output)")
     let url = try bundle()
     try FileManager.default.removeItem(at: url.appendingPathComponent("card.md"))
     #expect(try program.run("info", url.path).output.contains("no card says"))
@@ -225,7 +225,7 @@ import Torch
     defer { program.remove() }
     let faces = try DrawnFaces()
     #expect(try program.run(program.training(faces, "whole", images: 160)).status == 0)
-    #expect(try program.run(program.training(faces, "run", images: 80, "--checkpoint-minutes", "0")).status == 0)
+    #expect(try program.run(program.training(faces, "run", images: 160, "--checkpoint-minutes", "0")).status == 0)
     var bytes = try Data(contentsOf: program.checkpoint("run"))
     bytes[bytes.count - 5000] ^= 1
     try bytes.write(to: program.checkpoint("run"))

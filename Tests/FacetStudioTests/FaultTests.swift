@@ -45,7 +45,7 @@ import Testing
     let deep = String(repeating: "[", count: 5000)
     #expect(try await server.post(session.path + "/preview", #"{"edits": \#(deep)"#).status == 400)
     let edit = #"{"attribute": "Smiling", "strength": 1}"#
-    let many = "[" + Array(repeating: edit, count: 65).joined(separator: ",") + "]"
+    let many = "[" + Array(repeating: edit, count: Edit.most + 1).joined(separator: ",") + "]"
     #expect(try await server.post(session.path + "/preview", #"{"edits": \#(many)}"#).status == 400)
     let long = #"{"stream": "\#(String(repeating: "x", count: 100_000))"}"#
     #expect(try await server.post(session.path + "/preview", long).problem == "too-large")

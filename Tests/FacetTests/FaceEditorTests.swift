@@ -244,7 +244,7 @@ import Torch
     #expect(try editor.probabilities(in: face, after: [AttributeEdit("Bangs")])[index] > editor.probabilities(in: face)[index] + 0.02)
     // What goes is decoded as ever, and so is what comes in other ways.
     #expect(try edited([AttributeEdit("Bangs", strength: -1)]) != face.crop)
-    #expect(try editor.change(FaceEdit(face, [AttributeEdit("Bangs")], options: .init(style: .article))).drawn.isEmpty)
+    #expect(try editor.change(FaceEdit(face, [AttributeEdit("Bangs")], options: .init(style: .article))).layers.count == 1)
     // Without hair there is none.
     let bald = try editor.face(in: photo.picture)
     _ = try bald.anatomy.parsed { try .parsed(as: .skin, size: size) }

@@ -64,6 +64,8 @@ enum Made {
       ("desc", Array("desc".utf8) + big(0) + big(name.count) + name + [UInt8](repeating: 0, count: 78 + 1)),
       ("cprt", Array("text".utf8) + big(0) + Array("None\0".utf8)), ("wtpt", xyz(0.9642, 1, 0.8249)),
       ("A2B0", table(4, 3, 2, toLab)), ("B2A0", table(3, 4, grid, toInks)),
+      // Of the relative intent, which is asked for.
+      ("A2B1", table(4, 3, 2, toLab)), ("B2A1", table(3, 4, grid, toInks)),
     ]
     return file("prtr", "CMYK", "Lab ", tags)
   }

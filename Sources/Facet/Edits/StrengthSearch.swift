@@ -21,7 +21,8 @@ struct StrengthSearch {
     if abs(target) >= Self.sureOdds && isMore != (target > 0) { return 0 }
     func limited(_ strength: Double) -> Double { isMore ? max(0, strength) : min(0, strength) }
     var best = (strength: last, miss: abs(value - target))
-    var next = limited(start)
+    // A code that is decoded and encoded again has moved: its strength may lie on the other side.
+    var next = limited(start) == 0 ? limited(isMore ? Self.firstGuess : -Self.firstGuess) : limited(start)
     for _ in 0..<Self.searches where abs(value - target) > 0.05 && abs(next - last) > 1e-3 {
       let reached = try odds(next)
       let slope = (reached - value) / (next - last)
@@ -37,6 +38,7 @@ struct StrengthSearch {
   }
 
   private static let searches = 5
+  private static let firstGuess = 0.5
   /// Of a probability of 0.95.
   private static let sureOdds = 2.94
 }

@@ -159,7 +159,7 @@ struct PreviewRequest: Decodable {
     edits = try members.edits()
     keep = try members.keep()
     size = try members.number("size", in: 32...PhotoSession.longestSide, default: 512)
-    if members.contains("format") { format = try members.value("format") }
+    if members.contains("format") { format = try members.value("format", PreviewFormat.self) }
     if members.contains("region") { region = try members.value("region", Region.self) }
     if members.contains("sequence") { sequence = try members.number("sequence", in: 0...(1 << 53 - 1)) }
     stream = try members.text("stream", length: 0...64, default: "")

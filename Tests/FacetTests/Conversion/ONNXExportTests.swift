@@ -201,10 +201,9 @@ import Testing
     weights["decoder.output.weight"] = try #require(weights["decoder.output.weight"]) * .nan
     let url = folder.appendingPathComponent("broken.facet")
     try ModelBundle.write(configuration: .tiny, weights: weights, to: url)
-    let bundle = try ModelBundle(contentsOf: url)
-    #expect(throws: BundleError(path: url.path, reason: "its weights are not finite; they are broken")) {
-      try bundle.exportONNX(to: exported)
-    }
+    #expect {
+      try ModelBundle(contentsOf: url).exportONNX(to: exported)
+    } throws: { "\($0)".contains("decoder.output.weight") && "\($0)".contains("not finite") }
     #expect(!FileManager.default.fileExists(atPath: exported.path))
   }
 
