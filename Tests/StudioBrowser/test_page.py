@@ -487,7 +487,7 @@ class PageTests(StudioTestCase):
             browser.click("download")
             kind = "JPEG" if name != "portrait" else "PNG"
             file = folder / f"{name}-edited.{'jpg' if kind == 'JPEG' else 'png'}"
-            browser.wait("the file", file.exists)
+            browser.wait("the whole file", lambda: file.exists() and file.stat().st_size > 0)
             browser.shot(f"download-{kind.lower()}")
             with Image.open(file) as edited:
                 self.assertEqual((edited.format, edited.size), (kind, (width, height)))

@@ -73,7 +73,7 @@ class PhotosTests(StudioTestCase):
         browser.css(".all-photos input").click()
         browser.click("export-saveZip")
         file = self.folder / "facet-photos.zip"
-        browser.wait("the file", file.exists)
+        browser.wait("the whole file", lambda: file.exists() and file.stat().st_size > 0)
         with zipfile.ZipFile(file) as archive:
             self.assertIsNone(archive.testzip())
             self.assertEqual(sorted(archive.namelist()), ["one-edited.png", "two-edited.png"])
@@ -95,7 +95,7 @@ class PhotosTests(StudioTestCase):
         browser.js("document.getElementById('export-format').dispatchEvent(new Event('change'))")
         browser.click("export-savePhoto")
         file = self.folder / "Sample portrait-edited.webp"
-        browser.wait("the file", file.exists)
+        browser.wait("the whole file", lambda: file.exists() and file.stat().st_size > 0)
         with Image.open(file) as picture:
             self.assertEqual((picture.format, picture.size), ("WEBP", (512, 512)))
         # A link brings the edit to the next photo.

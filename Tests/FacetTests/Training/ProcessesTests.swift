@@ -100,16 +100,16 @@ import Torch
     #expect(local[11][0] < local[0][0])
   }
 
-  /// What reads the labels is shared, too. Here one last bit of a whole's sums decides a ReLU after 13 steps, on all processors
-  /// tried; runs of the same number of processes are as far apart from one processor to another.
+  /// What reads the labels is shared, too. Here one last bit of a whole's sums decides a ReLU after 5 to 13 steps, by the
+  /// processor; runs of the same number of processes are as far apart from one processor to another.
   @Test func labelsAreSharedAlike() throws {
     let configuration = configuration(steps: 50, synchronizes: true, labels: 0.5)
     let two = try train(configuration, "two", processes: 2)
     #expect(two.count == 50 && two[0].count == 7)
     for processes in [1, 4] {
       let other = try train(configuration, "\(processes)", processes: processes)
-      let (start, whole) = (difference(Array(two.prefix(10)), Array(other.prefix(10))), difference(two, other))
-      #expect(start < 1e-5 && whole < 1e-3, "\(processes) processes: \(start), \(whole)")
+      let (start, whole) = (difference(Array(two.prefix(5)), Array(other.prefix(5))), difference(two, other))
+      #expect(start < 1e-5 && whole < 1e-2, "\(processes) processes: \(start), \(whole)")
     }
   }
 
