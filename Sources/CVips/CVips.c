@@ -528,7 +528,7 @@ static int fix_point(CVImage *image) {
   if (!t[0] || vips_equal(t[0], t[0], &t[4], NULL) || vips_min(t[4], &least, NULL)) goto done;
   if (least > 0 && vips_max(t[0], &most, NULL)) goto done;
   if (least == 0 || most > 1.001) {
-    vips_error("facet", "its values go beyond 1, which is white: save it with 16 bits a channel");
+    vips_error("facet", "its values go beyond 1, which is white, or are no numbers: save it with 16 bits a channel");
     goto done;
   }
   if (vips_linear1(t[0], &t[1], 65535, 0.5, NULL) || vips_cast(t[1], &t[2], VIPS_FORMAT_USHORT, NULL) ||

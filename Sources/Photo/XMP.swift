@@ -331,14 +331,14 @@ struct XMPPacket {
           if name == Name(namespace: Self.rdf, local: "RDF") && insertion == nil && !isEmpty { insertion = position }
           hasTool = hasTool || name == Name(namespace: Self.xmp, local: "CreatorTool")
           for attribute in attributes {
-            if attribute.name.starts(with: "xmlns:".utf8) {
-              // All that has such a name is left out, and with it the name's space.
+            if attribute.name.starts(with: "xmlns".utf8) {
+              // A namespace of which all is left out goes, too.
               let space = bytes[attribute.value.lowerBound + 1..<attribute.value.upperBound - 1]
-              let any = Name(namespace: String(decoding: space, as: UTF8.self), local: "")
-              if any.namespace != Self.camera && Self.isOfContents(any) { cuts.append(attribute.whole) }
+              if Self.isOfContents(Name(namespace: String(decoding: space, as: UTF8.self), local: "")) {
+                cuts.append(attribute.whole)
+              }
               continue
             }
-            if attribute.name.starts(with: "xmlns".utf8) { continue }
             let resolved = resolve(attribute.name, isAttribute: true)
             if isUnwanted(resolved) { cuts.append(attribute.whole) }
             hasTool = hasTool || resolved == Name(namespace: Self.xmp, local: "CreatorTool")

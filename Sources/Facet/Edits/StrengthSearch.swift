@@ -22,7 +22,7 @@ struct StrengthSearch {
     func limited(_ strength: Double) -> Double { isMore ? max(0, strength) : min(0, strength) }
     var best = (strength: last, miss: abs(value - target))
     // A code that is decoded and encoded again has moved: its strength may lie on the other side.
-    var next = limited(start) == 0 ? limited(isMore ? Self.firstGuess : -Self.firstGuess) : limited(start)
+    var next = limited(start) != 0 ? start : isMore ? Self.firstGuess : -Self.firstGuess
     for _ in 0..<Self.searches where abs(value - target) > 0.05 && abs(next - last) > 1e-3 {
       let reached = try odds(next)
       let slope = (reached - value) / (next - last)
