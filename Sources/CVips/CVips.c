@@ -517,18 +517,20 @@ static int decode_own(CVImage *image, void *own, CVStop stop, VipsObject *scope,
 }
 
 // Numbers with a point, 0 for black and 1 for white, become ones of 16 bits, in the file's profile or sRGB.
-static int fix_point(CVImage *image) {
+static int fix_point(CVImage *image, CVStop stop, char **error) {
   VipsObject *scope = VIPS_OBJECT(vips_image_new());
   VipsImage **t = (VipsImage **)vips_object_local_array(scope, 5);
   double most, least;
-  int status = -1;
+  int status = CV_FAILED;
+  *error = NULL;
   VipsInterpretation type = image->colours == 1 ? VIPS_INTERPRETATION_GREY16 : VIPS_INTERPRETATION_RGB16;
   t[0] = vips_image_copy_memory(image->image);
   // What is no number is not even equal to itself.
   if (!t[0] || vips_equal(t[0], t[0], &t[4], NULL) || vips_min(t[4], &least, NULL)) goto done;
   if (least > 0 && vips_max(t[0], &most, NULL)) goto done;
   if (least == 0 || most > 1.001) {
-    vips_error("facet", "its values go beyond 1, which is white, or are no numbers: save it with 16 bits a channel");
+    // Not by way of libvips, whose messages all threads share.
+    failed_with(error, "its values go beyond 1, which is white, or are no numbers: save it with 16 bits a channel");
     goto done;
   }
   if (vips_linear1(t[0], &t[1], 65535, 0.5, NULL) || vips_cast(t[1], &t[2], VIPS_FORMAT_USHORT, NULL) ||
@@ -539,12 +541,16 @@ static int fix_point(CVImage *image) {
   t[3] = NULL;
   status = 0;
 done:
+  if (status && !*error) status = failed_or_stopped(stop, error);
   g_object_unref(scope);
   return status;
 }
 
 static int decode(CVImage *image, void *own, uint8_t *rgb, uint8_t *alpha, CVStop stop, char **error) {
-  if (image->colours && is_float(image->image) && fix_point(image)) return failed_or_stopped(stop, error);
+  if (image->colours && is_float(image->image)) {
+    int status = fix_point(image, stop, error);
+    if (status) return status;
+  }
   VipsObject *scope = VIPS_OBJECT(vips_image_new());
   VipsImage **t = (VipsImage **)vips_object_local_array(scope, 4);
   VipsImage *in = image->image, *colours = NULL;
