@@ -39,6 +39,10 @@ struct PainterCommand: ParsableCommand {
   var precision: TrainCommand.Precision?
   @Option(help: "The share of the faces that is learned from, the sharpest ones, from 0.01 to 1.")
   var sharpest: Double?
+  @Option(
+    parsing: .upToNextOption,
+    help: "Parts of the face that holes are cut into, each as often as it is named; default: all, the lower face mostly.")
+  var regions: [PaintedRegion] = []
 
   func run() throws {
     let device = try engine.prepare()
@@ -50,6 +54,7 @@ struct PainterCommand: ParsableCommand {
     if let criticStart { configuration.criticStart = criticStart }
     if let precision { configuration.usesBFloat16 = precision == .bfloat16 }
     if let sharpest { configuration.sharpest = sharpest }
+    if !regions.isEmpty { configuration.regions = regions }
     let distance = try PerceptualDistance(
       contentsOf: perceptualWeights.map { URL(fileURLWithPath: $0) } ?? PerceptualDistance.defaultURL, device: device)
     let crops = try CropSet(contentsOf: URL(fileURLWithPath: data, isDirectory: true), sharpest: configuration.sharpest)
@@ -59,3 +64,5 @@ struct PainterCommand: ParsableCommand {
     try train(trainer, as: "painter")
   }
 }
+
+extension PaintedRegion: ExpressibleByArgument {}

@@ -1,10 +1,10 @@
 import Photo
 
 /// A part of a face that a painter paints, outlined by landmarks. All lie within the face's contour.
-package enum PaintedRegion: String, CaseIterable, Sendable {
+public enum PaintedRegion: String, CaseIterable, Codable, Sendable {
   /// Lips and the skin around them.
   case mouth
-  /// All from the lower eyelids to the chin: what a smile moves, and where beards grow.
+  /// All from the lower eyelids to the chin but the nose: what a smile moves, and where beards grow.
   case lowerFace
   case nose
   /// Eyes and brows with the skin between and around them.
@@ -27,7 +27,9 @@ package enum PaintedRegion: String, CaseIterable, Sendable {
     var mask = RegionMask(size)
     switch self {
     case .mouth: mask.fill(ellipse: face.box(of: 48...67, x: 1.45, y: 2.1), growth)
-    case .lowerFace: mask.fill(face.lowerFace.scaled(by: growth))
+    case .lowerFace:
+      mask.fill(face.lowerFace.scaled(by: growth))
+      mask.clear(face.nose)
     case .nose: mask.fill(ellipse: face.box(of: 27...35, x: 1.5, y: 1.25), growth)
     case .eyes: mask.fill(face.eyes.scaled(by: growth))
     case .brows:
@@ -71,6 +73,18 @@ struct FaceOutline {
     jaw[1...15] + [46, 47].map { points[$0] } + [points[28]] + [40, 41].map { points[$0] }
   }
 
+  /// From the bridge to the base, with the wings.
+  var nose: [Point] {
+    let (tip, base) = (points[30], points[33])
+    func beside(_ point: Point, _ side: Point, _ factor: Double) -> Point {
+      Point(x: point.x + (side.x - base.x) * factor, y: point.y + (side.y - base.y) * factor)
+    }
+    return [
+      points[27], beside(tip, points[35], 1.5), beside(base, points[35], 1.6), moved(base, down: 0.015),
+      beside(base, points[31], 1.6), beside(tip, points[31], 1.5),
+    ]
+  }
+
   var eyes: [Point] {
     points[17...26].map { moved($0, down: -0.07) } + [jaw[15]] + [46, 47].map { moved(points[$0], down: 0.12) }
       + [moved(points[28], down: 0.05)] + [40, 41].map { moved(points[$0], down: 0.12) } + [jaw[1]]
@@ -108,9 +122,13 @@ package struct RegionMask {
     values = Array(repeating: 0, count: width * height)
   }
 
-  package mutating func fill(_ polygon: [Point]) {
+  package mutating func fill(_ polygon: [Point]) { set(1, polygon) }
+
+  package mutating func clear(_ polygon: [Point]) { set(0, polygon) }
+
+  private mutating func set(_ value: Float, _ polygon: [Point]) {
     for (y, spans) in spans(of: polygon).enumerated() {
-      for span in spans { for x in span { values[y * width + x] = 1 } }
+      for span in spans { for x in span { values[y * width + x] = value } }
     }
   }
 

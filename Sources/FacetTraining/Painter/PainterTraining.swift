@@ -6,6 +6,10 @@ public struct PainterTraining: TrainingRecipe {
   public var model = PainterConfiguration()
   /// The side of the windows that are cut out of the crops around a hole, in pixels.
   public var window = 160
+  /// The parts of the face that holes are cut into, each as often as it stands here.
+  public var regions: [PaintedRegion] = [
+    .lowerFace, .lowerFace, .lowerFace, .mouth, .mouth, .face, .face, .skin, .eyes, .nose, .brows, .forehead,
+  ]
   /// Windows in a step.
   public var batchSize = 12
   public var seed: UInt64 = 1
@@ -48,6 +52,7 @@ public struct PainterTraining: TrainingRecipe {
     try require(
       (64...CropSet.size).contains(window) && window % model.multiple == 0 && window % 40 == 0, "window",
       "a multiple of 40 and \(model.multiple) from 80 to \(CropSet.size)", of: Self.kind)
+    try require((1...100).contains(regions.count), "regions", "1 to 100 parts of the face", of: Self.kind)
     for (name, weight) in [
       ("pixels", pixels), ("slopes", slopes), ("perceptual", perceptual), ("alignment", alignment), ("realism", realism),
     ] { try require((0...1e6).contains(weight), name, "from 0 to 1000000", of: Self.kind) }

@@ -42,13 +42,13 @@ struct PaintingExamples {
     var foreignKinds: [PaintedRegion?] = []
     for face in points {
       let small = face.map { Point(x: $0.x / 2, y: $0.y / 2) }
-      let kind = Self.kinds.randomElement(using: &chance)!
+      let kind = training.regions.randomElement(using: &chance)!
       var mask = region(kind, small, &chance).values
       if !mask.contains(where: { $0 > 0 }) { mask = PaintedRegion.face.mask(small, size: (half, half)).values }
       holes += mask
       origins.append(origin(of: mask, &chance))
       if Double.random(in: 0..<1, using: &chance) < training.foreign {
-        let other = Bool.random(using: &chance) ? kind : Self.kinds.randomElement(using: &chance)!
+        let other = Bool.random(using: &chance) ? kind : training.regions.randomElement(using: &chance)!
         foreign += region(other, small, &chance).values
         foreignKinds.append(other)
       } else {
@@ -125,11 +125,6 @@ struct PaintingExamples {
 
   // MARK: Holes
 
-  /// Which regions holes have, each as often as it stands here.
-  private static let kinds: [PaintedRegion] = [
-    .lowerFace, .lowerFace, .lowerFace, .mouth, .mouth, .face, .face, .skin, .eyes, .nose, .brows, .forehead,
-  ]
-
   /// A region somewhat larger or smaller, in some examples only spots of it, in half of the crop's pixels.
   private func region(_ kind: PaintedRegion, _ face: [Point], _ chance: inout SplitMix64) -> RegionMask {
     func draw(_ range: ClosedRange<Double>) -> Double { .random(in: range, using: &chance) }
@@ -187,17 +182,24 @@ struct PaintingExamples {
 
   // MARK: Warps
 
-  /// Of some faces drawn at random the one that is turned most alike.
+  /// Of some faces drawn at random and turned alike the one whose mouth is the most different: as an edit's is.
   private func partner(of face: [Point], _ chance: inout SplitMix64) -> Int {
-    func distance(_ index: Int) -> Double {
-      let other = crops.faces[index].points
-      return (0..<48).reduce(0) { sum, i in
-        let d = other[i] - face[i]
+    let candidates = (0..<16).map { _ in chance.next(below: crops.count) }
+      .map { (index: $0, points: crops.faces[$0].points) }
+    func distance(_ points: [Point], _ group: Range<Int>, from middle: (Point, Point)) -> Double {
+      group.reduce(0) { sum, i in
+        let d = (points[i] - middle.1) - (face[i] - middle.0)
         return sum + d.x * d.x + d.y * d.y
       }
     }
-    let candidates = (0..<12).map { _ in chance.next(below: crops.count) }
-    return candidates.map { ($0, distance($0)) }.filter { $0.1 > 1 }.min { $0.1 < $1.1 }?.0 ?? candidates[0]
+    let origin = Point(x: 0, y: 0)
+    let alike = candidates.map { ($0, distance($0.points, 0..<48, from: (origin, origin))) }
+      .filter { $0.1 > 1 }.sorted { $0.1 < $1.1 }.prefix(4).map(\.0)
+    let mouth = 48..<68
+    return alike.max { a, b in
+      func difference(_ points: [Point]) -> Double { distance(points, mouth, from: (face[mouth].mean, points[mouth].mean)) }
+      return difference(a.points) < difference(b.points)
+    }?.index ?? candidates[0].index
   }
 
   /// How each landmark is moved: features are brought a part of the way to where another face has them, the mouth mostly.
