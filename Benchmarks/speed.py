@@ -215,4 +215,5 @@ def edit(options: argparse.Namespace) -> None:
 
 
 def tints(options: argparse.Namespace) -> None:
-    subprocess.run([PYTHON, str(HERE / "peers/tints.py"), options.data], check=True)
+    hair = ["--hair", options.hair] if options.hair else []
+    subprocess.run([PYTHON, str(HERE / "peers/tints.py"), options.data, *hair], check=True)

@@ -106,10 +106,10 @@ package enum AttributeTable {
     Attribute("High_Cheekbones", .expression, add: .painted(.lowerFace, or: .shape)),
     Attribute("Narrow_Eyes", .expression, isSharpened: true, add: .painted(.eyes, or: .shape)),
 
-    hairColour("Blond_Hair", .blond),
-    hairColour("Brown_Hair", .brown),
-    hairColour("Black_Hair", .black),
-    hairColour("Gray_Hair", title: "Grey hair", .gray, parts: ["Young"]),
+    hairColour("Blond_Hair"),
+    hairColour("Brown_Hair"),
+    hairColour("Black_Hair"),
+    hairColour("Gray_Hair", title: "Grey hair", parts: ["Young"]),
     Attribute(
       "Bangs", .hair, parts: ["Receding_Hairline"], isSharpened: true, add: .drawn { [Bangs(length: $0.strength)] },
       remove: .decoded(.keepsSkinTone)),
@@ -137,16 +137,17 @@ package enum AttributeTable {
     Attribute("Bushy_Eyebrows", .face, add: .painted(.eyes, or: .face)),
     Attribute("Bags_Under_Eyes", .face, add: .decoded(.face, within: .underEyes)),
     Attribute(
-      "Pale_Skin", .face, parts: ["Rosy_Cheeks"], isSharpened: true, add: .drawn(.face) { [Tint(.pale, $0.strength)] },
-      remove: .drawn(.face) { [Tint(.pale, -$0.strength)] }),
+      "Pale_Skin", .face, parts: ["Rosy_Cheeks"], isSharpened: true, add: .drawn(.face) { [SkinTint(.pale, $0.strength)] },
+      remove: .drawn(.face) { [SkinTint(.pale, -$0.strength)] }),
 
     Attribute(
       "Eyeglasses", .accessories, isSharpened: true, isBinary: true, add: .drawn { [Glasses(opacity: $0.strength)] },
       remove: .drawn { [GlassesRemoval(amount: $0.strength)] }),
-    // What is put on needs no decoding at the eyes; what is taken off there does, for lashes, but all of it makes men of women.
+    // What is put on is pigment alone, so skin stays the photo's; what is taken off needs decoding for lashes, but all of it makes men
+    // of women.
     Attribute(
       "Heavy_Makeup", title: "Heavy make-up", .accessories, parts: makeup + ["Arched_Eyebrows"], isSharpened: true,
-      add: .decoded([.face, .keepsEyes, .softensEyelids]) { amount in [Makeup(all: amount.strength)] },
+      add: .drawn(.face) { [Makeup(all: $0.strength)] },
       remove: .decoded(.shape, amount: 0.6) { [Makeup([.lips: -$0.strength, .lids: -$0.strength, .cheeks: -$0.strength])] }),
     Attribute(
       "Wearing_Lipstick", title: "Lipstick", .accessories, parts: makeup, add: .drawn(.face) { [Makeup([.lips: $0.strength])] },
@@ -159,7 +160,7 @@ package enum AttributeTable {
       "Young", .ageAndGender, parts: ["Bags_Under_Eyes", "Chubby", "Double_Chin", "Gray_Hair", "Receding_Hairline"],
       isSharpened: true, add: .decoded([.shape, .keepsEyes, .softensEyelids]),
       remove: .decoded([.shape, .keepsEyes, .neverBrightens]) {
-        $0.unlessKept("Gray_Hair", [Tint(.graying, 0.25 * $0.needed)])
+        $0.unlessKept("Gray_Hair", [HairTint("Gray_Hair", 0.25 * $0.needed)])
       }),
     Attribute(
       "Male", .ageAndGender, parts: facialHair + makeup + ["Arched_Eyebrows", "Bushy_Eyebrows"], isSharpened: true,
@@ -176,11 +177,11 @@ package enum AttributeTable {
   ]
 
   private static func hairColour(
-    _ name: String, title: String? = nil, _ colour: TintColour, parts: [String] = []
+    _ name: String, title: String? = nil, parts: [String] = []
   ) -> Attribute {
     Attribute(
-      name, title: title, .hair, parts: hairColours + parts, add: .drawn { [Tint(colour, $0.strength)] },
-      remove: .drawn { [Tint(colour, -$0.strength)] })
+      name, title: title, .hair, parts: hairColours + parts, add: .drawn { [HairTint(name, $0.strength)] },
+      remove: .drawn { [HairTint(name, -$0.strength)] })
   }
 
   private static let byName = Dictionary(uniqueKeysWithValues: all.map { ($0.name, $0) })

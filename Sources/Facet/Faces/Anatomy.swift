@@ -153,30 +153,41 @@ final class FaceObserver: Sendable {
   /// - Throws: ``BundleError`` where the parser is damaged.
   func otherThanFace(in crops: Tensor) throws -> Tensor { try parser.otherThanFace(in: crops) }
 
-  /// The part of each pixel of a picture around a face that is hair, and skin, 0…1. Lips count as skin in part, and so does what is
-  /// seen through glasses.
+  /// The part of each pixel of a picture around a face that is hair, skin, and neither hair nor background, 0…1. Lips count as skin in
+  /// part, and so does what is seen through glasses.
   /// - Parameter picture: square, as ``FaceAlignment/surroundings(size:)`` cuts it out.
   /// - Throws: ``BundleError`` where the parser is damaged.
-  func hairAndSkin(in picture: Picture) throws -> (hair: [Float], skin: [Float]) {
-    let classes: [[FaceClass]] = [[.hair], [.skin, .nose, .leftEar, .rightEar, .neck, .eyeglasses], [.upperLip, .lowerLip]]
+  func surroundings(in picture: Picture) throws -> (hair: [Float], skin: [Float], other: [Float]) {
+    let classes: [[FaceClass]] = [
+      [.hair], [.skin, .nose, .leftEar, .rightEar, .neck, .eyeglasses], [.upperLip, .lowerLip],
+      FaceClass.allCases.filter { $0 != .hair && $0 != .background },
+    ]
     let image = try Tensor(picture)
+    var parts = try parser.probabilities(of: classes, in: image)
+    var found = try classes.indices.map { try parts.select(1, $0).array(Float.self) }
     // From as near as it has learned to look at faces it sees a fringe; the whole shows how far hair reaches.
     let size = picture.width
-    let (side, left, top) = (size * 3 / 4, size / 8, size * 3 / 16)
-    let near = try parser.probabilities(
-      of: classes, in: image.narrow(2, top..<top + side).narrow(3, left..<left + side))
-    let whole = try parser.probabilities(of: classes, in: image)
-    let ramp = (0..<side).map { (Float(min($0, side - 1 - $0)) / Float(size / 16)).smoothStep(from: 0, to: 1) }
-    let parts = try classes.indices.map { group in
-      var found = try whole.select(1, group).array(Float.self)
-      for (i, seen) in try near.select(1, group).array(Float.self).enumerated() {
-        let (row, column) = i.quotientAndRemainder(dividingBy: side)
-        found[(top + row) * size + left + column] += ramp[row] * ramp[column] * (seen - found[(top + row) * size + left + column])
+    let unit = Double(size) / FaceAlignment.surroundings.side
+    for view in Self.views {
+      let side = Int((view.side * unit).rounded())
+      let (left, top) = (
+        Int(((view.x - FaceAlignment.surroundings.x) * unit).rounded()), Int(((view.y - FaceAlignment.surroundings.y) * unit).rounded())
+      )
+      parts = try parser.probabilities(of: classes, in: image.narrow(2, top..<top + side).narrow(3, left..<left + side))
+      let ramp = (0..<side).map { (Float(min($0, side - 1 - $0)) / (0.08 * Float(side))).smoothStep(from: 0, to: 1) }
+      for group in classes.indices {
+        for (i, seen) in try parts.select(1, group).array(Float.self).enumerated() {
+          let (row, column) = i.quotientAndRemainder(dividingBy: side)
+          let place = (top + row) * size + left + column
+          found[group][place] += ramp[row] * ramp[column] * (seen - found[group][place])
+        }
       }
-      return found
     }
-    return (parts[0], zip(parts[1], parts[2]).map { $0 + Self.lips * $1 })
+    return (found[0], zip(found[1], found[2]).map { $0 + Self.lips * $1 }, found[3])
   }
+
+  /// Squares that are parsed by themselves, in sides of the crop, from its upper left corner.
+  private static let views = [(x: -0.25, y: -0.35, side: 1.5), (x: -0.0625, y: -0.07, side: 1.125)]
 
   /// The share of skin's colour that lips take on: they stay red, but not as dark as in darker skin.
   private static let lips: Float = 0.4

@@ -132,13 +132,15 @@ public struct FaceAlignment: Equatable, Sendable {
     picture.warped(by: transform(size: size), to: (size, size))
   }
 
-  /// From the photo to a picture of `size` × `size` pixels of all that is around the face, half again as wide as the crop
-  /// and as much of it above as there is room for hair.
+  /// From the photo to a picture of `size` × `size` pixels of all that is around the face, with room for long hair.
   func surroundings(size: Int) -> Affine {
-    let side = 1.5
-    let window = Similarity(scale: 1 / side, tx: 0.5 - 0.5 / side, ty: 0.5 - 0.4 * height / side)
+    let (x, y, side) = Self.surroundings
+    let window = Similarity(scale: 1 / side, tx: -x / side, ty: -y * height / side)
     return Affine(toUnit.then(window)).scaled(x: Double(size), y: Double(size))
   }
+
+  /// Where the surroundings lie, in sides of the crop from its upper left corner.
+  static let surroundings = (x: -0.7, y: -0.55, side: 2.4)
 
   /// The picture that a layer is applied to.
   enum Frame: Sendable {
@@ -175,7 +177,7 @@ public struct FaceAlignment: Equatable, Sendable {
   }
 
   /// How far from their border the surroundings' weight falls to 0, in parts of their side.
-  private static let surroundingsFeather = 0.08
+  private static let surroundingsFeather = 0.05
 }
 
 extension FloatPicture {

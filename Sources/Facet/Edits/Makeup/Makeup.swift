@@ -15,10 +15,10 @@ struct Makeup: Edit {
     private var kept: SIMD3<Float> {
       switch self {
       case .lips: [0.94, 0.54, 0.63]
-      case .lids: [0.63, 0.5, 0.54]
-      case .lashes: [0.17, 0.14, 0.14]
+      case .lids: [0.72, 0.6, 0.63]
+      case .lashes: [0.27, 0.23, 0.23]
       case .cheeks: [1, 0.9, 0.9]
-      case .brows: [0.75, 0.72, 0.72]
+      case .brows: [0.86, 0.83, 0.83]
       }
     }
 

@@ -1,0 +1,225 @@
+import Files
+import Foundation
+import Photo
+
+/// A colour of hair as photos have it: not one colour, but one for each place of a head between its deepest shade and its brightest
+/// highlight.
+struct HairColour: Sendable, Equatable {
+  /// The colour at each of ``quantiles`` of the luma of a head's hair, 0…1 in sRGB: of hair with the label, and of other hair.
+  let having, lacking: [SIMD3<Float>]
+  /// The skin that was beside it.
+  let skin: SIMD3<Float>
+  let quantiles: [Float]
+
+  // MARK: Named colours
+
+  private struct File: Decodable {
+    struct Colour: Decodable { let having, lacking: [[Float]]; let skin: [Float] }
+    let quantiles: [Float]
+    let colours: [String: Colour]
+  }
+
+  private static let read = Lazy<[String: HairColour]>()
+
+  /// The colour of a label, such as `Blond_Hair`, as `Benchmarks/run tints` measures it.
+  /// - Throws: ``BundleError`` where the file of the package is damaged.
+  static func named(_ label: String) throws -> HairColour {
+    let url = Bundle.module.url(forResource: "hair-colours", withExtension: "json")
+      ?? Bundle.module.bundleURL.appendingPathComponent("hair-colours.json")
+    let colours = try read {
+      guard let data = try? Data(contentsOf: url), let file = try? JSONDecoder().decode(File.self, from: data),
+        file.quantiles.count > 1, file.quantiles == file.quantiles.sorted()
+      else { throw BundleError(path: url.path, reason: "missing, or not a file of hair's colours") }
+      return try file.colours.mapValues { colour in
+        let lists = [colour.having, colour.lacking, [colour.skin]]
+        guard lists.joined().allSatisfy({ $0.count == 3 && $0.allSatisfy { 0...1 ~= $0 } }),
+          [colour.having, colour.lacking].allSatisfy({ $0.count == file.quantiles.count })
+        else { throw BundleError(path: url.path, reason: "a colour is no colour") }
+        return HairColour(
+          having: colour.having.map { SIMD3($0) }, lacking: colour.lacking.map { SIMD3($0) }, skin: SIMD3(colour.skin),
+          quantiles: file.quantiles)
+      }
+    }
+    guard let colour = colours[label] else { throw BundleError(path: url.path, reason: "'\(label)' is missing") }
+    return colour
+  }
+
+  // MARK: Recolouring
+
+  /// The same colour in a photo whose skin has another colour: hair is seen in the light that skin is seen in.
+  func beside(skin seen: SIMD3<Float>) -> HairColour {
+    let ratio = (seen + Self.floor) / (skin + Self.floor)
+    let light = min(1.15, max(0.6, pow((seen.luma + Self.floor) / (skin.luma + Self.floor), Self.sharedLight)))
+    let hue = ratio.raised(to: SIMD3(repeating: Self.sharedHue))
+    func lit(_ colour: SIMD3<Float>) -> SIMD3<Float> {
+      let tinted = colour * hue
+      return (tinted * (light * colour.luma / max(tinted.luma, 1e-4))).clamped(lowerBound: .zero, upperBound: .one)
+    }
+    return HairColour(having: having.map(lit), lacking: lacking.map(lit), skin: seen, quantiles: quantiles)
+  }
+
+  /// How far a head's mean colour is on the way from other hair to hair of this colour, 0…1.
+  func presence(in colour: SIMD3<Float>) -> Float {
+    let other = lacking.mean
+    let way = having.mean - other
+    return min(1, max(0, ((colour - other) * way).sum() / max(1e-6, (way * way).sum())))
+  }
+
+  /// The colours at 256 steps of quantiles from 0 to 1.
+  /// - Parameter isAdded: hair of this colour; otherwise other hair.
+  func steps(isAdded: Bool) -> [SIMD3<Float>] {
+    let colours = isAdded ? having : lacking
+    return (0..<256).map { step in
+      let place = Float(step) / 255
+      let next = quantiles.firstIndex { $0 >= place } ?? quantiles.count - 1
+      let last = max(0, next - 1)
+      let width = quantiles[next] - quantiles[last]
+      let part = width > 0 ? min(1, max(0, (place - quantiles[last]) / width)) : 0
+      return colours[last] + part * (colours[next] - colours[last])
+    }
+  }
+
+  private static let floor = darkFloor
+  /// How much of what is unusual in the light and the hue of skin is in hair, too: in photos with a label, the logarithms of hair's
+  /// and skin's ratios of colours go together by slopes of 0.3 to 0.7.
+  private static let (sharedLight, sharedHue): (Float, Float) = (0.4, 0.3)
+}
+
+extension [SIMD3<Float>] {
+  fileprivate var mean: SIMD3<Float> { reduce(.zero, +) / Float(Swift.max(1, count)) }
+}
+
+/// The hair of a head: its matte, and how light it is where.
+struct HeadHair: Sendable {
+  /// The head as ``FaceAlignment/surroundings(size:)`` cuts it out.
+  private let own: Pixels
+  let matte: Matte
+  /// The mean colour of what is surely hair.
+  let colour: SIMD3<Float>
+  /// The mean colour of the skin beside it; `nil` where there is none.
+  private let skin: SIMD3<Float>?
+  /// The luma of the hair without its strands.
+  private let light: [Float]
+  /// For 256 steps of luma the part of the hair that is darker, 0…1.
+  private let quantiles: [Float]
+
+  /// - Parameters:
+  ///   - picture: the head, three channels.
+  ///   - hair: how probable it is that each pixel is hair, 0…1.
+  ///   - other: the same for what is neither hair nor background.
+  ///   - cropSide: the side of the face's crop, in pixels of the picture.
+  ///   - skin: the mean colour of the skin.
+  /// - Returns: `nil` where there is too little hair.
+  init?(in picture: Picture, hair: [Float], other: [Float], cropSide: Double, skin: SIMD3<Float>?) {
+    func pixels(_ part: Double) -> Int { max(1, Int((part * cropSide).rounded())) }
+    own = Pixels(picture)
+    self.skin = skin
+    // The parser's borders are off by some pixels, towards the background more than towards the face; single hairs reach farther.
+    let sure = Pixels(
+      width: picture.width, height: picture.height,
+      zip(hair, other).map { SIMD4($0 > 0.5 ? 1 : 0, $1 > 0.5 ? 1 : 0, $0 > 0.3 ? 1 : 0, 0) })
+    let (inner, outer, beside) = (sure.blurred(pixels(0.026)), sure.blurred(pixels(0.04)), sure.blurred(pixels(0.016)))
+    let known = hair.indices.map { i -> Bool? in
+      if inner[i].x > 0.999 { return true }
+      if outer[i].z < 0.001 || beside[i].y > 0.999 { return false }
+      return nil
+    }
+    guard known.reduce(0, { $0 + ($1 == true ? 1 : 0) }) > Int(Self.least * cropSide * cropSide) else { return nil }
+    matte = Matte(of: picture, probable: hair, known: known, reach: pixels(0.16))
+    var (sum, weights) = (SIMD4<Float>.zero, Float(0))
+    for (colour, alpha) in zip(matte.colours.values, matte.alpha) where alpha > 0.9 {
+      sum += colour
+      weights += 1
+    }
+    colour = (sum / max(1, weights)).colour
+    light = Self.smooth(matte, radius: pixels(0.018))
+    quantiles = Self.quantiles(of: light, matte.alpha)
+  }
+
+  /// The luma of the hair, smoothed where it is even: a guided filter (He, Sun & Tang 2013).
+  private static func smooth(_ matte: Matte, radius: Int) -> [Float] {
+    let lumas = matte.colours.changed { i, colour in
+      let luma = colour.colour.luma
+      return SIMD4(luma, luma * luma, 0, 0)
+    }
+    let functions = lumas.blurred(radius).changed { _, mean in
+      let variance = max(0, mean.y - mean.x * mean.x)
+      let slope = variance / (variance + flatness)
+      return SIMD4(slope, mean.x * (1 - slope), 0, 0)
+    }.blurred(radius)
+    return lumas.values.indices.map { functions[$0].x * lumas[$0].x + functions[$0].y }
+  }
+
+  private static func quantiles(of light: [Float], _ alpha: [Float]) -> [Float] {
+    var histogram = [Float](repeating: 0, count: 256)
+    for (luma, alpha) in zip(light, alpha) where alpha > 0.5 { histogram[min(255, max(0, Int(luma * 255)))] += alpha }
+    // Hair of one luma has a width, too: a step of quantiles would be an edge in the picture.
+    let smooth = (0..<256).map { level in
+      (-spread...spread).reduce(Float(0)) { sum, step in
+        sum + histogram[min(255, max(0, level + step))] * Float(spread + 1 - abs(step))
+      }
+    }
+    let total = max(1e-6, smooth.reduce(0, +))
+    var sum: Float = 0
+    return smooth.map { part in
+      sum += part
+      return (sum - part / 2) / total
+    }
+  }
+
+  var byteCount: Int { own.values.count * 48 }
+
+  /// The head with its hair in other colours: a patch as ``FaceChange`` has them.
+  /// - Parameter tints: what is asked, one after the other: strength 1 gives the colour, −1 that of others.
+  /// - Returns: `nil` where nothing changes.
+  func tinted(_ tints: [(colour: HairColour, strength: Double)]) -> FloatPicture? {
+    var targets = (0..<256).map { _ in (colour: SIMD3<Float>.zero, amount: Float(0)) }
+    for (colour, strength) in tints {
+      let lit = skin.map(colour.beside) ?? colour
+      let amount = Float(min(Self.farthest, abs(strength))) * (strength < 0 ? lit.presence(in: self.colour) : 1)
+      for (step, target) in lit.steps(isAdded: strength > 0).enumerated() {
+        targets[step].colour += amount * (target - targets[step].colour)
+        targets[step].amount += amount * (1 - targets[step].amount)
+      }
+    }
+    if targets.allSatisfy({ $0.amount == 0 }) { return nil }
+    // How steep the new luma is in the old one, of the whole way.
+    let lumas = quantiles.map { quantile -> Float in
+      let target = targets[Int(quantile * 255)]
+      return target.amount > 0 ? target.colour.luma / target.amount : 0
+    }
+    let slopes = (0..<256).map { level -> Float in
+      let (low, high) = (max(0, level - Self.spread), min(255, level + Self.spread))
+      return min(Self.steepest, max(Self.flattest, (lumas[high] - lumas[low]) * 255 / Float(high - low)))
+    }
+    var values = [Float](repeating: 0, count: light.count * 4)
+    for i in light.indices where matte.alpha[i] > 0.004 {
+      let (alpha, old, base) = (matte.alpha[i], matte.colours[i].colour, light[i])
+      let level = min(255, max(0, base * 255))
+      let quantile = quantiles[Int(level)] + (level - level.rounded(.down))
+        * (quantiles[min(255, Int(level) + 1)] - quantiles[Int(level)])
+      let target = targets[min(255, Int(quantile * 255))]
+      let slope = slopes[Int(level)]
+      // Strands stand out of the light around them as they did, in the new colour.
+      let strands = (old.luma - base) * slope * target.amount
+      let luma = target.colour.luma
+      let colour = target.colour * max(0.2, min(3, (luma + strands) / max(luma, 0.01)))
+      let becomes = (old + colour - target.amount * old).clamped(lowerBound: .zero, upperBound: .one)
+      // What the photo has finer than this picture comes along with the slope.
+      let steepness = alpha * target.amount * (slope - 1)
+      let offset = alpha * (becomes - old) - steepness * own[i].colour
+      for c in 0..<3 { values[i * 4 + c] = offset[c] }
+      values[i * 4 + 3] = steepness
+    }
+    return FloatPicture(width: own.width, height: own.height, channels: 4, values: values)
+  }
+
+  /// The least part of the crop's area that is surely hair.
+  private static let least = 0.006
+  private static let flatness: Float = 0.006
+  private static let spread = 5
+  /// Strands of the new colour have so much of the contrast of the old ones: more would be noise.
+  private static let (flattest, steepest): (Float, Float) = (0.5, 1.7)
+  /// The strength from which on no colour changes further.
+  private static let farthest = 1.5
+}

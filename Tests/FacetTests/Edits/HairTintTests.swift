@@ -1,0 +1,174 @@
+import Foundation
+import Photo
+import Testing
+import Torch
+
+@testable import Facet
+
+@Suite("Colours of hair") struct HairTintTests {
+  private static let labels = ["Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair"]
+
+  // MARK: Colours
+
+  @Test(arguments: labels) func colourRisesFromShadeToHighlight(_ label: String) throws {
+    let colour = try HairColour.named(label)
+    for colours in [colour.having, colour.lacking] {
+      #expect(colours.count == colour.quantiles.count)
+      #expect(zip(colours, colours.dropFirst()).allSatisfy { $0.luma < $1.luma })
+    }
+    let steps = colour.steps(isAdded: true)
+    #expect(steps.count == 256 && steps.first == colour.having.first && steps.last == colour.having.last)
+    #expect(zip(steps, steps.dropFirst()).allSatisfy { $0.luma <= $1.luma })
+  }
+
+  @Test func colourThatIsNotInTheFileIsAnError() {
+    #expect(throws: BundleError.self) { try HairColour.named("Green_Hair") }
+  }
+
+  @Test func shadeOfLightHairIsRedder() throws {
+    let blond = try HairColour.named("Blond_Hair").having
+    func redness(_ colour: SIMD3<Float>) -> Float { colour.x / colour.z }
+    #expect(redness(blond[0]) > 1.5 * redness(blond[blond.count - 1]))
+  }
+
+  @Test func hairIsSeenInTheLightOfTheSkin() throws {
+    let blond = try HairColour.named("Blond_Hair")
+    for (a, b) in zip(blond.beside(skin: blond.skin).having, blond.having) { #expect(abs((a - b).sum()) < 1e-4) }
+    let red = blond.beside(skin: blond.skin * [1.2, 1, 0.7])
+    #expect(red.having[6].x / red.having[6].z > 1.05 * blond.having[6].x / blond.having[6].z)
+    #expect(blond.beside(skin: blond.skin * 0.5).having[6].luma < 0.85 * blond.having[6].luma)
+    // No skin is so dark that its light would be without limits.
+    #expect(blond.beside(skin: .zero).having.allSatisfy { $0.max() < 1 && $0.min() >= 0 })
+  }
+
+  @Test func colourIsPresentAsFarAsHairHasIt() throws {
+    let blond = try HairColour.named("Blond_Hair")
+    let light = blond.having.reduce(.zero, +) / Float(blond.having.count)
+    #expect(blond.presence(in: light) > 0.99 && blond.presence(in: [0.02, 0.02, 0.02]) == 0)
+  }
+
+  // MARK: Mattes
+
+  /// Strands, half transparent at their sides, over a background of two colours, with what is drawn of them.
+  private static func strands() -> (picture: Picture, alpha: [Float]) {
+    let size = 128
+    var alpha = [Float](repeating: 0, count: size * size)
+    for y in 0..<size {
+      for x in 0..<size {
+        // A solid part, whose border is fringed.
+        let edge = 60 + 10 * sin(Float(x) / 3) + 4 * sin(Float(x) * 1.7)
+        alpha[y * size + x] = min(1, max(0, (Float(y) - edge) / 3))
+      }
+    }
+    let hair = SIMD3<Float>(60, 40, 28)
+    let pixels = alpha.indices.flatMap { i -> [UInt8] in
+      let background: SIMD3<Float> = i % size < size / 2 ? [170, 180, 200] : [200, 190, 150]
+      let colour = background + alpha[i] * (hair - background)
+      return [UInt8(colour.x), UInt8(colour.y), UInt8(colour.z)]
+    }
+    return (Picture(width: size, height: size, channels: 3, pixels: pixels), alpha)
+  }
+
+  @Test func strandsAreCutOut() throws {
+    let (picture, alpha) = Self.strands()
+    let size = picture.width
+    // The parser knows the border to some pixels only.
+    let known = (0..<size * size).map { i -> Bool? in i / size < 42 ? false : i / size > 78 ? true : nil }
+    let probable = (0..<size * size).map { i -> Float in i / size < 60 ? 0 : 1 }
+    let matte = Matte(of: picture, probable: probable, known: known, reach: 20)
+    let errors = zip(matte.alpha, alpha).map { abs($0 - $1) }
+    let band = known.indices.filter { known[$0] == nil }
+    #expect(matte.alpha.allSatisfy { (0...1).contains($0) })
+    #expect(errors.reduce(0, +) / Float(errors.count) < 0.03)
+    #expect(band.reduce(0) { $0 + errors[$1] } / Float(band.count) < 0.08)
+    // What the background shines through is hair's colour all the same.
+    let rim = band.filter { (0.5...0.9).contains(alpha[$0]) }
+    let wrong = rim.reduce(Float(0)) { $0 + abs(matte.colours[$1].colour.luma - SIMD3<Float>(60, 40, 28).luma / 255) }
+    #expect(rim.count > 20 && wrong / Float(rim.count) < 0.06)
+  }
+
+  @Test func meansAreOfThePixelsThatThereAre() {
+    let values = (0..<12).map { SIMD4<Float>(Float($0), 1, Float($0 % 4), 0) }
+    let pixels = Pixels(width: 4, height: 3, values)
+    let blurred = pixels.blurred(1)
+    #expect(blurred[0].x == (0 + 1 + 4 + 5) / 4)
+    #expect(abs(blurred[5].x - 5) < 1e-5 && blurred.values.allSatisfy { abs($0.y - 1) < 1e-6 })
+    // Farther than the picture reaches, it is the mean of all.
+    #expect(pixels.blurred(9).values.allSatisfy { abs($0.x - 5.5) < 1e-4 })
+  }
+
+  @Test func hairBelowTheCropHangsFromHairInIt() {
+    let width = 20
+    var hair = [Float](repeating: 0, count: width * width)
+    for y in 0..<15 { for x in 3...6 { hair[y * width + x] = 1 } }
+    for y in 12..<18 { for x in 12...15 { hair[y * width + x] = 1 } }
+    let own = Surroundings.connected(hair, to: 10)
+    #expect((0..<15).allSatisfy { own[$0 * width + 4] == 1 } && (12..<18).allSatisfy { own[$0 * width + 13] == 0 })
+    #expect(own.prefix(10 * width).elementsEqual(hair.prefix(10 * width)))
+  }
+
+  // MARK: Patches
+
+  /// Striped hair in the upper half of a light picture.
+  private static func striped(_ shade: Float = 30) throws -> (picture: Picture, hair: HeadHair) {
+    let size = 128
+    var pixels: [UInt8] = []
+    var hair = [Float](repeating: 0, count: size * size)
+    for y in 0..<size {
+      for x in 0..<size {
+        let isHair = y < size / 2
+        let level = isHair ? shade + 30 * (0.5 + 0.5 * sin(Float(x) / 4)) : 220
+        pixels += [UInt8(level), UInt8(level * 0.8), UInt8(level * 0.75)]
+        hair[y * size + x] = isHair ? 1 : 0
+      }
+    }
+    let picture = Picture(width: size, height: size, channels: 3, pixels: pixels)
+    let found = HeadHair(in: picture, hair: hair, other: hair.map { 1 - $0 }, cropSide: 60, skin: nil)
+    return (picture, try #require(found))
+  }
+
+  private static func tinted(_ label: String, _ strength: Double = 1, shade: Float = 30) throws -> (old: Picture, new: Picture) {
+    let (picture, hair) = try striped(shade)
+    var new = picture
+    if let patch = hair.tinted([(try HairColour.named(label), strength)]) { new.change(by: patch, place: Similarity.identity) }
+    return (picture, new)
+  }
+
+  private static func mean(_ picture: Picture) -> SIMD3<Float> {
+    var sum = SIMD3<Float>.zero
+    for y in 4..<56 { for x in 0..<128 { sum += SIMD3(picture[x, y].map(Float.init)) / (255 * 52 * 128) } }
+    return sum
+  }
+
+  @Test(arguments: labels) func hairHasTheColourAndTheRestKeepsItsBits(_ label: String) throws {
+    let (old, new) = try Self.tinted(label)
+    for y in 72..<128 { for x in 0..<128 { #expect(new[x, y] == old[x, y]) } }
+    let colours = try HairColour.named(label).having
+    let asked = colours.reduce(.zero, +) / Float(colours.count)
+    let mean = Self.mean(new)
+    for c in 0..<3 { #expect(abs(mean[c] - asked[c]) < 0.06, "\(label): \(mean), not \(asked)") }
+    // What was shade is shade.
+    func luma(_ x: Int) -> Float { SIMD3(new[x, 30].map(Float.init)).luma }
+    #expect(luma(6) > luma(19) + 8)
+  }
+
+  @Test func colourComesWithStrength() throws {
+    let steps = try [0, 0.25, 0.5, 0.75, 1].map { Self.mean(try Self.tinted("Blond_Hair", $0).new).luma }
+    #expect(zip(steps, steps.dropFirst()).allSatisfy { $0 < $1 })
+    let (old, new) = try Self.tinted("Blond_Hair", 0)
+    #expect(old == new)
+  }
+
+  @Test func takenAwayIsOnlyWhatIsThere() throws {
+    let (dark, stillDark) = try Self.tinted("Blond_Hair", -1)
+    #expect(dark == stillDark)
+    let (light, darker) = try Self.tinted("Blond_Hair", -1, shade: 150)
+    #expect(Self.mean(darker).luma < Self.mean(light).luma - 0.15)
+  }
+
+  @Test func littleHairIsNotTinted() throws {
+    let (picture, _) = try Self.striped()
+    let hair = (0..<128 * 128).map { Float($0 < 600 ? 1 : 0) }
+    #expect(HeadHair(in: picture, hair: hair, other: hair.map { 1 - $0 }, cropSide: 60, skin: nil) == nil)
+  }
+}
