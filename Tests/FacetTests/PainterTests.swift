@@ -53,6 +53,7 @@ struct DrawnCrops {
   @Test func regionsAreWhereTheirLandmarksAre() {
     #expect(covers(.mouth, Array(landmarks[48...67])))
     #expect(covers(.lowerFace, Array(landmarks[48...67])) && !covers(.lowerFace, [landmarks[37]]))
+    for point in landmarks[28...33] { #expect(!covers(.lowerFace, [point]), "a smile's hole takes none of the nose") }
     #expect(covers(.eyes, Array(landmarks[36...47])) && !covers(.eyes, [landmarks[51]]))
     #expect(covers(.nose, [landmarks[30], landmarks[33]]) && !covers(.nose, [landmarks[57]]))
     #expect(covers(.brows, [landmarks[19], landmarks[24]]) && !covers(.brows, [landmarks[27]]))
@@ -72,6 +73,30 @@ struct DrawnCrops {
         #expect(region.mask(far, size: size).values.count == 288 * 288)
       }
     }
+  }
+}
+
+@Suite struct PaintedStepTests {
+  @Test func landmarksComeToTheirPlaces() throws {
+    // A bell at each of some places, which are off by up to 3 pixels of 128.
+    let targets = [Point(x: 0.3, y: 0.3), Point(x: 0.7, y: 0.3), Point(x: 0.5, y: 0.5), Point(x: 0.3, y: 0.8), Point(x: 0.7, y: 0.8)]
+    let points = targets.enumerated().map { Point(x: $1.x + Double($0 - 2) / 90, y: $1.y + Double(2 - $0) / 120) }
+    func bells(_ points: [Point]) throws -> Tensor {
+      let values = (0..<128 * 128).map { i -> Float in
+        let (x, y) = ((Double(i % 128) + 0.5) / 128, (Double(i / 128) + 0.5) / 128)
+        return points.reduce(Float(0)) { sum, point in
+          let (dx, dy) = (x - point.x, y - point.y)
+          return sum + Float(exp(-(dx * dx + dy * dy) / (2 * 0.03 * 0.03)))
+        }
+      }
+      return try Tensor(values, shape: [1, 1, 128, 128])
+    }
+    let (wrong, right) = (try bells(points), try bells(targets))
+    let before = try (wrong - right).abs().mean().item()
+    let moved = try PaintedStep.moved(wrong, from: points, to: targets)
+    #expect(try (moved - right).abs().mean().item() < 0.25 * before)
+    let same = try PaintedStep.moved(right, from: targets, to: targets)
+    #expect(try (same - right).abs().max().item() < 1e-3)
   }
 }
 

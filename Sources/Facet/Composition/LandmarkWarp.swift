@@ -12,9 +12,13 @@ package struct LandmarkWarp {
   /// - Parameters:
   ///   - places: where it will be asked for, N × 2.
   ///   - landmarks: that are displaced.
-  package init(at places: Tensor, around landmarks: [Point]) throws {
-    let sources = try Tensor(landmarks)
-    let among = try Self.kernel(sources, sources) + Tensor.identity(landmarks.count).to(.float32) * Self.ridge
+  package init(at places: Tensor, around landmarks: [Point]) throws { try self.init(at: places, around: Tensor(landmarks)) }
+
+  /// - Parameters:
+  ///   - places: where it will be asked for, N × 2.
+  ///   - sources: the landmarks that are displaced, landmarks × 2.
+  init(at places: Tensor, around sources: Tensor) throws {
+    let among = try Self.kernel(sources, sources) + Tensor.identity(sources.size(0)).to(.float32) * Self.ridge
     // Symmetric: K(x, l) · A⁻¹ = (A⁻¹ · K(l, x))ᵀ.
     weights = try Self.kernel(sources, places).choleskySolve(among.cholesky()).transpose(0, 1)
     self.places = places

@@ -20,14 +20,42 @@ struct PaintedStep: Edit {
 
   func apply(to canvas: inout Canvas) throws {
     guard let painter = canvas.tools.painter else { return }
-    let before = canvas.decoded.reconstruction.image
+    let unedited = canvas.decoded
+    let before = unedited.reconstruction.image
     try canvas.move(steps.dropFirst().reduce(steps[0]) { try $0 + $1 })
-    let after = canvas.decoded.reconstruction.image
+    let after = try held(canvas.decoded, at: unedited, in: canvas)
     let hole = try hole(in: canvas, from: before, to: after)
     let crop = try Tensor(canvas.fineCrop())
     guard let painting = try painter.painting(of: crop, from: before, to: after, in: hole) else { return }
     try canvas.lay(painting)
     canvas.featuresMoved()
+  }
+
+  /// The decoded face after a step, with all landmarks but those of the regions where the face before the step has them: a step moves
+  /// the jaw and the nose a little, which would be painted beside the photo's own.
+  private func held(_ after: DecodedFace, at before: DecodedFace, in canvas: Canvas) throws -> Tensor {
+    let free = Set(regions.flatMap(\.landmarks))
+    func points(_ face: DecodedFace) throws -> [Point] {
+      let all = try face.landmarks(in: canvas.face.alignment, by: canvas.tools.observer.detector)
+      return all.indices.filter { !free.contains($0) }.map { all[$0] }
+    }
+    return try Self.moved(after.reconstruction.image, from: points(after), to: points(before))
+  }
+
+  /// A face warped so that landmarks come to other places.
+  /// - Parameters:
+  ///   - image: 1 × C × S × S.
+  ///   - points: where the landmarks are in it, 1 wide.
+  ///   - targets: where they are to be.
+  static func moved(_ image: Tensor, from points: [Point], to targets: [Point]) throws -> Tensor {
+    let frame = FaceAlignment.window.side
+    let (side, step) = (image.size(3), image.size(3).isMultiple(of: 4) ? 4 : 1)
+    let places = try SkinPrototype.centres(side / step, Affine(Similarity(scale: frame * Double(step) / Double(side))))
+    let (from, to) = (try Tensor(points) * frame, try Tensor(targets) * frame)
+    // The way changes so slowly that every few pixels will do.
+    let ways = try (LandmarkWarp(at: places, around: to).moved(by: from - to) - places).transpose(0, 1)
+      .reshape([1, 2, side / step, side / step]).upsampleBilinear2d(scale: step).permute([0, 2, 3, 1])
+    return try image.sampled(at: PainterNetwork.Aligner.grid(side, side) + ways * (2 / frame))
   }
 
   /// The pixels that are painted: those of the regions where the decoded face changes, off hair and all that lies over the face.

@@ -187,7 +187,7 @@ final class FaceObserver: Sendable {
   }
 
   /// Squares that are parsed by themselves, in sides of the crop, from its upper left corner.
-  private static let views = [(x: -0.25, y: -0.35, side: 1.5), (x: -0.0625, y: -0.07, side: 1.125)]
+  private static let views = [(x: -0.25, y: 0.35, side: 1.5), (x: -0.25, y: -0.35, side: 1.5), (x: -0.0625, y: -0.07, side: 1.125)]
 
   /// The share of skin's colour that lips take on: they stay red, but not as dark as in darker skin.
   private static let lips: Float = 0.4

@@ -56,39 +56,63 @@ final class Surroundings: Sendable {
     try parsed {
       let picture = photo.warped(by: alignment.surroundings(size: Self.size), to: (Self.size, Self.size))
       let found = try observer.surroundings(in: picture)
-      // The parser may take what is dark behind a head for hair, the model's own mask does not; it ends where the crop does, and goes
-      // on there as it is at the border.
+      // The parser may take what is dark behind a head for hair, the model's own mask does not. It ends where the crop does.
       let mask = try Picture(FloatPicture(face.reconstruction.mask))
       let place = alignment.transform(size: mask.width).inverse
       let wide = mask.warped(by: place.then(alignment.surroundings(size: Self.size)), to: (Self.size, Self.size))
       let own = wide.pixels.map { (Float($0) / 255).smoothStep(from: 0.75, to: 1) }
-      let bottom = Int(Double(Self.size) * (1 - FaceAlignment.surroundings.y) / FaceAlignment.surroundings.side)
-      let hair = zip(found.hair, own).enumerated().map { i, pair in
-        pair.0.smoothStep(from: 0.2, to: 0.6) * (i < bottom * Self.size ? pair.1 : 1)
-      }
       let near = Self.near(own, reach: 11)
+      let hair = found.hair.map { $0.smoothStep(from: 0.2, to: 0.6) }
       return Parsed(
-        picture: picture, hair: Self.connected(hair, to: bottom), skin: zip(found.skin, near).map { $0 * $1 }, other: found.other)
+        picture: picture, hair: Self.ownHair(hair, in: picture, within: own, crop: Self.crop),
+        skin: zip(found.skin, near).map { $0 * $1 }, other: found.other)
     }
   }
 
-  /// Hair without that below the crop which does not hang from hair in it: that is somebody else's.
+  /// Rows and columns of the crop.
+  private static let crop: (rows: Range<Int>, columns: Range<Int>) = {
+    func range(_ start: Double) -> Range<Int> {
+      let unit = Double(size) / FaceAlignment.surroundings.side
+      return Int(-start * unit)..<Int((1 - start) * unit)
+    }
+    return (range(FaceAlignment.surroundings.y), range(FaceAlignment.surroundings.x))
+  }()
+
+  /// The hair of this head. In the crop the model's mask tells it from others; beyond it is hair that has the colours of the crop's,
+  /// and hangs together with it.
   /// - Parameters:
-  ///   - hair: of a square picture.
-  ///   - bottom: the crop's last row.
-  static func connected(_ hair: [Float], to bottom: Int) -> [Float] {
-    let width = Int(Double(hair.count).squareRoot())
-    var isReached = hair.indices.map { $0 < bottom * width }
-    var border = (max(0, bottom - 1) * width..<min(hair.count, bottom * width)).filter { hair[$0] > 0.5 }
+  ///   - hair: what the parser takes for hair, 0…1.
+  ///   - picture: square.
+  ///   - mask: the model's, which ends with the crop.
+  ///   - crop: its place.
+  static func ownHair(
+    _ hair: [Float], in picture: Picture, within mask: [Float], crop: (rows: Range<Int>, columns: Range<Int>)
+  ) -> [Float] {
+    let width = picture.width
+    func isInside(_ i: Int) -> Bool { crop.rows.contains(i / width) && crop.columns.contains(i % width) }
+    var colours = (hair: ColourHistogram(), other: ColourHistogram())
+    for i in hair.indices where isInside(i) {
+      colours.hair.add(picture, i, hair[i] * mask[i])
+      colours.other.add(picture, i, 1 - hair[i])
+    }
+    let (likely, unlikely) = (colours.hair.smoothed(), colours.other.smoothed())
+    var own = hair.indices.map { i -> Float in
+      if isInside(i) { return hair[i] * mask[i] }
+      let (a, b) = (likely.share(picture, i), unlikely.share(picture, i))
+      return hair[i] * (a / (a + b + 1e-6)).smoothStep(from: 0.3, to: 0.6)
+    }
+    var isReached = hair.indices.map(isInside)
+    var border = hair.indices.filter { isReached[$0] && own[$0] > 0.5 }
     while let place = border.popLast() {
       let column = place % width
       for other in [place - width, place + width, column > 0 ? place - 1 : -1, column + 1 < width ? place + 1 : -1]
-      where hair.indices.contains(other) && !isReached[other] && hair[other] > 0 {
+      where hair.indices.contains(other) && !isReached[other] && own[other] > 0.05 {
         isReached[other] = true
         border.append(other)
       }
     }
-    return zip(hair, isReached).map { $1 ? $0 : 0 }
+    for i in own.indices where !isReached[i] { own[i] = 0 }
+    return own
   }
 
   /// How much of each pixel is of a region or near it, 0…1: all of it inside, less and less outside.
@@ -121,5 +145,35 @@ final class Surroundings: Sendable {
   var byteCount: Int {
     (parsed.value.map { $0.picture.pixels.count + 12 * $0.hair.count } ?? 0) + (foundSkin.value?.byteCount ?? 0)
       + ((foundHair.value ?? nil)?.byteCount ?? 0)
+  }
+}
+
+/// How often colours occur, in steps of 16 of 255.
+private struct ColourHistogram {
+  private var counts = [Float](repeating: 0, count: side * side * side)
+  private static let side = 16
+
+  private func bin(_ picture: Picture, _ pixel: Int) -> Int {
+    (0..<3).reduce(0) { $0 * Self.side + Int(picture.pixels[3 * pixel + $1]) * Self.side / 256 }
+  }
+
+  mutating func add(_ picture: Picture, _ pixel: Int, _ weight: Float) { counts[bin(picture, pixel)] += weight }
+
+  /// The part of all that has a pixel's colour.
+  func share(_ picture: Picture, _ pixel: Int) -> Float { counts[bin(picture, pixel)] }
+
+  /// Parts of all, colours that are near each other taken together.
+  func smoothed() -> Self {
+    var result = self
+    let total = max(1e-6, counts.reduce(0, +))
+    for step in [1, Self.side, Self.side * Self.side] {
+      let old = result.counts
+      for i in old.indices {
+        let level = i / step % Self.side
+        result.counts[i] = 0.5 * old[i] + 0.25 * (old[level > 0 ? i - step : i] + old[level + 1 < Self.side ? i + step : i])
+      }
+    }
+    for i in result.counts.indices { result.counts[i] /= total }
+    return result
   }
 }

@@ -97,14 +97,26 @@ import Torch
     #expect(pixels.blurred(9).values.allSatisfy { abs($0.x - 5.5) < 1e-4 })
   }
 
-  @Test func hairBelowTheCropHangsFromHairInIt() {
-    let width = 20
+  @Test func hairBeyondTheCropHangsFromHairInItAndHasItsColours() {
+    let width = 40
     var hair = [Float](repeating: 0, count: width * width)
-    for y in 0..<15 { for x in 3...6 { hair[y * width + x] = 1 } }
-    for y in 12..<18 { for x in 12...15 { hair[y * width + x] = 1 } }
-    let own = Surroundings.connected(hair, to: 10)
-    #expect((0..<15).allSatisfy { own[$0 * width + 4] == 1 } && (12..<18).allSatisfy { own[$0 * width + 13] == 0 })
-    #expect(own.prefix(10 * width).elementsEqual(hair.prefix(10 * width)))
+    var pixels = [UInt8](repeating: 200, count: width * width * 3)
+    func fill(_ columns: ClosedRange<Int>, _ rows: ClosedRange<Int>, _ level: UInt8) {
+      for y in rows {
+        for x in columns {
+          hair[y * width + x] = 1
+          for c in 0..<3 { pixels[(y * width + x) * 3 + c] = level }
+        }
+      }
+    }
+    fill(8...14, 6...34, 40)  // hangs out of the crop
+    fill(15...18, 28...34, 200)  // beside it, of the colour of the rest
+    fill(30...34, 30...36, 40)  // somebody else's
+    let picture = Picture(width: width, height: width, channels: 3, pixels: pixels)
+    let own = Surroundings.ownHair(
+      hair, in: picture, within: [Float](repeating: 1, count: hair.count), crop: (4..<24, 4..<36))
+    func at(_ x: Int, _ y: Int) -> Float { own[y * width + x] }
+    #expect(at(10, 10) == 1 && at(10, 33) > 0.9 && at(17, 32) < 0.1 && at(32, 33) == 0 && at(20, 10) == 0)
   }
 
   // MARK: Patches
