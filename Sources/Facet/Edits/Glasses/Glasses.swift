@@ -101,5 +101,5 @@ private final class FittedGlasses: Sendable, Sized {
   /// Standard deviations of an edge: in pixels of the photo, and of the drawing.
   private static let (softness, least) = (0.55, 0.3)
   /// The shadow close to glasses and the one of the light around, in millimetres.
-  private static let shadows = [(sigma: 0.9, opacity: 0.17), (sigma: 3.0, opacity: 0.11)]
+  private static let shadows = [(sigma: 1.3, opacity: 0.2), (sigma: 3.5, opacity: 0.12)]
 }

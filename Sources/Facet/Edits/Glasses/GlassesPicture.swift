@@ -57,10 +57,10 @@ struct GlassesPicture: Sendable {
     }
     solid.lay(glass)
     solid.reduce(into: &colours, side: side)
-    // The shadow lies where light that goes on from the glasses meets the face, a few millimetres behind them.
+    // The shadow lies where light that goes on from the glasses meets the face, two or three millimetres behind them.
     let source = SIMD2(Double(light.source.x), Double(light.source.y))
     let shadows = mesh.vertices.map { vertex -> SIMD3<Float> in
-      let gap = 3 + 0.05 * abs(vertex.position.x) + 0.12 * max(0, vertex.position.y)
+      let gap = 2 + 0.02 * abs(vertex.position.x) + 0.03 * max(0, vertex.position.y)
       return drawn(vertex.position + SIMD3(-source.x * gap, -source.y * gap * 1.2, 0))
     }
     if shadows.allSatisfy({ $0.x.isFinite && $0.y.isFinite }), let area = Area(shadows, side: side) {
