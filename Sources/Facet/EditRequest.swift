@@ -9,12 +9,19 @@ public struct AttributeEdit: Sendable, Equatable {
 
   public var attribute: String
   public var amount: Amount
+  /// How it is drawn, where an attribute can be drawn in several styles: one of ``styles(of:)``, letter case does not matter; `nil` for
+  /// the standard one.
+  public var style: String?
 
   /// The largest strength that is taken; beyond it codes leave what the model knows.
   public static let range = -2.0...2.0
 
-  public init(_ attribute: String, strength: Double = 1) {
-    self.attribute = attribute
+  /// - Parameters:
+  ///   - attribute: its name.
+  ///   - strength: within ``range``.
+  ///   - style: how it is drawn; `nil` for the standard style.
+  public init(_ attribute: String, strength: Double = 1, style: String? = nil) {
+    (self.attribute, self.style) = (attribute, style)
     amount = .strength(strength)
   }
 
@@ -24,6 +31,18 @@ public struct AttributeEdit: Sendable, Equatable {
   public init(_ attribute: String, to probability: Double) {
     self.attribute = attribute
     amount = .probability(probability)
+  }
+
+  /// The names of the styles that an attribute can be drawn in, in alphabetical order; none for most.
+  public static func styles(of attribute: String) -> [String] {
+    attribute.lowercased() == AttributeTable.glasses.lowercased() ? GlassesStyle.names : []
+  }
+
+  /// - Throws: ``AttributeError`` or ``GlassesStyleError`` for a style that there is not.
+  func validateStyle() throws {
+    guard let style else { return }
+    if Self.styles(of: attribute).isEmpty { throw AttributeError(withoutStyles: attribute, asked: style) }
+    _ = try GlassesStyle.named(style)
   }
 }
 

@@ -114,9 +114,11 @@ public final class FaceEditor: Sendable {
   // MARK: Edits
 
   /// Checks edits without a face.
-  /// - Throws: ``AttributeError`` for an attribute that there is not, or one that is to be changed and kept.
+  /// - Throws: ``AttributeError`` for an attribute that there is not, or one that is to be changed and kept;
+  ///   ``GlassesStyleError`` for a style of glasses that there is not.
   public func validate(_ edits: [AttributeEdit], options: EditOptions = .init()) throws {
     for edit in edits {
+      try edit.validateStyle()
       _ = try directions.step(edit.attribute, strength: 0, keeping: options.kept, method: options.style.method)
     }
     for name in options.kept { _ = try directions.index(of: name) }
@@ -177,7 +179,7 @@ public final class FaceEditor: Sendable {
       var planner = EditPlanner(for: face, options, with: tools)
       return try edits.map { edit in
         let strength = try strength(of: edit, after: planner)
-        try planner.add(edit.attribute, strength)
+        try planner.add(edit.attribute, strength, style: edit.style)
         return strength
       }
     }
@@ -185,7 +187,10 @@ public final class FaceEditor: Sendable {
 
   private func planner(for face: EncodedFace, _ edits: [AttributeEdit], _ options: EditOptions) throws -> EditPlanner {
     var planner = EditPlanner(for: face, options, with: tools)
-    for edit in edits { try planner.add(edit.attribute, strength(of: edit, after: planner)) }
+    for edit in edits {
+      try edit.validateStyle()
+      try planner.add(edit.attribute, strength(of: edit, after: planner), style: edit.style)
+    }
     return planner
   }
 

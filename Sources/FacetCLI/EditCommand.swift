@@ -17,8 +17,11 @@ struct EditCommand: ParsableCommand {
 
       Of several photos, those that fail are told and the others edited; a photo in a folder that has no face is no failure.
 
+      Eyeglasses can be drawn in several styles, which 'facet glasses' lists; a style's name stands in place of a strength.
+
       Examples:
         facet edit me.jpg --attribute Smiling=1 -o smiling.jpg
+        facet edit me.jpg --attribute Eyeglasses=round-metal -o glasses.jpg
         facet edit me.jpg --attribute Smiling --to 0.2 --keep Male,Young -o calm.jpg
         facet edit a.jpg b.png holiday/ --attribute Blond_Hair=1 --attribute Smiling=-0.5 --face all -o edited/
         facet edit holiday/ --recursive --attribute Eyeglasses -o edited/ --resume
@@ -28,7 +31,7 @@ struct EditCommand: ParsableCommand {
   @OptionGroup var photos: PhotoOptions
   @Option(
     help: ArgumentHelp(
-      "An attribute and a strength from -2 to 2, 1 where left out; may be given several times.",
+      "An attribute and a strength from -2 to 2, 1 where left out, or a style; may be given several times.",
       valueName: "NAME=STRENGTH"), completion: .attributes)
   var attribute: [AttributeArgument]
   @Option(
@@ -46,7 +49,7 @@ struct EditCommand: ParsableCommand {
   func validate() throws {
     if attribute.isEmpty { throw ValidationError("give at least one --attribute NAME=STRENGTH") }
     if let to, !(0...1).contains(to) { throw ValidationError("--to must be from 0 to 1") }
-    if to != nil, !attribute.contains(where: { $0.strength == nil }) {
+    if to != nil, !attribute.contains(where: { $0.strength == nil && $0.style == nil }) {
       throw ValidationError("--to is for attributes without a strength: --attribute NAME --to 0.9")
     }
   }
@@ -78,7 +81,7 @@ struct EditCommand: ParsableCommand {
   ) throws -> [AttributeEdit] {
     guard let to else { return edits }
     let strengths = try editor.strengths(of: edits, on: face, options: options)
-    let resolved = zip(edits, strengths).map { AttributeEdit($0.attribute, strength: $1) }
+    let resolved = zip(edits, strengths).map { AttributeEdit($0.attribute, strength: $1, style: $0.style) }
     let reached = try editor.probabilities(in: face, after: resolved, options: options)
     for (edit, strength) in zip(edits, strengths) {
       guard case .probability = edit.amount, let index = try? editor.directions.index(of: edit.attribute),
@@ -109,23 +112,26 @@ struct EditingOptions: ParsableArguments {
   var options: EditOptions { EditOptions(style: style, keeping: keep) }
 }
 
-/// NAME or NAME=STRENGTH.
+/// NAME, NAME=STRENGTH, or NAME=STYLE of an attribute that can be drawn in several styles.
 struct AttributeArgument: ExpressibleByArgument {
   let name: String
   let strength: Double?
+  let style: String?
 
   init?(argument: String) {
     let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
     guard let name = parts.first, !name.isEmpty else { return nil }
-    strength = parts.count == 1 ? nil : Double(parts[1])
-    if parts.count == 2 {
-      guard let strength, AttributeEdit.range.contains(strength) else { return nil }
-    }
+    let value = parts.count == 1 ? nil : String(parts[1])
+    strength = value.flatMap(Double.init)
+    style = strength == nil ? value : nil
+    if let strength, !AttributeEdit.range.contains(strength) { return nil }
+    if let style, style.isEmpty || AttributeEdit.styles(of: String(name)).isEmpty { return nil }
     self.name = String(name)
   }
 
   /// Brings what has no strength of its own to a probability, or to strength 1 without one.
   func edit(to probability: Double? = nil) -> AttributeEdit {
+    if let style { return AttributeEdit(name, style: style) }
     if let strength { return AttributeEdit(name, strength: strength) }
     return probability.map { AttributeEdit(name, to: $0) } ?? AttributeEdit(name)
   }

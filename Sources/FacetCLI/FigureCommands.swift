@@ -62,7 +62,7 @@ struct GridCommand: ParsableCommand {
 
   @OptionGroup var inputs: PhotoInputs
   @Option(
-    help: ArgumentHelp("An attribute and a strength, 1 where left out.", valueName: "NAME=STRENGTH"),
+    help: ArgumentHelp("An attribute and a strength, 1 where left out, or a style.", valueName: "NAME=STRENGTH"),
     completion: .attributes)
   var attribute: [AttributeArgument]
   @OptionGroup var figure: FigureOptions

@@ -2,24 +2,36 @@ import ArgumentParser
 import Facet
 import FacetTraining
 import Foundation
+import Photo
 
 struct GlassesCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "glasses",
-    abstract: "Let a model draw glasses: learn how they sit on faces, or take over what another model has learned.",
+    abstract: "List and show styles of glasses; let a model draw glasses.",
     discussion: """
-      A code keeps no frames, so what decodes for Eyeglasses is a smudge. With glasses.safetensors in the bundle they are \
-      drawn, as finely as the photo shows the face. It does not depend on the model's weights. With --data it is learned from the \
-      photos that have the label, whose label maps show the lenses; --examples names those that are good ones, as \
+      Without options it lists the styles that --attribute Eyeglasses=STYLE of 'facet edit' takes. With -o it writes a sheet \
+      of a face under each of them, of --photo or the portrait that comes with Facet.
+
+      A code keeps no frames, so what decodes for Eyeglasses is a smudge. With glasses.safetensors in the bundle of --model they \
+      are drawn, as finely as the photo shows the face. It does not depend on the model's weights. With --data it is learned from \
+      the photos that have the label, whose label maps show the lenses; --examples names those that are good ones, as \
       'Scripts/clear-glasses' lists them. Without, the default model's is copied.
 
       Examples:
+        facet glasses
+        facet glasses --photo me.jpg -o styles.png
         facet glasses --model runs/a
         facet glasses --model runs/a --data celeba --examples clear.txt
       """)
 
+  @Option(name: [.short, .long], help: "Where a sheet of the styles is written.", completion: .file())
+  var output: String?
+  @Option(help: "The photo of the sheet.", completion: .file())
+  var photo: String?
+  @Flag(help: "Overwrite a picture that is there.")
+  var force = false
   @Option(help: "Folder of the model bundle, which gets the glasses.", completion: .directory)
-  var model: String
+  var model: String?
   @Option(help: "Folder laid out as CelebA, with masks; train is used.", completion: .directory)
   var data: String?
   @Option(help: "List of photos that are good examples, a line each such as 'Eyeglasses=1 000123.jpg'.", completion: .file())
@@ -27,12 +39,35 @@ struct GlassesCommand: ParsableCommand {
 
   func validate() throws {
     if examples != nil, data == nil { throw ValidationError("--examples names photos of --data; give both") }
+    if data != nil, model == nil { throw ValidationError("--data is what --model learns from; give both") }
+    if output != nil, model != nil { throw ValidationError("a sheet (-o) is of the default model; leave out --model") }
+    if photo != nil, output == nil { throw ValidationError("--photo is shown in a sheet; give -o") }
   }
 
   func run() throws {
-    let lock = try FacetCLI.lock(URL(fileURLWithPath: model, isDirectory: true))
+    if let model { return try learn(URL(fileURLWithPath: model, isDirectory: true)) }
+    let styles = AttributeEdit.styles(of: GlassesModel.edit.name)
+    guard let output else { return try show(styles.joined(separator: "\n")) }
+    try draw(styles, on: URL(fileURLWithPath: output))
+  }
+
+  private func draw(_ styles: [String], on url: URL) throws {
+    if !force, FileManager.default.fileExists(atPath: url.path) {
+      throw CommandError("\(url.path) is there already; add --force to overwrite it")
+    }
+    let shown = try Photo(contentsOf: photo.map { URL(fileURLWithPath: $0) } ?? FaceEditor.samplePhotoURL)
+    let tiles = try FaceEditor().tiles(
+      shown, styles.map { AttributeEdit(GlassesModel.edit.name, style: $0) }, side: Self.side)
+    let rows = stride(from: 0, to: tiles.count, by: Self.columns).map { Array(tiles[$0..<min($0 + Self.columns, tiles.count)]) }
+    try PictureOutput.file(url).write(figure: .sheet(rows), source: .compositeWithTrainedModel)
+  }
+
+  private static let (side, columns) = (256, 4)
+
+  private func learn(_ model: URL) throws {
+    let lock = try FacetCLI.lock(model)
     defer { withExtendedLifetime(lock) {} }
-    let bundle = try ModelBundle(contentsOf: URL(fileURLWithPath: model, isDirectory: true))
+    let bundle = try ModelBundle(contentsOf: model)
     guard let data else {
       guard let glasses = try GlassesModel.of(ModelBundle()) else { throw CommandError("the default model has no glasses") }
       return try glasses.write(to: bundle)

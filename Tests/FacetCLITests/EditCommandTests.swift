@@ -1,3 +1,4 @@
+import Facet
 import Foundation
 import Photo
 import Testing
@@ -118,6 +119,19 @@ struct EditCommandTests {
     }
     let refused = try program.run(arguments + [program.path("m.png")])
     #expect(refused.status == 1 && refused.errors.contains(".webp"))
+  }
+
+  @Test func stylesOfGlassesAreListedAndRefused() throws {
+    let program = try Program()
+    defer { program.remove() }
+    let styles = try program.run("glasses")
+    #expect(styles.status == 0 && styles.output.split(separator: "\n").contains("round-metal"))
+    let photo = FaceEditor.samplePhotoURL.path
+    let unknown = try program.run("edit", photo, "--attribute", "Eyeglasses=monocle", "-o", "a.png")
+    #expect(unknown.status == 64 && unknown.errors.contains("'monocle'") && unknown.errors.contains("round-metal"))
+    // Other attributes have none.
+    #expect(try program.run("edit", photo, "--attribute", "Smiling=round-metal", "-o", "a.png").status == 64)
+    #expect(try program.run("glasses", "--photo", photo).status == 64)
   }
 
   @Test func aProbabilityIsBroughtAbout() throws {

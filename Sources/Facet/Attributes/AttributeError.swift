@@ -18,6 +18,11 @@ public struct AttributeError: Error, Equatable, CustomStringConvertible {
       + "'facet attributes --data DIR' finds both"
   }
 
+  init(withoutStyles attribute: String, asked style: String) {
+    (self.attribute, suggestions) = (attribute, [])
+    description = "'\(attribute)' has no style '\(style)'; give a strength"
+  }
+
   init(asked attribute: String) {
     (self.attribute, suggestions) = (attribute, [])
     description = "'\(attribute)' is to be changed and kept; leave it out of one"

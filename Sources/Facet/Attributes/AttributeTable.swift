@@ -8,6 +8,8 @@ struct Recipe: Sendable {
     var needed: Double
     /// Labels that stay.
     var kept: [String]
+    /// How the attribute is drawn; `nil` for the standard style.
+    var style: String?
 
     /// The edits, unless a label that they change on the side is to stay.
     func unlessKept(_ label: String, _ edits: [any Edit]) -> [any Edit] { kept.containsName(label) ? [] : edits }
@@ -141,7 +143,7 @@ package enum AttributeTable {
       remove: .drawn(.face) { [SkinTint(.pale, -$0.strength)] }),
 
     Attribute(
-      "Eyeglasses", .accessories, isSharpened: true, isBinary: true, add: .drawn { [Glasses(opacity: $0.strength)] },
+      "Eyeglasses", .accessories, isSharpened: true, isBinary: true, add: .drawn { [Glasses(opacity: $0.strength, style: $0.style)] },
       remove: .drawn { [GlassesRemoval(amount: $0.strength)] }),
     // What is put on is pigment alone, so skin stays the photo's; what is taken off needs decoding for lashes, but all of it makes men
     // of women.

@@ -39,8 +39,12 @@ struct EditPlanner {
   }
 
   /// Plans a change of an attribute. Strength 0 changes nothing.
+  /// - Parameters:
+  ///   - attribute: its name.
+  ///   - strength: how far it is changed.
+  ///   - style: how it is drawn; `nil` for the standard style.
   /// - Throws: ``AttributeError``.
-  mutating func add(_ attribute: String, _ strength: Double) throws {
+  mutating func add(_ attribute: String, _ strength: Double, style: String? = nil) throws {
     let states = try tools.directions.states(of: attribute, adds: strength >= 0)
     if strength == 0 { return }
     guard options.style == .natural else {
@@ -50,9 +54,9 @@ struct EditPlanner {
       return plan.add(LatentStep([step], policy: policy, composition: options.style.composition))
     }
     let recipe = AttributeTable.recipe(for: states, with: tools)
-    for edit in recipe.edits(try amount(of: attribute, strength)) { plan.add(edit) }
+    for edit in recipe.edits(try amount(of: attribute, strength, style)) { plan.add(edit) }
     if states.count == 1, let prototype = tools.prototypes[states[0]] ?? tools.prototypes[states[0].reversed] {
-      let amount = try amount(of: attribute, strength).needed
+      let amount = try amount(of: attribute, strength, nil).needed
       plan.add(SkinLines(prototype.edit, prototype.edit == states[0] ? amount : -amount))
     }
     guard recipe.decoded > 0 else { return }
@@ -85,10 +89,10 @@ struct EditPlanner {
       attribute, strength: strength, on: face.latent, keeping: options.kept, method: options.style.method)
   }
 
-  private func amount(of attribute: String, _ strength: Double) throws -> Recipe.Amount {
+  private func amount(of attribute: String, _ strength: Double, _ style: String?) throws -> Recipe.Amount {
     // Who is old already gets fewer lines, as the step is shorter.
     let part = try tools.directions.requiredPart(
       of: attribute, strength: strength, on: face.latent, method: options.style.method)
-    return Recipe.Amount(strength: abs(strength), needed: abs(strength) * part, kept: options.kept)
+    return Recipe.Amount(strength: abs(strength), needed: abs(strength) * part, kept: options.kept, style: style)
   }
 }

@@ -161,9 +161,10 @@ public struct MorphStep: Sendable {
 }
 
 extension AttributeEdit: CustomStringConvertible {
-  /// A caption such as `Smiling +1` or `Smiling 90 %`.
+  /// A caption such as `Smiling +1`, `Smiling 90 %` or `Eyeglasses round-metal`.
   public var description: String {
     switch amount {
+    case .strength(1) where style != nil: "\(attribute) \(style ?? "")"
     case .strength(let strength):
       "\(attribute) \(strength.formatted(.number.sign(strategy: .always(includingZero: false))))"
     case .probability(let probability): "\(attribute) \((probability * 100).formatted(.number.precision(.fractionLength(0)))) %"

@@ -136,7 +136,7 @@ final class Workshop: Sendable {
         let strengths = try await queue.run {
           try $0.strengths(of: asked.edits, on: asked.face, options: asked.options)
         }
-        wanted.edits = zip(own, strengths).map { AttributeEdit($0.attribute, strength: $1) }
+        wanted.edits = zip(asked.edits, strengths).map { AttributeEdit($0.attribute, strength: $1, style: $0.style) }
       }
       // What changes nothing needs no decoding.
       if wanted.edits.contains(where: { $0.amount != .strength(0) }) { result.append(wanted) }
@@ -314,7 +314,7 @@ extension AttributeEdit {
   /// The same with a part of its strength.
   func scaled(by part: Double) -> AttributeEdit {
     guard case .strength(let strength) = amount else { return self }
-    return AttributeEdit(attribute, strength: strength * part)
+    return AttributeEdit(attribute, strength: strength * part, style: style)
   }
 }
 

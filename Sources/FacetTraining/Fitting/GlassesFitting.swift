@@ -6,8 +6,8 @@ import Torch
 /// Learns how glasses sit on faces from photos with label maps.
 ///
 /// Each photo of somebody who wears some, as the label maps have it, gives the landmarks of the face and, to each side of the nose,
-/// a lens. From these come a ridge regression of the lenses on the landmarks, without the photos that it fits worst, and the
-/// mean outline of the lenses.
+/// a lens. From these come a ridge regression of the lenses on the landmarks, without the photos that it fits worst. The head that
+/// glasses turn with comes from the landmarks of all.
 public struct GlassesFitting: Sendable {
   /// What was learned.
   public let model: GlassesModel
@@ -50,7 +50,10 @@ public struct GlassesFitting: Sendable {
         "only \(worn.count) of \(seen) photos with Eyeglasses show lenses beside a nose; at least \(Self.least) are needed")
     }
     let mean = try Self.matrix(worn.map(\.numbers)).mean(dims: [0]).array(Double.self)
-    model = GlassesModel(mean: mean, weights: try Self.weights(worn, mean), outline: Self.outline(worn))
+    guard let head = HeadPose.head(from: worn.map(\.landmarks)) else {
+      throw TrainingError("the faces of the photos with Eyeglasses show no turn of a head")
+    }
+    model = GlassesModel(mean: mean, weights: try Self.weights(worn, mean), head: head)
     (used, self.seen) = (worn.count, seen)
     var errors: [Double] = []
     for part in 0..<Self.parts {
@@ -65,13 +68,12 @@ public struct GlassesFitting: Sendable {
 
   /// Glasses on a face.
   struct Worn {
-    /// Landmarks, as ``GlassesModel/numbers(_:)`` gives them.
-    let numbers: [Double]
+    /// The 68 landmarks in CelebA's frame.
+    let landmarks: [Point]
+    /// Those that say where glasses sit, as ``GlassesModel/numbers(_:)`` gives them.
+    var numbers: [Double] { GlassesModel.numbers(landmarks) }
     /// As the model's outputs.
     let lenses: [Double]
-    /// How much of each place around both lenses is glasses: for each angle, at rising radii, as of ``GlassesShape/outline``.
-    let rays: [[Float]]
-
     /// - Parameters:
     ///   - landmarks: in the map's pixels.
     ///   - map: of ``FaceClass``.
@@ -83,27 +85,16 @@ public struct GlassesFitting: Sendable {
       guard (1..<map.width - 1).contains(nose) else { return nil }
       let found = [0..<nose, nose..<map.width].compactMap { Self.lens(isGlasses, map.width, map.height, $0) }
       guard found.count == 2 else { return nil }
-      numbers = GlassesModel.numbers(landmarks.map { toFrame($0) })
+      self.landmarks = landmarks.map { toFrame($0) }
       lenses = found.flatMap { lens in
         let middle = toFrame(lens.middle)
         return [middle.x, middle.y, toFrame.scale * lens.halfWidth, toFrame.scale * lens.halfHeight]
-      }
-      rays = (0..<GlassesModel.angles).map { step in
-        let angle = 2 * Double.pi * Double(step) / Double(GlassesModel.angles)
-        return GlassesFitting.radii.map { radius in
-          let hits = zip(found, [-1.0, 1]).map { lens, side in
-            let x = Int((lens.middle.x + side * lens.halfWidth * radius * cos(angle)).rounded(.down))
-            let y = Int((lens.middle.y + lens.halfHeight * radius * sin(angle)).rounded(.down))
-            return (0..<map.width).contains(x) && (0..<map.height).contains(y) && isGlasses[y * map.width + x]
-          }
-          return Float(hits.count { $0 }) / 2
-        }
       }
     }
 
     /// The lens among some columns: where glasses are more than half as high as they mostly are, which a bridge and temples
     /// are not.
-    private static func lens(_ isGlasses: [Bool], _ width: Int, _ height: Int, _ columns: Range<Int>) -> GlassesShape.Lens? {
+    private static func lens(_ isGlasses: [Bool], _ width: Int, _ height: Int, _ columns: Range<Int>) -> GlassesPlace.Lens? {
       let spans = columns.map { x -> (column: Int, rows: ClosedRange<Int>?) in
         let rows = (0..<height).filter { isGlasses[$0 * width + x] }
         return (x, rows.first.map { $0...rows[rows.count - 1] })
@@ -118,7 +109,7 @@ public struct GlassesFitting: Sendable {
       guard !inner.isEmpty else { return nil }
       let top = Double(inner.map(\.lowerBound).sorted()[inner.count / 2])
       let bottom = Double(inner.map(\.upperBound).sorted()[inner.count / 2] + 1)
-      return GlassesShape.Lens(
+      return GlassesPlace.Lens(
         middle: Point(x: Double(first + last + 1) / 2, y: (top + bottom) / 2), halfWidth: Double(last + 1 - first) / 2,
         halfHeight: (bottom - top) / 2)
     }
@@ -152,29 +143,6 @@ public struct GlassesFitting: Sendable {
     try Tensor(Array(rows.joined()), shape: [rows.count, rows[0].count])
   }
 
-  /// Where along each ray half of the photos still have glasses, smoothed.
-  private static func outline(_ worn: [Worn]) -> [Double] {
-    let radii = (0..<GlassesModel.angles).map { angle -> Double in
-      var last = (radius: 0.0, part: 1.0)
-      for (step, radius) in Self.radii.enumerated() {
-        let part = Double(worn.reduce(0) { $0 + $1.rays[angle][step] }) / Double(worn.count)
-        if part < 0.5, radius > 0.4 {
-          return last.part > part ? last.radius + (radius - last.radius) * (last.part - 0.5) / (last.part - part) : radius
-        }
-        last = (radius, part)
-      }
-      return last.radius
-    }
-    let bell = [1.0, 4, 6, 4, 1].map { $0 / 16 }
-    func smoothed(_ values: [Double]) -> [Double] {
-      values.indices.map { index in
-        bell.indices.reduce(0) { $0 + bell[$1] * values[(index + $1 - 2 + values.count) % values.count] }
-      }
-    }
-    return smoothed(smoothed(radii)).map { min(1.5, max(0.4, $0)) }
-  }
-
-  private static let radii = stride(from: 0.0, through: 1.5, by: 1.0 / 32).map { $0 }
   /// The fewest photos, the parts of them for the error, how often the worst go, the share that stays, and the penalty of the
   /// squared weights, in squared pixels.
   private static let (least, parts, trims, share, ridge) = (20, 5, 5, 0.85, 100.0)

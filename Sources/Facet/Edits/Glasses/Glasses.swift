@@ -1,83 +1,105 @@
 import Photo
+import Synchronization
 import Torch
 
-/// Draws glasses (``GlassesModel``): frames darken what is below them, over their own shadow, glass is a little lighter, and hair hangs
-/// over all of it.
+/// Puts glasses of a style (``GlassesStyle``) on a face where a model (``GlassesModel``) has them: shaded in the light of the face, over
+/// their own shadow, and below its hair.
 struct Glasses: Edit {
   static let stage = EditStage.glasses
 
   private var opacity: Double
+  private var style: String?
 
-  /// - Parameter opacity: 1 at most counts.
-  init(opacity: Double) { self.opacity = opacity }
+  /// - Parameters:
+  ///   - opacity: 1 at most counts.
+  ///   - style: of ``GlassesStyle/names``; `nil` for the standard one.
+  init(opacity: Double, style: String? = nil) { (self.opacity, self.style) = (opacity, style) }
 
-  mutating func add(_ other: Glasses) { opacity += other.opacity }
+  mutating func add(_ other: Glasses) {
+    opacity += other.opacity
+    style = other.style ?? style
+  }
 
   func apply(to canvas: inout Canvas) throws {
     // Who wears glasses already gets no others.
-    guard let worn = try canvas.face.anatomy.cached({ try WornGlasses(on: canvas.face, with: canvas.tools) }) else { return }
+    guard let fitting = try canvas.face.anatomy.cached({ try FittedGlasses(on: canvas.face, with: canvas.tools) }) else { return }
+    let worn = try fitting.drawn(in: style ?? GlassesStyle.standard)
     let opacity = min(1, opacity)
-    let (frame, glass) = (try worn.frame * (opacity * Self.frame.opacity), try worn.glass * opacity)
-    let light = try canvas.image.blurred(sigma: 5).enlarged(to: frame.size(3))
-    let reflection = try worn.gleam * Self.gleam.reflection + Self.frame.reflection
-    let colour = try light * reflection + Tensor(Self.frame.own, shape: [1, 3, 1, 1])
-    let below = try 1 - frame
-    try canvas.draw(.cat([
-      below * glass * Self.glass.reflection + frame * colour,
-      below * (1 - worn.shade * (opacity * Self.shadow.opacity)) * (1 - glass * Self.glass.opacity) - 1,
-    ], dim: 1))
+    try canvas.draw(.cat([worn.narrow(1, 0..<3) * opacity, (worn.narrow(1, 3..<4) - 1) * opacity], dim: 1))
   }
-
-  /// How much of the light from above round bars throw back, 1 × 1 × size × size in [0, 1]; a line within them, where they are
-  /// of several pixels.
-  static func gleam(on frame: Tensor, thickness: Double) throws -> Tensor {
-    let (size, step) = (frame.size(2), Int((thickness * gleam.step).rounded()))
-    if step < 1 { return try .zeros([1, 1, size, size]) }
-    let height = try frame.blurred(sigma: thickness * gleam.softness)
-    let above = try Tensor.cat([Tensor.zeros([1, 1, step, size]), height.narrow(2, 0..<size - step)], dim: 2)
-    return try (height - above).relu() * height.smoothStep(from: 0.5, to: 0.9)
-  }
-
-  /// Standard deviation of an edge, in pixels of the photo.
-  fileprivate static let softness = 0.85
-  /// Intensities are of 1; dark frames take on a part of the light around them. Among skin, gray would look blue.
-  private static let frame = (own: [0.065, 0.05, 0.04] as [Float], reflection: 0.1, opacity: 0.97)
-  /// How light it is, of the light around; how far and how softly the frame's height is compared with itself, in parts of its thickness.
-  private static let gleam = (reflection: 1.1, step: 0.35, softness: 0.22)
-  private static let glass = (reflection: 0.03, opacity: 0.05)
-  /// How dark it is, how soft, and where it falls, in pixels of CelebA's frame.
-  fileprivate static let shadow = (opacity: 0.28, sigma: 1.9, moved: Point(x: 0.5, y: 2.6))
 }
 
-/// The part of each pixel that glasses cover on a face, hair aside, each 1 × 1 × size × size in [0, 1].
-private struct WornGlasses: Sized {
-  /// By rims, bridge and temples; by glass; by the shadow of the former; by the light on their upper side.
-  let frame, glass, shade, gleam: Tensor
+/// Where glasses sit on a face, the light there, and what covers them.
+private final class FittedGlasses: Sendable, Sized {
+  private let place: GlassesPlace
+  private let light: FaceLight
+  /// How much of each pixel shows glasses, and their shadow, 1 × 1 × S × S in [0, 1].
+  private let shown, shaded: Tensor
+  /// As of ``GlassesPicture``.
+  private let beyond: [Float]
+  /// The drawing's side, and the way from it to CelebA's frame.
+  private let side: Int
+  private let toFrame: Affine
+  /// Pixels of the drawing for a pixel of the photo, and for a millimetre of glasses.
+  private let pixel, millimetre: Double
+  /// What was drawn last: a slider asks for the same again and again.
+  private let last = Mutex<(style: String, drawing: Tensor)?>(nil)
 
-  var byteCount: Int { frame.byteCount + glass.byteCount + shade.byteCount + gleam.byteCount }
+  var byteCount: Int {
+    shown.byteCount + shaded.byteCount + 4 * beyond.count + last.withLock { $0?.drawing.byteCount ?? 0 }
+  }
 
-  /// - Returns: `nil` where the bundle has no model of glasses, or the face wears some.
+  /// - Returns: `nil` where the bundle has no model of glasses, or the face wears some or shows no pose.
   init?(on face: EncodedFace, with tools: EditTools) throws {
     let coarse = face.crop.width
-    let scale = Double(Layer.oversampling(of: face))
-    let fine = coarse * Int(scale)
-    guard let glasses = tools.glasses, try !face.anatomy.wearsGlasses, let frame = try face.anatomy.frame(size: fine)
+    let scale = min(Self.finest, max(1, (Self.detail * face.alignment.side / Double(coarse)).rounded(.up)))
+    side = coarse * Int(scale)
+    let anatomy = face.anatomy
+    guard let glasses = tools.glasses, try !anatomy.wearsGlasses, let frame = try anatomy.frame(size: side),
+      let place = glasses.place(on: frame.landmarks), let crop = try anatomy.frame(size: coarse)
     else { return nil }
-    let worn = glasses.glasses(on: frame.landmarks)
-    // As soft as edges in photos are.
-    let pixel = frame.place.largestScale
-    let sigma = max(Glasses.softness * pixel * Double(fine) / face.alignment.side, 0.5 * pixel)
-    let sharp = worn.drawn((fine, fine), at: frame.place, sigma: sigma)
-    let moved = Affine(.identity).scaled(x: scale, y: scale).then(frame.place)
-      .then(Affine(Similarity(scale: 1, tx: -Glasses.shadow.moved.x, ty: -Glasses.shadow.moved.y)))
-    let shade = worn.drawn((coarse, coarse), at: moved, sigma: Glasses.shadow.sigma)
-    let shown = try 1 - face.anatomy.hair.smoothStep(from: 0.3, to: 0.7)
-    func plane(_ values: [Float], _ size: Int) throws -> Tensor { try Tensor(values, shape: [1, 1, size, size]) }
-    let visible = try shown.enlarged(to: fine)
-    let covered = try plane(sharp.frame, fine)
-    self.frame = try covered * visible
-    glass = try plane(sharp.glass, fine) * visible
-    self.shade = try (plane(shade.frame, coarse) * shown).enlarged(to: fine)
-    gleam = try Glasses.gleam(on: covered, thickness: GlassesShape.thickness / pixel)
+    (self.place, toFrame) = (place, frame.place)
+    pixel = Double(side) / face.alignment.side
+    millimetre = place.unit / frame.place.scale
+    func sharp(_ share: Tensor) throws -> Tensor { try share.smoothStep(from: 0.3, to: 0.7) }
+    let outside = try sharp(anatomy.outside)
+    shown = try 1 - sharp(anatomy.hair)
+    shaded = try 1 - outside
+    beyond = try outside.array(Float.self)
+    let planes = try (0..<3).map { try anatomy.image.select(0, 0).select(0, $0).array(Float.self) }
+    light = FaceLight(
+      of: planes[0].indices.map { SIMD3(planes[0][$0], planes[1][$0], planes[2][$0]).map(\.linear) },
+      skin: try (anatomy.skin + anatomy.nose).array(Float.self), at: crop.place, around: place.pose(.zero))
   }
+
+  /// Glasses on the face.
+  /// - Parameter style: of ``GlassesStyle/names``.
+  /// - Returns: 1 × 4 × side × side: what they add to red, green and blue, and what of the face they leave.
+  func drawn(in style: String) throws -> Tensor {
+    try last.withLock { last in
+      if let last, last.style == style { return last.drawing }
+      let drawing = try draw(.named(style))
+      last = (style, drawing)
+      return drawing
+    }
+  }
+
+  private func draw(_ style: GlassesStyle) throws -> Tensor {
+    let picture = GlassesPicture(style, at: place, in: light, beyond: beyond, side: side, toFrame)
+    let planes = (0..<4).flatMap { channel in picture.colours.map { $0[channel] } }
+    // As soft as edges in photos are.
+    let soft = try Tensor(planes, shape: [1, 4, side, side]).blurred(sigma: max(Self.least, Self.softness * pixel))
+    let visible = try shown.enlarged(to: side)
+    let under = try Tensor(picture.shade, shape: [1, 1, side, side])
+    let dark = try Self.shadows.map { try 1 - under.blurred(sigma: $0.sigma * millimetre) * $0.opacity }
+    let shade = try 1 - (1 - dark[0] * dark[1]) * shaded.enlarged(to: side)
+    return try .cat([soft.narrow(1, 0..<3) * visible, (1 - (1 - soft.narrow(1, 3..<4)) * visible) * shade], dim: 1)
+  }
+
+  /// Pixels of the drawing for one of the photo, at least, and the most for one of the model's crop.
+  private static let (detail, finest) = (1.5, 8.0)
+  /// Standard deviations of an edge: in pixels of the photo, and of the drawing.
+  private static let (softness, least) = (0.55, 0.3)
+  /// The shadow close to glasses and the one of the light around, in millimetres.
+  private static let shadows = [(sigma: 1.3, opacity: 0.2), (sigma: 3.5, opacity: 0.12)]
 }

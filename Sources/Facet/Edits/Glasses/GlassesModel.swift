@@ -3,11 +3,11 @@ import Foundation
 import Photo
 import Torch
 
-/// How glasses sit on a face, and the shape of their lenses, learned from photos of people who wear some (`GlassesFitting`).
+/// How glasses sit on a face, and the head that carries them, learned from photos of people who wear some (`GlassesFitting`).
 ///
 /// A code of a few hundred numbers keeps no frame of glasses, so what decodes for them is a smudge. A bundle that has
 /// `glasses.safetensors` draws them: a linear regression says from a face's landmarks where lenses would be, turned faces included,
-/// and their outline is the mean one.
+/// and the landmarks on a head say how it is turned.
 public struct GlassesModel: Sendable, Equatable {
   /// What is drawn.
   package static let edit = AttributeState(name: AttributeTable.glasses, adds: true)
@@ -16,31 +16,37 @@ public struct GlassesModel: Sendable, Equatable {
   package static let landmarks = Array(0...3) + Array(13...Landmark.leftCorner) + [Landmark.rightCorner]
   /// Of both lenses the middle and half of the sides.
   package static let outputs = 8
-  package static let angles = 96
 
   /// Mean of the landmarks, x and y in turn, in pixels of CelebA's frame.
   package let mean: [Double]
   /// For each output a weight for each of those numbers, and a bias.
   package let weights: [[Double]]
-  /// As ``GlassesShape/outline``.
-  package let outline: [Double]
+  /// The 68 landmarks on a head, as of ``HeadPose/head(from:)``.
+  package let head: [SIMD3<Double>]
 
-  package init(mean: [Double], weights: [[Double]], outline: [Double]) {
-    (self.mean, self.weights, self.outline) = (mean, weights, outline)
+  package init(mean: [Double], weights: [[Double]], head: [SIMD3<Double>]) {
+    (self.mean, self.weights, self.head) = (mean, weights, head)
   }
 
-  /// Glasses for a face.
+  /// Where glasses sit on a face.
   /// - Parameter landmarks: the 68 of ``DetectedFace`` in CelebA's frame.
-  func glasses(on landmarks: [Point]) -> GlassesShape {
+  /// - Returns: `nil` where the landmarks show no pose.
+  func place(on landmarks: [Point]) -> GlassesPlace? {
+    guard let pose = HeadPose(of: head, seenAs: landmarks) else { return nil }
+    let (left, right) = lenses(on: landmarks)
+    return GlassesPlace(left, right, pose, leftEar: landmarks[Landmark.leftEar], rightEar: landmarks[Landmark.rightEar])
+  }
+
+  /// Where the lenses sit on a face, without its pose.
+  func lenses(on landmarks: [Point]) -> (left: GlassesPlace.Lens, right: GlassesPlace.Lens) {
     let numbers = zip(Self.numbers(landmarks), mean).map { $0 - $1 } + [1]
     let found = weights.map { zip($0, numbers).reduce(0) { $0 + $1.0 * $1.1 } }
-    func lens(_ first: Int) -> GlassesShape.Lens {
-      GlassesShape.Lens(
+    func lens(_ first: Int) -> GlassesPlace.Lens {
+      GlassesPlace.Lens(
         middle: Point(x: found[first], y: found[first + 1]), halfWidth: max(Self.least, found[first + 2]),
         halfHeight: max(Self.least, found[first + 3]))
     }
-    return GlassesShape(left: lens(0), right: lens(4), outline: outline, leftEar: landmarks[Landmark.leftEar],
-      rightEar: landmarks[Landmark.rightEar])
+    return (lens(0), lens(4))
   }
 
   package static func numbers(_ landmarks: [Point]) -> [Double] { self.landmarks.flatMap { [landmarks[$0].x, landmarks[$0].y] } }
@@ -54,7 +60,7 @@ public struct GlassesModel: Sendable, Equatable {
 extension GlassesModel {
   /// The file in a bundle's folder.
   package static let file = "glasses.safetensors"
-  private static let format = "facet-glasses-1"
+  private static let format = "facet-glasses-2"
 
   /// Writes the file into a bundle's folder.
   /// - Throws: `FileError`.
@@ -65,7 +71,7 @@ extension GlassesModel {
       [
         "mean": Tensor(mean.map(Float.init)),
         "weights": Tensor(weights.joined().map(Float.init), shape: [weights.count, mean.count + 1]),
-        "outline": Tensor(outline.map(Float.init)),
+        "head": Tensor(head.flatMap { [Float($0.x), Float($0.y), Float($0.z)] }, shape: [head.count, 3]),
       ], metadata: ["format": Self.format], to: folder.appendingPathComponent(Self.file))
   }
 
@@ -78,10 +84,11 @@ extension GlassesModel {
       try part.tensor(name, shape, madeBy: "facet glasses").array(Float.self).map(Double.init)
     }
     let flat = try numbers("weights", [outputs, count + 1])
-    let outline = try numbers("outline", [angles])
-    guard outline.allSatisfy({ (0.3...2).contains($0) }) else { throw part.fault("its outline is none of a lens") }
+    let points = try numbers("head", [DetectedFace.mirrored.count, 3])
+    guard points.allSatisfy({ abs($0) < 1000 }) else { throw part.fault("its head is none") }
     return GlassesModel(
       mean: try numbers("mean", [count]),
-      weights: (0..<outputs).map { Array(flat[$0 * (count + 1)..<($0 + 1) * (count + 1)]) }, outline: outline)
+      weights: (0..<outputs).map { Array(flat[$0 * (count + 1)..<($0 + 1) * (count + 1)]) },
+      head: stride(from: 0, to: points.count, by: 3).map { SIMD3(points[$0], points[$0 + 1], points[$0 + 2]) })
   }
 }
