@@ -309,7 +309,12 @@ def bundles(count: int, chance: random.Random, findings: Findings, workers: int)
 # --- Requests ---------------------------------------------------------------------------------------------------------
 
 ATTRIBUTES = ["Smiling", "Young", "Male", "Blond_Hair", "Eyeglasses", "Mustache", "nothing", "", "x" * 300, "\u0000"]
-STRENGTHS = [0, 1, -1, 3, -3, 0.5, 3.01, 1e308, "1", None, True, [], -0.0]
+STRENGTHS = [0, 1, -1, 3, -3, 0.5, -0.0, 3.01, 1e308, "1", None, True, []]
+
+
+def mostly(right: list, count: int, chance: random.Random):
+    """One of the first, which are right; now and then any: a request has many parts, and one wrong part ends it."""
+    return chance.choice(right if chance.random() < 0.05 else right[:count])
 
 
 def value(chance: random.Random, depth: int = 0):
@@ -329,51 +334,68 @@ def value(chance: random.Random, depth: int = 0):
 
 
 def edit(chance: random.Random) -> dict:
-    result = {"attribute": chance.choice(ATTRIBUTES)}
+    result = {"attribute": mostly(ATTRIBUTES, 6, chance)}
+    # One of the two says how far.
     if chance.random() < 0.8:
-        result["strength"] = chance.choice(STRENGTHS)
-    if chance.random() < 0.2:
-        result["probability"] = chance.choice([0, 1, 0.5, 1.5, -1, "x"])
+        result["strength"] = mostly(STRENGTHS, 7, chance)
+    if "strength" not in result or chance.random() < 0.05:
+        result["probability"] = mostly([0, 1, 0.5, 1.5, -1, "x"], 3, chance)
     if chance.random() < 0.3:
-        result["face"] = chance.choice([0, 1, -1, 2**40, "0"])
+        result["face"] = mostly([0, 1, -1, 2**40, "0"], 1, chance)
     return result
 
 
 def request(chance: random.Random, ids: list[str]):
     """A request that is mostly right."""
-    photo = chance.choice(ids + ["AAAAAAAAAAAAAAAAAAAAAA", "x", "%2e%2e", ""])
-    body = {}
-    path, members = chance.choice(
+    photo = mostly(ids + ["AAAAAAAAAAAAAAAAAAAAAA", "x", "%2e%2e", ""], len(ids), chance)
+    size, format_ = mostly([64, 256, 31, "x", 2048], 2, chance), mostly(["jpeg", "webp", "x"], 2, chance)
+    words = mostly(["older,%20glasses", "no%20beard", "%00", "%ff", "", "a" * 5000, ",;" * 100], 2, chance)
+    # What a path takes; what it needs comes first.
+    path, needed, others = chance.choice(
         [
-            (f"/api/photos/{photo}/preview", ["size", "format", "region", "stream", "sequence"]),
-            (f"/api/photos/{photo}/render", ["format", "quality", "keepsLocation"]),
-            (f"/api/photos/{photo}/spectrum", ["attribute", "strengths", "size", "format"]),
-            (f"/api/photos/{photo}/inspect", ["face"]),
-            ("/api/morph", ["from", "to", "frames", "size", "format"]),
-            ("/api/photos/random", ["seed"]),
-            (f"/api/photos/{photo}/picture?size={chance.choice([64, 31, 'x', 2048])}&format={chance.choice(['jpeg', 'x'])}", []),
+            (f"/api/photos/{photo}/preview", "", "edits keep size format region stream sequence"),
+            (f"/api/photos/{photo}/render", "", "edits keep size format quality keepLocation"),
+            (f"/api/photos/{photo}/spectrum", "attribute", "face edits keep strengths size format"),
+            (f"/api/photos/{photo}/tiles", "tiles", "face keep size format"),
+            (f"/api/photos/{photo}/inspect", "", "face edits keep"),
+            (f"/api/photos/{photo}/animation", "", "edits keep size frames milliseconds format"),
+            ("/api/morph", "from to", "frames milliseconds thereAndBack size format"),
+            ("/api/photos/random", "", "seed"),
+            (f"/api/edit?{mostly(ATTRIBUTES[:6], 6, chance)}={mostly([1, -1, 4, 'x'], 2, chance)}&size={size}", "photo", ""),
+            (f"/api/photos/{photo}/picture?size={size}&format={format_}", "", ""),
+            (f"/api/photos/{photo}", "", ""),
+            (f"/api/understand?text={words}", "", ""),
         ]
     )
     good = {
-        "size": lambda: chance.choice([32, 64, 256]), "format": lambda: chance.choice(["jpeg", "webp", "png", "gif"]),
-        "region": lambda: {"x": chance.randrange(600), "y": 0, "width": chance.choice([1, 64, 600]), "height": 64},
-        "stream": lambda: "s", "sequence": lambda: chance.randrange(100), "quality": lambda: chance.choice([1, 80, 100, 101]),
-        "keepsLocation": lambda: True, "attribute": lambda: chance.choice(ATTRIBUTES), "seed": lambda: chance.choice([0, 7, -1]),
-        "strengths": lambda: [chance.choice(STRENGTHS) for _ in range(chance.choice([0, 1, 3, 14]))],
-        "face": lambda: chance.choice([0, 1, -1]), "frames": lambda: chance.choice([2, 3, 61]),
-        "from": lambda: {"photo": chance.choice(ids)}, "to": lambda: {"photo": chance.choice(ids), "face": chance.choice([0, 9])},
+        "size": lambda: chance.choice([32, 64, 256]), "format": lambda: mostly(["jpeg", "webp", "png", "gif"], 2, chance),
+        "region": lambda: {"x": chance.randrange(400), "y": 0, "width": mostly([1, 64, 600], 2, chance), "height": 64},
+        "stream": lambda: "s", "sequence": lambda: chance.randrange(1_000_000),
+        "quality": lambda: mostly([1, 80, 100, 101], 3, chance), "keepLocation": lambda: True,
+        "attribute": lambda: mostly(ATTRIBUTES, 6, chance), "seed": lambda: mostly([0, 7, -1], 2, chance),
+        "strengths": lambda: [mostly(STRENGTHS, 7, chance) for _ in range(mostly([1, 3, 0, 14], 2, chance))],
+        "face": lambda: mostly([0, 1, -1], 1, chance), "frames": lambda: mostly([2, 3, 61], 2, chance),
+        "milliseconds": lambda: mostly([10, 1000, 1001], 2, chance), "thereAndBack": lambda: False,
+        "from": lambda: {"photo": chance.choice(ids), "edits": [edit(chance)]},
+        "to": lambda: {"photo": chance.choice(ids), "face": mostly([0, 9], 1, chance)},
+        "edits": lambda: [edit(chance) for _ in range(mostly([0, 1, 2, 300], 3, chance))],
+        "keep": lambda: [mostly(ATTRIBUTES, 6, chance) for _ in range(mostly([0, 2, 41], 2, chance))],
+        "tiles": lambda: [
+            [{"attribute": mostly(ATTRIBUTES, 6, chance), "strength": mostly(STRENGTHS, 7, chance)}]
+            for _ in range(mostly([1, 3, 0, 25], 2, chance))
+        ],
     }
-    for name in members:
-        if chance.random() < 0.6 or name in ("from", "to", "attribute"):
-            body[name] = good[name]() if chance.random() < 0.85 else value(chance)
-    if chance.random() < 0.6:
-        body["edits"] = [edit(chance) for _ in range(chance.choice([0, 1, 2, 65]))]
-    if chance.random() < 0.1:
+    body = {}
+    if needed == "photo":
+        return "POST", path, mutate(SAMPLE.read_bytes(), chance) if chance.random() < 0.5 else SAMPLE.read_bytes(), {}
+    for name in needed.split() + [name for name in others.split() if chance.random() < 0.5]:
+        body[name] = good[name]() if chance.random() < 0.97 else value(chance)
+    if chance.random() < 0.03:
         body[chance.choice(["x", "Edits", ""])] = value(chance)
     text = json.dumps(body).encode()
-    if chance.random() < 0.15:
+    if chance.random() < 0.1:
         text = mutate(text, chance)
-    method = "GET" if "picture" in path else "POST"
+    method = "POST" if needed or others else "GET"
     if chance.random() < 0.05:
         method = chance.choice(["GET", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "HEAD", "FOO"])
     headers = {"Content-Type": "application/json" if chance.random() < 0.95 else "text/plain"}
