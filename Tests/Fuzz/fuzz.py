@@ -427,6 +427,8 @@ def requests(count: int, chance: random.Random, findings: Findings) -> None:
                 if not server.is_running():
                     findings.fault(f"{method} {path[:80]}: the server is gone", body or b"")
                     return
+            if status == 201:
+                server.send("DELETE", f"/api/photos/{json.loads(answer)['id']}")
             if status == 204 or number % 100 == 99:
                 # What was deleted is made again.
                 _, _, answer = server.send("POST", "/api/photos/sample")
