@@ -179,7 +179,7 @@ def main() -> None:
         ["train", "--data", data, "--output", start, "--image-size", 32, "--latent-size", 8, "--images", 80, "--batch", 8, "--threads", 1],
         ["attributes", "--model", start, "--data", data, "--scale", 1, "--threads", 1],
     ):
-        if (ended := run(command)).status:
+        if (ended := run(command, timeout=1800)).status:
             raise SystemExit(str(ended))
 
     def copy(target: Path) -> None:
