@@ -26,7 +26,7 @@ struct PaintedStep: Edit {
     let after = try held(canvas.decoded, at: unedited, in: canvas)
     let hole = try hole(in: canvas, from: before, to: after)
     let crop = try Tensor(canvas.fineCrop())
-    guard let painting = try painter.painting(of: crop, from: before, to: after, in: hole, seen: seen(in: canvas)) else { return }
+    guard let painting = try painter.painting(of: crop, from: before, to: after, in: hole) else { return }
     try canvas.lay(painting)
     canvas.featuresMoved()
   }
@@ -58,29 +58,11 @@ struct PaintedStep: Edit {
     return try image.sampled(at: PainterNetwork.Aligner.grid(side, side) + ways * (2 / frame))
   }
 
-  /// Where the photo's own pixels may be moved into the hole, 1 × 1 × S × S: not its lips and teeth, which a painter would trust more
-  /// than the guide. `nil` where all may.
-  private func seen(in canvas: Canvas) throws -> Tensor? {
-    guard !regions.isDisjoint(with: [.mouth, .lowerFace, .face]) else { return nil }
-    let size = Painter.cropSize
-    let lips = try landmarks(of: canvas)[48...59]
-    let middle = lips.mean
-    var mask = RegionMask((size, size))
-    mask.fill(lips.map { Point(x: middle.x + 1.25 * ($0.x - middle.x), y: middle.y + 1.9 * ($0.y - middle.y)) })
-    return try 1 - Tensor(mask.values, shape: [1, 1, size, size])
-  }
-
-  /// The photo's landmarks in pixels of the painter's crop.
-  private func landmarks(of canvas: Canvas) throws -> [Point] {
-    let size = Double(Painter.cropSize)
-    return try canvas.face.anatomy.landmarks.map { Point(x: $0.x * size, y: $0.y * size) }
-  }
-
   /// The pixels that are painted: those of the regions where the decoded face changes, off hair and all that lies over the face.
   private func hole(in canvas: Canvas, from before: Tensor, to after: Tensor) throws -> Tensor {
     let size = Painter.cropSize
     let anatomy = canvas.face.anatomy
-    let landmarks = try landmarks(of: canvas)
+    let landmarks = try anatomy.landmarks.map { Point(x: $0.x * Double(size), y: $0.y * Double(size)) }
     var inside = [Float](repeating: 0, count: size * size)
     for region in regions {
       let mask = region.mask(landmarks, size: (size, size), contour: Self.contour)
