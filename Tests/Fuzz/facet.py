@@ -31,10 +31,17 @@ class Clock:
         self.pid, self.threads, self.waited = pid, {}, 0.0
         self.start, self.ran = time.monotonic(), self.processor()
         self.look()
-        self.waited = 0.0
+        self.waited, self.ended = 0.0, threading.Event()
+        # Threads that decode come and go.
+        self.looking = threading.Thread(target=self.look_on, daemon=True)
+        self.looking.start()
+
+    def look_on(self) -> None:
+        while not self.ended.wait(0.02):
+            self.look()
 
     def look(self) -> None:
-        """Adds what its threads have waited since the last look; what a thread waits between that and its end is lost."""
+        """Adds what its threads have waited since the last look."""
         for path in Path(f"/proc/{self.pid}/task").glob("*/schedstat"):
             try:
                 waited = int(path.read_text().split()[1]) / 1e9
@@ -49,7 +56,9 @@ class Clock:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def seconds(self) -> float:
-        """To be asked while the process is there, be it only as one that has ended."""
+        """To be asked once, while the process is there, be it only as one that has ended."""
+        self.ended.set()
+        self.looking.join()
         self.look()
         whole, ran = time.monotonic() - self.start, self.processor() - self.ran
         return min(whole, ran + max(0, whole - ran - self.waited))
@@ -90,9 +99,7 @@ def run(arguments: list, timeout: float = 120, environment: dict = {}, cwd=None)
             reader.start()
         killer = threading.Timer(timeout, process.kill)
         killer.start()
-        while os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
-            time.sleep(0.05)
-            clock.look()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         seconds = clock.seconds()
         _, status, usage = os.wait4(process.pid, 0)
         killer.cancel()

@@ -166,6 +166,7 @@ def photos(count: int, chance: random.Random, findings: Findings, workers: int) 
             except (OSError, http.client.HTTPException) as error:
                 findings.fault(f"photo of {name}: {error!r}; the server {'runs' if server.is_running() else 'is gone'}", data)
                 if not server.is_running():
+                    clock.ended.set()
                     server = Server("--photos", "10000", "--memory", "600")
                     clock = server.clock()
                 connection = server.connection(120)
