@@ -228,6 +228,8 @@ public final class FaceDetector: Sendable {
 
   /// Searches a working picture turned by an angle.
   private func search(_ working: Working, turn: Double, _ minimumScore: Double) throws(PortraitError) -> [Candidate] {
+    // A search that nobody waits for any more ends, without faces.
+    if PhotoWork.shouldStop?.ask() == true { return [] }
     let picture = working.picture
     if turn == 0 {
       return try detector.value().find(in: picture, minimumScore: minimumScore).map {

@@ -195,11 +195,12 @@ struct HeadHair: Sendable {
     var values = [Float](repeating: 0, count: light.count * 4)
     for i in light.indices where matte.alpha[i] > 0.004 {
       let (alpha, old, base) = (matte.alpha[i], matte.colours[i].colour, light[i])
-      let level = min(255, max(0, base * 255))
-      let quantile = quantiles[Int(level)] + (level - level.rounded(.down))
-        * (quantiles[min(255, Int(level) + 1)] - quantiles[Int(level)])
-      let target = targets[min(255, Int(quantile * 255))]
-      let slope = slopes[Int(level)]
+      let level = base * 255
+      let quantile = Self.value(quantiles, at: level) { $0 + $2 * ($1 - $0) }
+      let target = Self.value(targets, at: quantile * 255) {
+        ($0.colour + $2 * ($1.colour - $0.colour), $0.amount + $2 * ($1.amount - $0.amount))
+      }
+      let slope = Self.value(slopes, at: level) { $0 + $2 * ($1 - $0) }
       // Strands stand out of the light around them as they did, in the new colour.
       let strands = (old.luma - base) * slope * target.amount
       let luma = target.colour.luma
@@ -214,12 +215,21 @@ struct HeadHair: Sendable {
     return FloatPicture(width: own.width, height: own.height, channels: 4, values: values)
   }
 
+  /// What a table of 256 steps has between two of them: steps would be seen in the picture.
+  private static func value<Element>(
+    _ table: [Element], at place: Float, between: (Element, Element, Float) -> Element
+  ) -> Element {
+    let place = min(255, max(0, place))
+    let step = min(254, Int(place))
+    return between(table[step], table[step + 1], place - Float(step))
+  }
+
   /// The least part of the crop's area that is surely hair.
   private static let least = 0.006
   private static let flatness: Float = 0.006
   private static let spread = 5
   /// Strands of the new colour have so much of the contrast of the old ones: more would be noise.
-  private static let (flattest, steepest): (Float, Float) = (0.5, 1.7)
+  private static let (flattest, steepest): (Float, Float) = (0.5, 1.4)
   /// The strength from which on no colour changes further.
   private static let farthest = 1.5
 }

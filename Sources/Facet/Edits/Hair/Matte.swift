@@ -45,7 +45,7 @@ struct Matte: Sendable {
 
   /// Windows of 5 × 5 pixels need fewer steps than those of 3 × 3, and end hair as finely.
   private static let radius = 2
-  private static let steps = 18
+  private static let steps = 24
 }
 
 /// The linear map L of closed-form matting: alphaᵀ · L · alpha is least where alpha is a linear function of colour in each window.
@@ -60,18 +60,28 @@ private struct MattingLaplacian {
     means = colours.blurred(radius)
     let squares = colours.changed { _, c in (c * c).with(w: c.x * c.y) }.blurred(radius)
     let products = colours.changed { _, c in SIMD4(c.x * c.z, c.y * c.z, 0, 0) }.blurred(radius)
-    let flatness = Self.flatness
-    inverses = means.values.indices.map { [means] i in
-      let m = means[i]
-      let (xx, yy, zz) = (squares[i].x - m.x * m.x + flatness, squares[i].y - m.y * m.y + flatness, squares[i].z - m.z * m.z + flatness)
-      let (xy, xz, yz) = (squares[i].w - m.x * m.y, products[i].x - m.x * m.z, products[i].y - m.y * m.z)
-      let cofactors = SIMD3(yy * zz - yz * yz, xz * yz - xy * zz, xy * yz - xz * yy)
-      let scale = 1 / max(1e-20, xx * cofactors.x + xy * cofactors.y + xz * cofactors.z)
-      return (
-        SIMD3(cofactors.x, xx * zz - xz * xz, xx * yy - xy * xy) * scale,
-        SIMD3(cofactors.y, cofactors.z, xy * xz - xx * yz) * scale
-      )
-    }
+    inverses = means.values.indices.map { [means] i in Self.inverse(means[i], squares[i], products[i]) }
+  }
+
+  /// The inverse of a window's covariance.
+  /// - Parameters:
+  ///   - means: of red, green and blue.
+  ///   - squares: the means of their squares, and of red times green.
+  ///   - products: the means of red times blue, and of green times blue.
+  private static func inverse(
+    _ means: SIMD4<Float>, _ squares: SIMD4<Float>, _ products: SIMD4<Float>
+  ) -> (diagonal: SIMD3<Float>, rest: SIMD3<Float>) {
+    // Along an edge colours vary in one direction only: in float32 nothing is left of the determinant.
+    let (m, s, p) = (SIMD4<Double>(means), SIMD4<Double>(squares), SIMD4<Double>(products))
+    let (xx, yy, zz) = (s.x - m.x * m.x + flatness, s.y - m.y * m.y + flatness, s.z - m.z * m.z + flatness)
+    let (xy, xz, yz) = (s.w - m.x * m.y, p.x - m.x * m.z, p.y - m.y * m.z)
+    let first = SIMD3<Double>(yy * zz - yz * yz, xz * yz - xy * zz, xy * yz - xz * yy)
+    let determinant = xx * first.x + xy * first.y + xz * first.z
+    // Rounding alone makes it so small.
+    let scale = 1 / max(flatness * flatness * flatness / 8, determinant)
+    let diagonal = SIMD3<Double>(first.x, xx * zz - xz * xz, xx * yy - xy * xy) * scale
+    let rest = SIMD3<Double>(first.y, first.z, xy * xz - xx * yz) * scale
+    return (SIMD3<Float>(diagonal), SIMD3<Float>(rest))
   }
 
   /// L · values: each value less what the linear functions of the windows around it say, on average.
@@ -113,7 +123,7 @@ private struct MattingLaplacian {
   }
 
   /// The variance of a colour up to which a window counts as flat.
-  private static let flatness: Float = 1e-5
+  private static let flatness = 1e-5
 }
 
 /// A picture of four numbers a pixel.
