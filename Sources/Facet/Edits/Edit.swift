@@ -4,7 +4,9 @@ import Torch
 enum EditStage: Int, Comparable, CaseIterable, Sendable {
   /// Removes what lies over the face.
   case uncover
-  /// Colours hair and skin.
+  /// Colours skin.
+  case skin
+  /// Colours hair.
   case tint
   /// Moves the latent code, decodes it and composes the change.
   case decode

@@ -4,7 +4,7 @@ import Torch
 
 /// Gives the skin of a face another colour.
 struct SkinTint: Edit {
-  static let stage = EditStage.tint
+  static let stage = EditStage.skin
 
   /// Strength 1 gives the colour, −1 that of others; one after the other.
   private var tints: [(colour: SkinColour, strength: Double)]
