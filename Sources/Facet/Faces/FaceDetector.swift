@@ -184,6 +184,8 @@ public final class FaceDetector: Sendable {
       let longer = Double(max(picture.width, picture.height))
       let least = tier > 0 ? max(minimumScore, Self.clearScore) : minimumScore
       for working in Working.tiles(of: picture, scale: scale, side: Self.tileSide, overlap: Self.tileOverlap) {
+        // A search that nobody waits for any more ends, without faces.
+        if PhotoWork.shouldStop?.ask() == true { return Finding() }
         let working = working.turned(quarters: quarters)
         var candidates = try search(working, turn: 0, least)
         if (all || !Self.isClear(candidates)) && scale * longer <= Self.turnedSide {
@@ -228,8 +230,6 @@ public final class FaceDetector: Sendable {
 
   /// Searches a working picture turned by an angle.
   private func search(_ working: Working, turn: Double, _ minimumScore: Double) throws(PortraitError) -> [Candidate] {
-    // A search that nobody waits for any more ends, without faces.
-    if PhotoWork.shouldStop?.ask() == true { return [] }
     let picture = working.picture
     if turn == 0 {
       return try detector.value().find(in: picture, minimumScore: minimumScore).map {

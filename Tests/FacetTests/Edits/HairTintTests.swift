@@ -76,9 +76,10 @@ import Torch
     let known = (0..<size * size).map { i -> Bool? in i / size < 42 ? false : i / size > 78 ? true : nil }
     let probable = (0..<size * size).map { i -> Float in i / size < 60 ? 0 : 1 }
     let matte = Matte(of: picture, probable: probable, known: known, reach: 20)
-    let errors = zip(matte.alpha, alpha).map { abs($0 - $1) }
+    let found = matte.alpha
+    let errors = zip(found, alpha).map { abs($0 - $1) }
     let band = known.indices.filter { known[$0] == nil }
-    #expect(matte.alpha.allSatisfy { (0...1).contains($0) })
+    #expect(found.allSatisfy { (0...1).contains($0) })
     #expect(errors.reduce(0, +) / Float(errors.count) < 0.03)
     #expect(band.reduce(0) { $0 + errors[$1] } / Float(band.count) < 0.08)
     // What the background shines through is hair's colour all the same.

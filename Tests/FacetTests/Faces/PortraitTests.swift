@@ -28,6 +28,12 @@ import Testing
     149,
   ]
 
+  @Test func searchThatNobodyWaitsForEnds() throws {
+    let photo = try Picture(contentsOf: Self.astronaut)
+    #expect(try PhotoWork.$shouldStop.withValue(.init { false }) { try Self.detector.largestFace(in: photo) } != nil)
+    #expect(try PhotoWork.$shouldStop.withValue(.init { true }) { try Self.detector.largestFace(in: photo) } == nil)
+  }
+
   @Test func landmarksAreDlibs() throws {
     let face = try #require(try Self.detector.largestFace(in: Picture(contentsOf: Self.astronaut)))
     #expect(face.upperLeft == Point(x: 179, y: 83) && face.lowerRight == Point(x: 267, y: 171))

@@ -6,13 +6,10 @@ import Photo
 /// the colour. The matting Laplacian is applied by box filters (He, Sun & Tang 2010). The colour is found by blurring the object's
 /// and the background's colours apart (Forte 2021).
 struct Matte: Sendable {
-  /// 0…1, a value for each pixel.
-  private(set) var alpha: [Float]
-  /// The object's red, green and blue, 0…1; in the fourth element alpha.
-  private(set) var colours: Pixels
+  /// The object's red, green and blue, 0…1; in the fourth element alpha, 0…1.
+  let colours: Pixels
 
-  var width: Int { colours.width }
-  var height: Int { colours.height }
+  var alpha: [Float] { colours.values.map(\.w) }
 
   /// - Parameters:
   ///   - picture: three channels.
@@ -24,7 +21,6 @@ struct Matte: Sendable {
     let own = Pixels(picture)
     var alpha = zip(probable, known).map { $1.map { $0 ? 1 : 0 } ?? $0 }
     MattingLaplacian(own, radius: Self.radius).solve(&alpha, unknown: known.map { $0 == nil }, steps: Self.steps)
-    self.alpha = alpha
     colours = Self.colours(of: own, alpha, reach: [reach, 4])
   }
 
@@ -147,6 +143,8 @@ struct Pixels: Sendable {
   }
 
   subscript(index: Int) -> SIMD4<Float> { values[index] }
+
+  var byteCount: Int { values.count * MemoryLayout<SIMD4<Float>>.stride }
 
   /// Each pixel made anew from its number and its value.
   func changed(_ change: (Int, SIMD4<Float>) -> SIMD4<Float>) -> Pixels {

@@ -180,7 +180,7 @@ extension SIMD3<Float> {
 
 extension Picture {
   /// The colour of a pixel by its number, 0…1.
-  fileprivate func colour(_ pixel: Int) -> SIMD3<Float> {
+  func colour(_ pixel: Int) -> SIMD3<Float> {
     SIMD3(Float(pixels[pixel * 3]), Float(pixels[pixel * 3 + 1]), Float(pixels[pixel * 3 + 2])) / 255
   }
 }

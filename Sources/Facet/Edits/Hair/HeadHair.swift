@@ -1,0 +1,145 @@
+import Photo
+
+/// The hair of a head: its matte, and how light it is where.
+struct HeadHair: Sendable {
+  /// The head as ``FaceAlignment/surroundings(size:)`` cuts it out.
+  private let picture: Picture
+  let matte: Matte
+  /// The mean colour of what is surely hair.
+  let colour: SIMD3<Float>
+  /// The mean colour of the skin beside it; `nil` where there is none.
+  private let skin: SIMD3<Float>?
+  /// The luma of the hair without its strands.
+  private let light: [Float]
+  /// For 256 steps of luma the part of the hair that is darker, 0…1.
+  private let quantiles: [Float]
+
+  /// - Parameters:
+  ///   - picture: the head, three channels.
+  ///   - hair: how probable it is that each pixel is hair, 0…1.
+  ///   - other: the same for what is neither hair nor background.
+  ///   - cropSide: the side of the face's crop, in pixels of the picture.
+  ///   - skin: the mean colour of the skin.
+  /// - Returns: `nil` where there is too little hair.
+  init?(in picture: Picture, hair: [Float], other: [Float], cropSide: Double, skin: SIMD3<Float>?) {
+    func pixels(_ part: Double) -> Int { max(1, Int((part * cropSide).rounded())) }
+    (self.picture, self.skin) = (picture, skin)
+    // The parser's borders are off by some pixels, towards the background more than towards the face; single hairs reach farther.
+    let sure = Pixels(
+      width: picture.width, height: picture.height,
+      zip(hair, other).map { SIMD4($0 > 0.5 ? 1 : 0, $1 > 0.5 ? 1 : 0, $0 > 0.3 ? 1 : 0, 0) })
+    let (inner, outer, beside) = (sure.blurred(pixels(0.026)), sure.blurred(pixels(0.04)), sure.blurred(pixels(0.016)))
+    let known = hair.indices.map { i -> Bool? in
+      if inner[i].x > 0.999 { return true }
+      if outer[i].z < 0.001 || beside[i].y > 0.999 { return false }
+      return nil
+    }
+    guard known.reduce(0, { $0 + ($1 == true ? 1 : 0) }) > Int(Self.least * cropSide * cropSide) else { return nil }
+    matte = Matte(of: picture, probable: hair, known: known, reach: pixels(0.16))
+    var (sum, weights) = (SIMD4<Float>.zero, Float(0))
+    for colour in matte.colours.values where colour.w > 0.9 {
+      sum += colour
+      weights += 1
+    }
+    colour = (sum / max(1, weights)).colour
+    light = Self.smooth(matte, radius: pixels(0.018))
+    quantiles = Self.quantiles(of: light, matte.alpha)
+  }
+
+  /// The luma of the hair, smoothed where it is even: a guided filter (He, Sun & Tang 2013).
+  private static func smooth(_ matte: Matte, radius: Int) -> [Float] {
+    let lumas = matte.colours.changed { i, colour in
+      let luma = colour.colour.luma
+      return SIMD4(luma, luma * luma, 0, 0)
+    }
+    let functions = lumas.blurred(radius).changed { _, mean in
+      let variance = max(0, mean.y - mean.x * mean.x)
+      let slope = variance / (variance + flatness)
+      return SIMD4(slope, mean.x * (1 - slope), 0, 0)
+    }.blurred(radius)
+    return lumas.values.indices.map { functions[$0].x * lumas[$0].x + functions[$0].y }
+  }
+
+  private static func quantiles(of light: [Float], _ alpha: [Float]) -> [Float] {
+    var histogram = [Float](repeating: 0, count: 256)
+    for (luma, alpha) in zip(light, alpha) where alpha > 0.5 { histogram[min(255, max(0, Int(luma * 255)))] += alpha }
+    // Hair of one luma has a width, too: a step of quantiles would be an edge in the picture.
+    let smooth = (0..<256).map { level in
+      (-spread...spread).reduce(Float(0)) { sum, step in
+        sum + histogram[min(255, max(0, level + step))] * Float(spread + 1 - abs(step))
+      }
+    }
+    let total = max(1e-6, smooth.reduce(0, +))
+    var sum: Float = 0
+    return smooth.map { part in
+      sum += part
+      return (sum - part / 2) / total
+    }
+  }
+
+  var byteCount: Int { picture.pixels.count + light.count * MemoryLayout<Float>.stride + matte.colours.byteCount }
+
+  /// The head with its hair in other colours: a patch as ``FaceChange`` has them.
+  /// - Parameter tints: what is asked, one after the other: strength 1 gives the colour, −1 that of others.
+  /// - Returns: `nil` where nothing changes.
+  func tinted(_ tints: [(colour: HairColour, strength: Double)]) -> FloatPicture? {
+    var targets = (0..<256).map { _ in (colour: SIMD3<Float>.zero, amount: Float(0)) }
+    for (colour, strength) in tints {
+      let lit = skin.map(colour.beside) ?? colour
+      let amount = Float(min(Self.farthest, abs(strength))) * (strength < 0 ? lit.presence(in: self.colour) : 1)
+      for (step, target) in lit.steps(isAdded: strength > 0).enumerated() {
+        targets[step].colour += amount * (target - targets[step].colour)
+        targets[step].amount += amount * (1 - targets[step].amount)
+      }
+    }
+    if targets.allSatisfy({ $0.amount == 0 }) { return nil }
+    // How steep the new luma is in the old one, of the whole way.
+    let lumas = quantiles.map { quantile -> Float in
+      let target = targets[Int(quantile * 255)]
+      return target.amount > 0 ? target.colour.luma / target.amount : 0
+    }
+    let slopes = (0..<256).map { level -> Float in
+      let (low, high) = (max(0, level - Self.spread), min(255, level + Self.spread))
+      return min(Self.steepest, max(Self.flattest, (lumas[high] - lumas[low]) * 255 / Float(high - low)))
+    }
+    var values = [Float](repeating: 0, count: light.count * 4)
+    for i in light.indices where matte.colours[i].w > 0.004 {
+      let (alpha, old, base) = (matte.colours[i].w, matte.colours[i].colour, light[i])
+      let level = base * 255
+      let quantile = Self.value(quantiles, at: level) { $0 + $2 * ($1 - $0) }
+      let target = Self.value(targets, at: quantile * 255) {
+        ($0.colour + $2 * ($1.colour - $0.colour), $0.amount + $2 * ($1.amount - $0.amount))
+      }
+      let slope = Self.value(slopes, at: level) { $0 + $2 * ($1 - $0) }
+      // Strands stand out of the light around them as they did, in the new colour.
+      let strands = (old.luma - base) * slope * target.amount
+      let luma = target.colour.luma
+      let colour = target.colour * max(0.2, min(3, (luma + strands) / max(luma, 0.01)))
+      let becomes = (old + colour - target.amount * old).clamped(lowerBound: .zero, upperBound: .one)
+      // What the photo has finer than this picture comes along with the slope.
+      let steepness = alpha * target.amount * (slope - 1)
+      let offset = alpha * (becomes - old) - steepness * picture.colour(i)
+      for c in 0..<3 { values[i * 4 + c] = offset[c] }
+      values[i * 4 + 3] = steepness
+    }
+    return FloatPicture(width: picture.width, height: picture.height, channels: 4, values: values)
+  }
+
+  /// What a table of 256 steps has between two of them: steps would be seen in the picture.
+  private static func value<Element>(
+    _ table: [Element], at place: Float, between: (Element, Element, Float) -> Element
+  ) -> Element {
+    let place = min(255, max(0, place))
+    let step = min(254, Int(place))
+    return between(table[step], table[step + 1], place - Float(step))
+  }
+
+  /// The least part of the crop's area that is surely hair.
+  private static let least = 0.006
+  private static let flatness: Float = 0.006
+  private static let spread = 5
+  /// Strands of the new colour have so much of the contrast of the old ones: more would be noise.
+  private static let (flattest, steepest): (Float, Float) = (0.5, 1.4)
+  /// The strength from which on no colour changes further.
+  private static let farthest = 1.5
+}
