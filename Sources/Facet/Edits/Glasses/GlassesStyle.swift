@@ -72,7 +72,7 @@ struct GlassesStyle: Codable, Equatable, Sendable {
 
 extension GlassesStyle {
   /// The one that is drawn where none is named.
-  static let standard = "thin-metal"
+  static let standard = "tortoise-acetate"
   /// The names of all styles, in alphabetical order.
   static let names = ((try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? [])
     .compactMap { $0.hasSuffix(ending) ? String($0.dropLast(ending.count)) : nil }.sorted()
