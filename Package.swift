@@ -51,7 +51,7 @@ let package = Package(
       dependencies: ["Torch", "Photo", "CDlib", "Files"],
       resources: [
         .copy("Resources/default.facet"), .copy("Resources/default.parser"), .copy("Resources/astronaut.jpg"),
-        .copy("Resources/frontal_faces.dat"), .copy("Resources/hair-colours.json"), .copy("Resources/glasses"),
+        .copy("Resources/frontal_faces.dat"), .copy("Resources/hair-colours.json"), .copy("Resources/hair-palette.json"), .copy("Resources/glasses"),
       ]),
     // Trains and measures models, directions and parsers.
     .target(name: "FacetTraining", dependencies: ["Facet", "Torch", "Photo", "Files"]),

@@ -10,7 +10,7 @@ public struct AttributeEdit: Sendable, Equatable {
   public var attribute: String
   public var amount: Amount
   /// How it is drawn, where an attribute can be drawn in several styles: one of ``styles(of:)``, letter case does not matter; `nil` for
-  /// the standard one.
+  /// the standard one. The attribute `Hair` needs one, and takes any colour as `#rrggbb`, too.
   public var style: String?
 
   /// The largest strength that is taken; beyond it codes leave what the model knows.
@@ -33,13 +33,22 @@ public struct AttributeEdit: Sendable, Equatable {
     amount = .probability(probability)
   }
 
-  /// The names of the styles that an attribute can be drawn in, in alphabetical order; none for most.
+  /// The names of the styles that an attribute can be drawn in; none for most.
   public static func styles(of attribute: String) -> [String] {
-    attribute.lowercased() == AttributeTable.glasses.lowercased() ? GlassesStyle.names : []
+    if isHair(attribute) { return HairPalette.names }
+    return attribute.lowercased() == AttributeTable.glasses.lowercased() ? GlassesStyle.names : []
   }
 
-  /// - Throws: ``AttributeError`` or ``GlassesStyleError`` for a style that there is not.
+  /// Whether an attribute is `Hair`, hair of any colour: it is no label of the model, and is drawn without it.
+  package static func isHair(_ attribute: String) -> Bool { attribute.lowercased() == HairPalette.attribute.lowercased() }
+
+  /// - Throws: ``AttributeError`` or ``StyleError`` for a style that there is not.
   func validateStyle() throws {
+    if Self.isHair(attribute) {
+      _ = try HairPalette.colour(style)
+      guard case .strength(0...) = amount else { throw StyleError("'Hair' takes a strength from 0, and no probability") }
+      return
+    }
     guard let style else { return }
     if Self.styles(of: attribute).isEmpty { throw AttributeError(withoutStyles: attribute, asked: style) }
     _ = try GlassesStyle.named(style)

@@ -115,10 +115,14 @@ public final class FaceEditor: Sendable {
 
   /// Checks edits without a face.
   /// - Throws: ``AttributeError`` for an attribute that there is not, or one that is to be changed and kept;
-  ///   ``GlassesStyleError`` for a style of glasses that there is not.
+  ///   ``StyleError`` for a style that there is not.
   public func validate(_ edits: [AttributeEdit], options: EditOptions = .init()) throws {
     for edit in edits {
       try edit.validateStyle()
+      if AttributeEdit.isHair(edit.attribute) {
+        guard options.style == .natural else { throw AttributeError(neverDecoded: edit.attribute) }
+        continue
+      }
       _ = try directions.step(edit.attribute, strength: 0, keeping: options.kept, method: options.style.method)
     }
     for name in options.kept { _ = try directions.index(of: name) }

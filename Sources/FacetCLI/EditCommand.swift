@@ -17,7 +17,8 @@ struct EditCommand: ParsableCommand {
 
       Of several photos, those that fail are told and the others edited; a photo in a folder that has no face is no failure.
 
-      Eyeglasses can be drawn in several styles, which 'facet glasses' lists; a style's name stands in place of a strength.
+      Eyeglasses can be drawn in several styles, which 'facet glasses' lists; a style's name stands in place of a strength, \
+      and STYLE:STRENGTH gives both. Hair takes a colour so: a name such as auburn, or any as '#rrggbb'.
 
       Examples:
         facet edit me.jpg --attribute Smiling=1 -o smiling.jpg
@@ -57,7 +58,7 @@ struct EditCommand: ParsableCommand {
   func run() throws {
     let jobs = try photos.jobs()
     if jobs.isEmpty { return }
-    let editor = try photos.makeEditor(for: attribute.map(\.name) + editing.keep)
+    let editor = try photos.makeEditor(for: attribute.map(\.name).filter { !AttributeEdit.isHair($0) } + editing.keep)
     let options = editing.options
     let edits = attribute.map { $0.edit(to: to) }
     try editor.validate(edits, options: options)
@@ -112,7 +113,7 @@ struct EditingOptions: ParsableArguments {
   var options: EditOptions { EditOptions(style: style, keeping: keep) }
 }
 
-/// NAME, NAME=STRENGTH, or NAME=STYLE of an attribute that can be drawn in several styles.
+/// NAME, NAME=STRENGTH, or NAME=STYLE or NAME=STYLE:STRENGTH of an attribute that can be drawn in several styles.
 struct AttributeArgument: ExpressibleByArgument {
   let name: String
   let strength: Double?
@@ -121,9 +122,12 @@ struct AttributeArgument: ExpressibleByArgument {
   init?(argument: String) {
     let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
     guard let name = parts.first, !name.isEmpty else { return nil }
-    let value = parts.count == 1 ? nil : String(parts[1])
-    strength = value.flatMap(Double.init)
-    style = strength == nil ? value : nil
+    let value = parts.count == 1 ? [] : parts[1].split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+    let hasStyle = value.first.map { Double($0) == nil } ?? false
+    style = hasStyle ? value[0] : nil
+    let amount = value.dropFirst(hasStyle ? 1 : 0)
+    strength = amount.first.flatMap(Double.init)
+    if amount.count > 1 || amount.count == 1 && strength == nil { return nil }
     if let strength, !AttributeEdit.range.contains(strength) { return nil }
     if let style, style.isEmpty || AttributeEdit.styles(of: String(name)).isEmpty { return nil }
     self.name = String(name)
@@ -131,7 +135,7 @@ struct AttributeArgument: ExpressibleByArgument {
 
   /// Brings what has no strength of its own to a probability, or to strength 1 without one.
   func edit(to probability: Double? = nil) -> AttributeEdit {
-    if let style { return AttributeEdit(name, style: style) }
+    if let style { return AttributeEdit(name, strength: strength ?? 1, style: style) }
     if let strength { return AttributeEdit(name, strength: strength) }
     return probability.map { AttributeEdit(name, to: $0) } ?? AttributeEdit(name)
   }

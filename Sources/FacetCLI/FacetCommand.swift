@@ -44,7 +44,7 @@ struct FacetCommand: AsyncParsableCommand {
 
   /// Shows what an error says, whatever names of files and parts of files it holds, and ends the process with its code.
   private static func end(with error: any Error) -> Never {
-    let isUsage = error is UsageError || error is AttributeError || error is GlassesStyleError
+    let isUsage = error is UsageError || error is AttributeError || error is StyleError
     let text = isUsage ? "Error: \(error)" : fullMessage(for: error)
     let code = isUsage ? ExitCode.validationFailure : exitCode(for: error)
     do {

@@ -28,7 +28,7 @@ class FaultTests(StudioTestCase):
             browser.sample()
             browser.keep("photo")
             browser.set("Eyeglasses", Keys.END)
-            browser.wait("the preview", lambda: browser.difference("photo") > 0.3)
+            browser.wait("the preview", lambda: browser.difference_in_face("photo") > 1)
             self.assertNotIn(token, browser.js("return location.href"))
             # Without it the page asks, and says when it is the wrong one.
             browser.leave()
@@ -55,7 +55,7 @@ class FaultTests(StudioTestCase):
         browser.sample()
         browser.keep("photo")
         browser.set("Eyeglasses", Keys.END)
-        browser.wait("the preview", lambda: browser.difference("photo") > 0.3)
+        browser.wait("the preview", lambda: browser.difference_in_face("photo") > 1)
         browser.press(Keys.CONTROL, "c")
         browser.wait("the reason", lambda: "https" in browser.text("toast"))
         # A morph needs nothing that such pages lack.

@@ -23,6 +23,11 @@ public struct AttributeError: Error, Equatable, CustomStringConvertible {
     description = "'\(attribute)' has no style '\(style)'; give a strength"
   }
 
+  init(neverDecoded attribute: String) {
+    (self.attribute, suggestions) = (attribute, [])
+    description = "'\(attribute)' is drawn, and never decoded; leave out the style of all edits"
+  }
+
   init(asked attribute: String) {
     (self.attribute, suggestions) = (attribute, [])
     description = "'\(attribute)' is to be changed and kept; leave it out of one"

@@ -43,8 +43,13 @@ struct EditPlanner {
   ///   - attribute: its name.
   ///   - strength: how far it is changed.
   ///   - style: how it is drawn; `nil` for the standard style.
-  /// - Throws: ``AttributeError``.
+  /// - Throws: ``AttributeError``, ``StyleError``.
   mutating func add(_ attribute: String, _ strength: Double, style: String? = nil) throws {
+    if AttributeEdit.isHair(attribute) {
+      guard options.style == .natural else { throw AttributeError(neverDecoded: attribute) }
+      if strength > 0 { plan.add(HairTint(try HairPalette.colour(style), strength)) }
+      return
+    }
     let states = try tools.directions.states(of: attribute, adds: strength >= 0)
     if strength == 0 { return }
     guard options.style == .natural else {

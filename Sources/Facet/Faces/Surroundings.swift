@@ -62,12 +62,20 @@ final class Surroundings: Sendable {
       let wide = mask.warped(by: place.then(alignment.surroundings(size: Self.size)), to: (Self.size, Self.size))
       let own = wide.pixels.map { (Float($0) / 255).smoothStep(from: 0.75, to: 1) }
       let near = Self.near(own, reach: 11)
-      let hair = found.hair.map { $0.smoothStep(from: 0.2, to: 0.6) }
+      let hair = found.hair.indices.map { i -> Float in
+        // White hair looks like background to the parser; the mask tells heads from background, and not hair from faces.
+        let head = min(Self.mostTrusted, max(1 - Self.mostTrusted, Float(wide.pixels[i]) / 255))
+        let (hair, background) = (found.hair[i] * head, max(0, 1 - found.hair[i] - found.other[i]) * (1 - head))
+        return ((1 - found.other[i]) * hair / max(1e-6, hair + background)).smoothStep(from: 0.2, to: 0.6)
+      }
       return Parsed(
         picture: picture, hair: Self.ownHair(hair, in: picture, within: own, crop: Self.crop),
         skin: zip(found.skin, near).map { $0 * $1 }, other: found.other)
     }
   }
+
+  /// The mask's probabilities count up to this one.
+  private static let mostTrusted: Float = 0.9
 
   /// Rows and columns of the crop.
   private static let crop: (rows: Range<Int>, columns: Range<Int>) = {

@@ -113,19 +113,21 @@ final class Workshop: Sendable {
   // MARK: Edits
 
   /// Checks edits without a face.
-  /// - Throws: ``AttributeError``.
+  /// - Throws: ``Problem``.
   func validate(_ edits: [AttributeEdit], keeping kept: [String]) throws {
-    try editor.validate(edits, options: EditOptions(keeping: kept))
+    do {
+      try editor.validate(edits, options: EditOptions(keeping: kept))
+    } catch let error as AttributeError {
+      throw Problem(error)
+    } catch let error as StyleError {
+      throw Problem(error)
+    }
   }
 
   /// The edits of each face that has some, with strengths where probabilities were asked for.
   func resolve(_ edits: [Edit], keeping kept: [String], in session: PhotoSession) async throws -> [FaceEdit] {
     let options = EditOptions(keeping: kept)
-    do {
-      try validate(edits.map(\.edit), keeping: kept)
-    } catch let error as AttributeError {
-      throw Problem(error)
-    }
+    try validate(edits.map(\.edit), keeping: kept)
     var result: [FaceEdit] = []
     for index in Set(edits.map(\.face)).sorted() {
       guard session.faces.indices.contains(index) else { throw Problem.noSuchFace(index, of: session.faces.count) }
@@ -147,11 +149,7 @@ final class Workshop: Sendable {
   /// One face and edits with strengths.
   /// - Throws: ``Problem`` for a name that the model does not have.
   func edit(_ face: EncodedFace, _ edits: [AttributeEdit], keeping kept: [String]) throws -> FaceEdit {
-    do {
-      try validate(edits, keeping: kept)
-    } catch let error as AttributeError {
-      throw Problem(error)
-    }
+    try validate(edits, keeping: kept)
     return FaceEdit(face, edits, options: EditOptions(keeping: kept))
   }
 

@@ -1,12 +1,15 @@
-// What is being edited: the photo, the face and attribute selected, and the strengths with their history.
+// What is being edited: the photo, the face and attribute selected, and the strengths and styles with their history.
 //
 // Events: "photo" (another photo), "edits" (a strength changed; `detail.live` while a slider moves), "selection"
 // (`detail.faceChanged`).
 
 import { History } from "./history.js";
 
-/** Strengths by face and attribute, and those that each slider had before. Never changed in place. */
-const untouched = Object.freeze({ values: {}, trails: {} });
+/** Strengths and styles by face and attribute, and strengths that each slider had before. Never changed in place. */
+const untouched = Object.freeze({ values: {}, styles: {}, trails: {} });
+
+/** The styles of attributes that cannot do without one, until another is chosen. */
+export const neededStyles = new Map();
 
 export class EditedDocument extends EventTarget {
   photo = null; // { id, kind, width, height, hasAlpha, faces } as the server says, with `name` and `again`
@@ -48,16 +51,19 @@ export class EditedDocument extends EventTarget {
     return this.#history.value.values[face]?.[name] ?? 0;
   }
 
-  /** All strengths that are not zero: `[{ face, attribute, strength }]`. */
+  /** How an attribute of the selected face is drawn; `undefined` where no style was chosen. */
+  style(name, face = this.face) { return styleIn(this.#history.value, face, name); }
+
+  /** All strengths that are not zero: `[{ face, attribute, strength, style }]`. */
   get edits() {
-    const values = structuredClone(this.#history.value.values);
+    const { value } = this.#history;
+    const values = structuredClone(value.values);
     for (const face of this.#live?.faces ?? []) (values[face] ??= {})[this.#live.name] = this.#live.value;
-    return editsOf(values);
+    return editsOf({ ...value, values });
   }
 
   editsOf(face) {
-    return this.edits.filter((edit) => edit.face === face)
-      .map(({ attribute, strength }) => ({ attribute, strength }));
+    return this.edits.filter((edit) => edit.face === face).map(({ face: _, ...edit }) => edit);
   }
 
   get changeCount() { return this.edits.length; }
@@ -77,7 +83,10 @@ export class EditedDocument extends EventTarget {
     this.#tell("edits", { live: false });
   }
 
-  /** Sets strengths of the selected face, or of all, as one step of history. `key` joins steps that belong together. */
+  /**
+   * Sets strengths of the selected face, or of all, as one step of history: numbers, or `{ strength, style }`, where the style `null`
+   * is the standard one. `key` joins steps that belong together.
+   */
   set(strengths, key = null) {
     this.#live = null;
     const present = this.#history.value;
@@ -91,17 +100,23 @@ export class EditedDocument extends EventTarget {
     this.#tell("edits", { live: false });
   }
 
+  /** Sets edits `[{ attribute, strength, style }]` of the selected face, or of all, as one step of history. */
+  apply(edits) {
+    this.set(Object.fromEntries(edits.map(({ attribute, strength, style = null }) => [attribute, { strength, style }])));
+  }
+
   /** Whether a slider of the selected face has a value to go back to. */
   canStepBack(name) { return (this.#history.value.trails[this.face]?.[name] ?? []).length > 0; }
 
   /** Puts one slider of the selected face back to the value it had before: its own undo. */
   stepBack(name) {
-    const { values, trails } = this.#history.value;
+    const { values, styles, trails } = this.#history.value;
     const trail = trails[this.face]?.[name] ?? [];
     if (trail.length === 0) return;
     this.#live = null;
     this.#history.push({
       values: { ...values, [this.face]: { ...values[this.face], [name]: trail.at(-1) } },
+      styles,
       trails: { ...trails, [this.face]: { ...trails[this.face], [name]: trail.slice(0, -1) } },
     });
     this.#tell("edits", { live: false });
@@ -123,7 +138,7 @@ export class EditedDocument extends EventTarget {
   get steps() {
     const { states, index } = this.#history;
     return states.map((state, at) => ({
-      index: at, isPresent: at === index, edits: editsOf(state.values), before: at > 0 ? editsOf(states[at - 1].values) : [],
+      index: at, isPresent: at === index, edits: editsOf(state), before: at > 0 ? editsOf(states[at - 1]) : [],
     }));
   }
 
@@ -138,25 +153,31 @@ export class EditedDocument extends EventTarget {
 }
 
 /** The edits of a saved state. */
-export const editsOfState = ({ states, index }) => editsOf(states[index].values);
+export const editsOfState = ({ states, index }) => editsOf(states[index]);
+
+const styleIn = ({ styles }, face, name) => styles?.[face]?.[name] ?? neededStyles.get(name);
 
 /** Strengths by face as a list, without zeros. */
-function editsOf(values) {
-  return Object.entries(values).flatMap(([face, strengths]) =>
+function editsOf(state) {
+  return Object.entries(state.values).flatMap(([face, strengths]) =>
     Object.entries(strengths)
       .filter(([, strength]) => strength !== 0)
-      .map(([attribute, strength]) => ({ face: Number(face), attribute, strength })));
+      .map(([attribute, strength]) => ({ face: Number(face), attribute, strength, style: styleIn(state, face, attribute) })));
 }
 
 /** A state with other strengths of a face; the same where nothing changes. */
 function withStrengths(state, face, strengths) {
-  const before = state.values[face] ?? {};
-  const changed = Object.entries(strengths).filter(([name, value]) => value !== (before[name] ?? 0));
-  if (changed.length === 0) return state;
+  const [before, stylesBefore] = [state.values[face] ?? {}, state.styles?.[face] ?? {}];
+  const asked = Object.entries(strengths).map(([name, value]) => [name, typeof value === "number" ? { strength: value } : value]);
+  const changed = asked.filter(([name, { strength }]) => strength !== (before[name] ?? 0));
+  const restyled = asked.filter(([name, { style }]) => style !== undefined && style !== (stylesBefore[name] ?? null));
+  if (changed.length === 0 && restyled.length === 0) return state;
   const trails = { ...state.trails[face] };
   for (const [name] of changed) trails[name] = [...(trails[name] ?? []), before[name] ?? 0];
+  const changes = (list, part) => Object.fromEntries(list.map(([name, value]) => [name, value[part]]));
   return {
-    values: { ...state.values, [face]: { ...before, ...Object.fromEntries(changed) } },
+    values: { ...state.values, [face]: { ...before, ...changes(changed, "strength") } },
+    styles: { ...state.styles, [face]: { ...stylesBefore, ...changes(restyled, "style") } },
     trails: { ...state.trails, [face]: trails },
   };
 }

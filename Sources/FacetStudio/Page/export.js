@@ -132,19 +132,23 @@ async function copyText(text, told) {
 
 /** An address that brings the selected face's edits to another photo. */
 function linkOf({ editing }) {
-  const edits = editing.editsOf(editing.face).map(({ attribute, strength }) => `${attribute}:${round(strength)}`);
+  const edits = editing.editsOf(editing.face)
+    .map(({ attribute, strength, style }) => [attribute, round(strength), ...style ? [encodeURIComponent(style)] : []].join(":"));
   return `${location.origin}${location.pathname}#edit=${edits.join(",")}`;
 }
 
 /** The same edits as commands of the program, one for each face. */
 function commandOf({ editing, stem }) {
   const { photo, edits } = editing;
-  const quote = (text) => (/^[\w.-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
+  const quote = (text) => (/^[\w.=:-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
   const ending = photo.format === "jpeg" ? "jpg" : photo.format;
   const output = quote(`${stem(photo.name)}-edited.${ending}`);
   const edited = [...new Set(edits.map((edit) => edit.face))];
   return edited.map((face, index) => {
-    const attributes = edits.filter((edit) => edit.face === face).map(({ attribute, strength }) => ` --attribute ${attribute}=${round(strength)}`);
+    const attributes = edits.filter((edit) => edit.face === face).map(({ attribute, strength, style }) => {
+      const amount = style && strength === 1 ? style : style ? `${style}:${round(strength)}` : round(strength);
+      return ` --attribute ${quote(`${attribute}=${amount}`)}`;
+    });
     const choice = photo.faces.length > 1 ? ` --face ${face + 1}` : "";
     return `facet edit ${index === 0 ? quote(photo.name) : output}${attributes.join("")}${choice} -o ${output}${index === 0 ? "" : " --force"}`;
   }).join(" && ") || "facet edit";

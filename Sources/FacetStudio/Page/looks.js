@@ -36,7 +36,7 @@ export class Looks {
   }
 
   get #all() {
-    return [...this.#given, ...this.#own.filter((look) => look.edits.every(({ attribute }) => this.#isKnown(attribute)))];
+    return [...this.#given, ...this.#own.filter((look) => look.edits.every(({ attribute, style }) => this.#isKnown(attribute, style)))];
   }
 
   #show() {
@@ -59,13 +59,14 @@ export class Looks {
   /** Adds a look's edits, or takes them away. */
   #toggle(look) {
     const on = !this.#isOn(look);
-    this.#editing.set(Object.fromEntries(look.edits.map(({ attribute, strength }) => [attribute, on ? strength : 0])));
+    this.#editing.apply(on ? look.edits : look.edits.map((edit) => ({ ...edit, strength: 0 })));
     if (on) this.#editing.select({ attribute: look.edits[0].attribute });
     this.#announce(t(on ? "lookOn" : "lookOff", { name: look.label }));
   }
 
   #isOn(look) {
-    return look.edits.every(({ attribute, strength }) => this.#editing.strength(attribute) === strength);
+    return look.edits.every(({ attribute, strength, style }) =>
+      this.#editing.strength(attribute) === strength && this.#editing.style(attribute) === style);
   }
 
   #mark() {

@@ -81,7 +81,7 @@ function faceName({ photo }, face) {
 function otherFaces() {
   return tray.items.flatMap((item) => item.photo.faces.map((_, face) => ({
     photo: item.photo, face, name: faceName(item, face),
-    edits: tray.edits(item).filter((edit) => edit.face === face).map(({ attribute, strength }) => ({ attribute, strength })),
+    edits: tray.edits(item).filter((edit) => edit.face === face).map(({ face: _, ...edit }) => edit),
   }))).filter(({ photo, face }) => photo !== editing.photo || face !== editing.face).slice(0, 24);
 }
 
@@ -179,7 +179,7 @@ function show(item, { isNew = false } = {}) {
   if (isNew) {
     announce(t(length === 1 ? "faceFound" : "facesFound", { count: length }));
     if (linked.length > 0) {
-      editing.set(Object.fromEntries(linked.filter(({ attribute }) => panel.has(attribute)).map(({ attribute, strength }) => [attribute, strength])));
+      editing.apply(linked.filter(({ attribute, style }) => panel.has(attribute, style)));
       linked = [];
       byId("start-lead").textContent = t("startLead");
     }
@@ -196,12 +196,12 @@ async function closePhoto(item) {
   if (wasPresent && next) show(next);
 }
 
-/** The edits that the address names, `#edit=Smiling:1,Young:-0.5`. */
+/** The edits that the address names, `#edit=Smiling:1,Young:-0.5,Hair:1:auburn`. */
 function linkedEdits() {
   const text = new URLSearchParams(location.hash.slice(1)).get("edit");
   if (!text) return [];
   history.replaceState(null, "", location.pathname);
-  return text.split(",").map((part) => part.split(":")).map(([attribute, strength]) => ({ attribute, strength: Number(strength) }))
+  return text.split(",").map((part) => part.split(":")).map(([attribute, strength, style]) => ({ attribute, strength: Number(strength), style }))
     .filter(({ strength }) => Math.abs(strength) <= 2 && strength !== 0);
 }
 
@@ -342,9 +342,10 @@ function step(direction) {
 function showSteps() {
   const inWordsOf = ({ edits, before }) => {
     const key = ({ face, attribute }) => `${face} ${attribute}`;
-    const old = new Map(before.map((edit) => [key(edit), edit.strength]));
+    const amount = ({ strength, style }) => `${strength} ${style}`;
+    const old = new Map(before.map((edit) => [key(edit), amount(edit)]));
     const now = new Set(edits.map(key));
-    const changed = edits.filter((edit) => old.get(key(edit)) !== edit.strength).map((edit) => panel.describe(edit));
+    const changed = edits.filter((edit) => old.get(key(edit)) !== amount(edit)).map((edit) => panel.describe(edit));
     const gone = before.filter((edit) => !now.has(key(edit))).map((edit) => t("stepReset", { name: panel.words(edit.attribute).label }));
     return [...new Set([...changed, ...gone])].slice(0, 4).join(", ") || t("asOpened");
   };

@@ -1,6 +1,7 @@
 // The sliders in groups, the search box, and what the model sees.
 
 import { byId, icon, make } from "./dom.js";
+import { neededStyles } from "./document.js";
 import { Row } from "./row.js";
 import { t } from "./texts.js";
 
@@ -64,6 +65,8 @@ export class Panel {
   build({ groups, strength }) {
     this.#rows.clear();
     this.#groups = [];
+    neededStyles.clear();
+    for (const { name, neededStyle } of groups.flatMap((group) => group.attributes)) if (neededStyle) neededStyles.set(name, neededStyle);
     const sections = groups.map((group) => this.#group(group, strength));
     this.#none = make("p", { class: "none-found", hidden: true }, t("noneFound"));
     byId("groups").replaceChildren(...sections, this.#none);
@@ -71,15 +74,17 @@ export class Panel {
   }
 
   get names() { return [...this.#rows.keys()]; }
-  has(name) { return this.#rows.has(name); }
+  /** Whether there is an attribute, and a style of it. */
+  has(name, style) { return this.#rows.get(name)?.hasStyle(style) ?? false; }
 
   /** What people call an attribute and its ends, and how far its slider goes. */
   words(name) { return this.#rows.get(name) ?? { label: name, less: "−", more: "+", reach: 1 }; }
 
   /** An edit in words: `Older 50 %`. */
-  describe({ attribute, strength }) {
+  describe({ attribute, strength, style }) {
     const { less, more } = this.words(attribute);
-    return t("amount", { name: strength < 0 ? less : more, percent: Math.round(Math.abs(strength) * 100) });
+    const drawn = style ? `${more} (${this.#rows.get(attribute)?.styleLabel(style) ?? style})` : more;
+    return t("amount", { name: strength < 0 ? less : drawn, percent: Math.round(Math.abs(strength) * 100) });
   }
 
   /** The first attribute of those that lead in whose end the face is not yet. */

@@ -43,7 +43,7 @@ export function setUpPrompt(editing, { describe, announce, fail }) {
       const answer = await read();
       show(answer);
       if (answer.edits.length === 0) return;
-      editing.set(Object.fromEntries(answer.edits.map(({ attribute, strength }) => [attribute, strength])));
+      editing.apply(answer.edits);
       editing.select({ attribute: answer.edits.at(-1).attribute });
       announce(answer.edits.map(describe).join(", "));
       box.select();

@@ -16,12 +16,12 @@ const snap = 0.035; // strengths so near to zero are zero
 
 export class Row {
   /**
-   * @param attribute as the server's list has it; @param strength its limits: `usual`, `maximum`, `step`;
+   * @param attribute as the server's list has it, with `styles` that it can be drawn in; @param strength its limits: `usual`, `maximum`, `step`;
    * @param changed called when the row's reach has changed.
    */
-  constructor({ name, label, less, more, words, isVerdict }, group, strength, editing, announce, changed) {
-    Object.assign(this, { name, label, less, more, isVerdict, editing, announce, changed, limits: strength });
-    this.text = [label, less, more, group, name.replaceAll("_", " "), ...words].join(" ").toLowerCase();
+  constructor({ name, label, less, more, words, isVerdict, isOneSided, styles = [] }, group, strength, editing, announce, changed) {
+    Object.assign(this, { name, label, less, more, isVerdict, isOneSided, editing, announce, changed, limits: strength });
+    this.text = [label, less, more, group, name.replaceAll("_", " "), ...words, ...styles.map((style) => style.label)].join(" ").toLowerCase();
     this.reach = strength.usual;
     const id = `row-${name}`;
     const end = (text, value) => make("button", {
@@ -31,7 +31,12 @@ export class Row {
         editing.select({ attribute: name });
       },
     }, text);
-    this.ends = [end(less, -strength.usual), end(more, strength.usual)];
+    this.ends = [end(less, isOneSided ? 0 : -strength.usual), end(more, strength.usual)];
+    this.styles = new Styles(styles, label, (style) => {
+      const isOn = editing.strength(name) > 0 && editing.style(name) === style;
+      editing.set({ [name]: { strength: isOn ? 0 : editing.strength(name) > 0 ? editing.strength(name) : strength.usual, style } });
+      editing.select({ attribute: name });
+    });
     this.undo = make("button", {
       class: "row-tool", type: "button", "aria-label": t("undoOne", { name: label }), title: t("undoOne", { name: label }),
       onclick: () => {
@@ -90,8 +95,11 @@ export class Row {
     this.element = make("div", { class: "row" },
       make("div", { class: "row-head" },
         this.ends[0], make("span", { class: "row-middle" }, this.undo, this.value, this.reset), this.ends[1]),
-      this.track, this.further, this.chance);
+      this.track, this.styles.element, this.further, this.chance);
   }
+
+  hasStyle(style) { return this.styles.has(style); }
+  styleLabel(style) { return this.styles.label(style); }
 
   /** Whether a search finds the attribute: by its ends, its title, its group and what else people call it. */
   matches(query) { return query.split(/\s+/).every((word) => this.text.includes(word)); }
@@ -108,7 +116,7 @@ export class Row {
   #take(text) {
     const value = Number(text.replace(/−/g, "-").replace(/[%\s+]/g, "").replace(",", "."));
     if (text.trim() !== "" && Number.isFinite(value)) {
-      this.editing.set({ [this.name]: clamp(value / 100, -this.limits.maximum, this.limits.maximum) });
+      this.editing.set({ [this.name]: clamp(value / 100, this.isOneSided ? 0 : -this.limits.maximum, this.limits.maximum) });
       this.editing.select({ attribute: this.name });
     }
     this.showStrength();
@@ -116,7 +124,7 @@ export class Row {
 
   #setReach(reach) {
     this.reach = reach;
-    [this.slider.min, this.slider.max] = [-reach, reach];
+    [this.slider.min, this.slider.max] = [this.isOneSided ? 0 : -reach, reach];
     this.element?.classList.toggle("wide", reach > this.limits.usual);
     fill(this.slider);
   }
@@ -133,10 +141,12 @@ export class Row {
     if (document.activeElement !== this.value) this.value.value = text;
     this.reset.disabled = strength === 0;
     this.undo.disabled = !this.editing.canStepBack(this.name);
-    this.further.hidden = this.reach > this.limits.usual || Math.abs(strength) < this.limits.usual;
+    this.further.hidden = this.isOneSided || this.reach > this.limits.usual || Math.abs(strength) < this.limits.usual;
+    this.styles.show(strength > 0 ? this.editing.style(this.name) : undefined);
     this.element.classList.toggle("changed", strength !== 0);
     this.ends.forEach((button, index) => {
-      button.setAttribute("aria-pressed", String(strength === (index ? 1 : -1) * this.limits.usual));
+      const end = index ? this.limits.usual : this.isOneSided ? 0 : -this.limits.usual;
+      button.setAttribute("aria-pressed", String(strength === end));
     });
   }
 
@@ -195,5 +205,44 @@ export class Row {
       if (moves) slider.dispatchEvent(new Event("change"));
     });
     track.addEventListener("pointercancel", cancel);
+  }
+}
+
+/** The styles of an attribute as buttons, colours as swatches; of colours any other can be chosen, too. */
+class Styles {
+  #buttons = new Map();
+  #labels;
+  #any = null; // of any other colour
+
+  constructor(styles, name, take) {
+    this.#labels = new Map(styles.map((style) => [style.name, style.label]));
+    for (const { name, label, colour } of styles) {
+      const button = make("button", {
+        class: colour ? "style swatch" : "style", type: "button", "aria-pressed": "false", title: label, "aria-label": label,
+        onclick: () => take(name),
+      }, colour ? "" : label);
+      if (colour) button.style.setProperty("--colour", colour);
+      this.#buttons.set(name, button);
+    }
+    if (styles.some(({ colour }) => colour)) {
+      this.#any = make("input", {
+        class: "style swatch any", type: "color", value: "#8a4b2a", title: t("anyColour"), "aria-label": t("anyColour"),
+        onchange: () => take(this.#any.value),
+      });
+    }
+    this.element = make("div", { class: this.#any ? "styles colours" : "styles", role: "group", "aria-label": t("stylesOf", { name }), hidden: styles.length === 0 },
+      ...this.#buttons.values(), ...this.#any ? [this.#any] : []);
+  }
+
+  has(style) { return style === undefined || this.#buttons.has(style) || this.#any !== null && /^#[0-9a-f]{6}$/i.test(style); }
+  label(style) { return this.#labels.get(style) ?? style; }
+
+  /** Marks the present style. */
+  show(style) {
+    for (const [name, button] of this.#buttons) button.setAttribute("aria-pressed", String(name === style));
+    if (!this.#any) return;
+    const isOther = style !== undefined && !this.#buttons.has(style);
+    this.#any.classList.toggle("pressed", isOther);
+    if (isOther) this.#any.value = style;
   }
 }

@@ -6,6 +6,7 @@ import { t } from "./texts.js";
 
 const tileSize = 128;
 const parts = [-1, -0.5, 0, 0.5, 1];
+const partsOfOneSide = [0, 0.25, 0.5, 0.75, 1];
 
 export class Spectrum {
   #editing;
@@ -15,10 +16,10 @@ export class Spectrum {
   /** @param words gives an attribute's `{ label, less, more, reach }`. */
   constructor(editing, words, announce) {
     [this.#editing, this.#words, this.announce] = [editing, words, announce];
-    byId("tiles").replaceChildren(...parts.map((part) => make("button", {
+    byId("tiles").replaceChildren(...parts.map((_, index) => make("button", {
       class: "tile", type: "button", onclick: () => {
         const name = editing.attribute;
-        editing.set({ [name]: this.#strength(part) });
+        editing.set({ [name]: this.#strength(this.#parts[index]) });
         announce(`${words(name).label} ${signed(editing.strength(name))}`);
       },
     }, make("canvas", { width: tileSize, height: tileSize, "aria-hidden": "true" }), make("span"))));
@@ -30,12 +31,14 @@ export class Spectrum {
     editing.addEventListener("photo", () => this.#begin());
   }
 
+  get #parts() { return this.#words(this.#editing.attribute).isOneSided ? partsOfOneSide : parts; }
   #strength(part) { return part * this.#words(this.#editing.attribute).reach; }
 
   #request() {
     const { photo, face, attribute } = this.#editing;
     const others = this.#editing.editsOf(face).filter((edit) => edit.attribute !== attribute);
-    const tiles = parts.map((part) => [...others, { attribute, strength: attribute ? this.#strength(part) : 0 }]);
+    const style = attribute && this.#editing.style(attribute);
+    const tiles = attribute ? this.#parts.map((part) => [...others, { attribute, strength: this.#strength(part), style }]) : [];
     const request = { face, tiles, size: tileSize };
     return { request, key: JSON.stringify([photo?.id, request]) };
   }
@@ -53,8 +56,8 @@ export class Spectrum {
     const { label, less, more } = this.#words(attribute);
     byId("spectrum-title").textContent = label;
     [...byId("tiles").children].forEach((tile, index) => {
-      const strength = this.#strength(parts[index]);
-      const text = index === 0 ? less : index === parts.length - 1 ? more : strength === 0 ? t("asIs") : signed(strength);
+      const strength = this.#strength(this.#parts[index]);
+      const text = strength === 0 ? t("asIs") : index === 0 ? less : index === parts.length - 1 ? more : signed(strength);
       tile.lastChild.textContent = text;
       tile.setAttribute("aria-label", `${label}: ${text}`);
     });
@@ -85,7 +88,7 @@ export class Spectrum {
     const { attribute } = this.#editing;
     const strength = attribute && this.#editing.photo ? this.#editing.strength(attribute) : NaN;
     [...byId("tiles").children].forEach((tile, index) => {
-      tile.setAttribute("aria-pressed", String(attribute !== null && Math.abs(this.#strength(parts[index]) - strength) < 0.001));
+      tile.setAttribute("aria-pressed", String(attribute !== null && Math.abs(this.#strength(this.#parts[index]) - strength) < 0.001));
     });
   }
 }

@@ -80,6 +80,19 @@ struct AttributesAnswer: Encodable {
     var isVerdict: Bool
     var accuracy: Double?
     var commonAnswer: Double?
+    /// What it can be drawn as; left out where that is one thing alone.
+    var styles: [Style]?
+    /// The style where none is chosen, of an attribute that needs one.
+    var neededStyle: String?
+    /// Whether strengths begin at 0.
+    var isOneSided: Bool
+  }
+
+  struct Style: Encodable {
+    var name: String
+    var label: String
+    /// `#rrggbb` where it is a colour.
+    var colour: String?
   }
 
   struct Group: Encodable {
@@ -131,12 +144,21 @@ struct AttributesAnswer: Encodable {
         name: name, label: words.title, less: words.less, more: words.more,
         words: words.lessWords + words.moreWords + words.topics,
         isVerdict: AttributeRow.byLabel[name].map { !$0.isShown } ?? false,
-        accuracy: figures.map { rounded($0.accuracy, 1000) }, commonAnswer: figures.map { rounded($0.baseRate, 1000) })
+        accuracy: figures.map { rounded($0.accuracy, 1000) }, commonAnswer: figures.map { rounded($0.baseRate, 1000) },
+        styles: styles(of: name), neededStyle: AttributeEdit.isHair(name) ? HairPalette.standard : nil,
+        isOneSided: AttributeEdit.isHair(name))
+    }
+    func styles(of name: String) -> [Style]? {
+      if AttributeEdit.isHair(name) {
+        return HairPalette.named.map { Style(name: $0.name, label: language.style($0.name), colour: $0.colour) }
+      }
+      let names = AttributeEdit.styles(of: name)
+      return names.isEmpty ? nil : names.map { Style(name: $0, label: language.style($0)) }
     }
     func group(_ group: AttributeRow.Group, _ names: [String]) -> Group {
       Group(name: group.rawValue, label: language.title(group), attributes: names.map(attribute))
     }
-    let labels = Set(directions.labelNames)
+    let labels = Set(directions.labelNames + [HairPalette.attribute])
     groups = AttributeRow.Group.allCases.filter { $0 != .withheld }.map { part in
       var names = AttributeRow.all.filter { $0.group == part && labels.contains($0.label) }.map(\.label)
       // A model's own labels have no row.
@@ -160,6 +182,7 @@ struct PromptAnswer: Encodable {
   struct Wish: Encodable {
     var attribute: String
     var strength: Double
+    var style: String?
     var label: String
   }
 
@@ -169,7 +192,8 @@ struct PromptAnswer: Encodable {
   init(_ prompt: Prompt, in language: StudioLanguage) {
     edits = prompt.wishes.map { wish in
       let words = language.words(wish.label)
-      return Wish(attribute: wish.label, strength: wish.strength, label: wish.strength < 0 ? words.less : words.more)
+      let label = wish.style.map { "\(words.more) (\(language.style($0)))" } ?? (wish.strength < 0 ? words.less : words.more)
+      return Wish(attribute: wish.label, strength: wish.strength, style: wish.style, label: label)
     }
     unknown = prompt.unknown
   }

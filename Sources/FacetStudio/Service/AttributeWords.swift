@@ -96,6 +96,9 @@ struct AttributeRow: Sendable {
       .init(
         "Black hair", "Lighter hair", "Black hair", ["lighter hair"], ["dark hair", "darker hair"], topics: ["hair colour", "hair color"])),
     .init(
+      HairPalette.attribute, .lead,
+      .init("Hair colour", "As is", "Hair colour", topics: ["hair color", "dye", "tint", "palette"]), isShown: false),
+    .init(
       "Young", .lead,
       .init(
         "Age", "Older", "Younger", ["old", "older", "aged", "elderly", "wrinkles", "wrinkled"],
@@ -191,6 +194,8 @@ struct StudioLanguage: Sendable {
     var strong: [String]
     /// Say nothing: `make`.
     var fillers: [String]
+    /// Ask for a colour of hair, which stands in place of `{}`: `{} hair`.
+    var hair: [String]
 
     static let english = Prompt(
       negations: ["no", "not", "without", "remove", "less", "off", "isn't", "don't", "dont", "never"],
@@ -201,11 +206,13 @@ struct StudioLanguage: Sendable {
         "a", "an", "the", "make", "makes", "her", "him", "them", "me", "it", "his", "their", "my", "with", "more", "look",
         "looks", "looking", "wearing", "wear", "wears", "please", "give", "gives", "add", "put", "on", "be", "is", "to",
         "have", "has", "some", "of", "take", "face", "person", "people", "she", "he", "they", "i", "should", "bigger", "big",
-      ])
+      ],
+      hair: ["{} hair"])
   }
 
   private struct File: Decodable {
     var attributes: [String: AttributeWords]
+    var styles: [String: String]
     var groups: [String: String]
     var prompt: Prompt
   }
@@ -213,12 +220,15 @@ struct StudioLanguage: Sendable {
   let code: String
   let prompt: Prompt
   private let attributes: [String: AttributeWords]
+  private let styles: [String: String]
   private let groups: [String: String]
 
-  static let english = StudioLanguage(code: "en", prompt: .english, attributes: [:], groups: [:])
+  static let english = StudioLanguage(code: "en", prompt: .english, attributes: [:], styles: [:], groups: [:])
 
-  private init(code: String, prompt: Prompt, attributes: [String: AttributeWords], groups: [String: String]) {
-    (self.code, self.prompt, self.attributes, self.groups) = (code, prompt, attributes, groups)
+  private init(
+    code: String, prompt: Prompt, attributes: [String: AttributeWords], styles: [String: String], groups: [String: String]
+  ) {
+    (self.code, self.prompt, self.attributes, self.styles, self.groups) = (code, prompt, attributes, styles, groups)
   }
 
   /// Reads a language's file; nil where there is none that is whole.
@@ -226,7 +236,7 @@ struct StudioLanguage: Sendable {
     guard let data = try? Data(contentsOf: url), let file = try? JSONDecoder().decode(File.self, from: data) else {
       return nil
     }
-    self.init(code: code, prompt: file.prompt, attributes: file.attributes, groups: file.groups)
+    self.init(code: code, prompt: file.prompt, attributes: file.attributes, styles: file.styles, groups: file.groups)
   }
 
   /// All languages, by code: English and one for each file.
@@ -243,6 +253,13 @@ struct StudioLanguage: Sendable {
 
   func words(_ label: String) -> AttributeWords {
     attributes[label] ?? AttributeRow.byLabel[label]?.words ?? AttributeWords(label: label)
+  }
+
+  /// What people call a style: `round-metal` as `Round metal`.
+  func style(_ name: String) -> String {
+    if let own = styles[name] { return own }
+    let words = name.replacing("-", with: " ")
+    return words.prefix(1).uppercased() + words.dropFirst()
   }
 
   func title(_ group: AttributeRow.Group) -> String { groups[group.rawValue] ?? group.title }

@@ -2,14 +2,15 @@ import Facet
 import Foundation
 import Photo
 
-/// What `POST /api/edit` is asked for in its address: `?Smiling=1&Young=-0.5&face=all`. What is no option is an attribute.
+/// What `POST /api/edit` is asked for in its address: `?Smiling=1&Young=-0.5&Hair=auburn&face=all`. What is no option is an attribute, with a
+/// strength or the name of a style.
 struct EditQuery {
   private enum Faces {
     case all
     case one(Int)
   }
 
-  private(set) var strengths: [(attribute: String, strength: Double)] = []
+  private(set) var edits: [(attribute: String, strength: Double, style: String?)] = []
   private(set) var format: Photo.Format?
   private(set) var quality: Int?
   private(set) var size: Int?
@@ -40,10 +41,14 @@ struct EditQuery {
         guard let flag = Bool(value) else { throw Problem.badRequest("keepLocation: must be true or false.") }
         keepsLocation = flag
       default:
-        guard strengths.count < 64, (1...64).contains(name.unicodeScalars.count) else {
+        guard edits.count < 64, (1...64).contains(name.unicodeScalars.count) else {
           throw Problem.badRequest("There are too many parameters, or one has too long a name.")
         }
-        strengths.append((name, try Self.number(name, value, in: Edit.strengths)))
+        if Double(value) == nil, (1...64).contains(value.unicodeScalars.count), !AttributeEdit.styles(of: name).isEmpty {
+          edits.append((name, 1, value))
+        } else {
+          edits.append((name, try Self.number(name, value, in: Edit.strengths), nil))
+        }
       }
     }
   }

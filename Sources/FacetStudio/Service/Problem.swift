@@ -95,6 +95,8 @@ struct Problem: Error, Equatable {
     self.init("unknown-attribute", .unprocessableContent, "No such edit", Self.sentence(what))
   }
 
+  init(_ error: StyleError) { self.init("unknown-style", .unprocessableContent, "No such style", Self.sentence(error.description)) }
+
   /// The libraries' own words are for the log: they may tell of versions and paths.
   init(_ error: PhotoError) {
     switch error {

@@ -1,3 +1,4 @@
+import Facet
 import Foundation
 
 /// A wish in words: `older, glasses, no beard`, read by the attributes' words alone.
@@ -6,6 +7,8 @@ struct Prompt {
   struct Wish: Equatable {
     var label: String
     var strength: Double
+    /// How it is drawn; `nil` for the standard style.
+    var style: String?
   }
 
   static let longest = 300
@@ -34,7 +37,9 @@ struct Prompt {
     while index < words.count {
       let word = words[index]
       if let (wish, length) = vocabulary.wish(at: index, of: words) {
-        add(Wish(label: wish.label, strength: max(-2, min(2, wish.strength * amount * (isNegated ? -1 : 1)))))
+        let strength = max(-2, min(2, wish.strength * amount * (isNegated ? -1 : 1)))
+        // There is no opposite of a colour.
+        if strength > 0 || wish.style == nil { add(Wish(label: wish.label, strength: strength, style: wish.style)) }
         (isNegated, amount, hasWish) = (false, 1, true)
         index += length
         continue
@@ -106,6 +111,13 @@ struct Prompt {
           for phrase in [words.less] + words.lessWords { add(phrase, Wish(label: label, strength: -1)) }
         }
       }
+      for language in [language, .english] {
+        for name in HairPalette.names {
+          for phrase in language.prompt.hair {
+            add(phrase.replacing("{}", with: language.style(name)), Wish(label: HairPalette.attribute, strength: 1, style: name))
+          }
+        }
+      }
     }
 
     private mutating func add(_ phrase: String, _ wish: Wish) {
@@ -126,7 +138,7 @@ struct Prompt {
     /// A word with one letter wrong, where that leaves one meaning.
     private func typo(_ word: String) -> Wish? {
       guard word.count >= 5 else { return nil }
-      let near = Set(phrases.filter { Self.areNear($0.key, word) }.values.map { "\($0.label) \($0.strength)" })
+      let near = Set(phrases.filter { Self.areNear($0.key, word) }.values.map { "\($0.label) \($0.strength) \($0.style ?? "")" })
       guard near.count == 1 else { return nil }
       return phrases.first { Self.areNear($0.key, word) }?.value
     }

@@ -107,9 +107,11 @@ struct Edit: Decodable, Sendable {
   var attribute: String
   var strength: Double?
   var probability: Double?
+  /// How it is drawn; `nil` for the standard style.
+  var style: String?
 
   init(from decoder: any Decoder) throws {
-    let members = try Members(decoder, "face", "attribute", "strength", "probability")
+    let members = try Members(decoder, "face", "attribute", "strength", "probability", "style")
     face = try members.face()
     attribute = try members.attribute()
     guard members.contains("strength") != members.contains("probability") else {
@@ -120,15 +122,19 @@ struct Edit: Decodable, Sendable {
     } else {
       probability = try members.number("probability", in: 0...1.0)
     }
+    if members.contains("style") {
+      style = try members.text("style", length: 1...64)
+      if probability != nil { throw members.fault("style", "is for edits with a strength") }
+    }
   }
 
-  init(face: Int, _ attribute: String, strength: Double) {
-    (self.face, self.attribute, self.strength) = (face, attribute, strength)
+  init(face: Int, _ attribute: String, strength: Double, style: String? = nil) {
+    (self.face, self.attribute, self.strength, self.style) = (face, attribute, strength, style)
   }
 
   var edit: AttributeEdit {
     if let probability { AttributeEdit(attribute, to: probability) } else {
-      AttributeEdit(attribute, strength: strength ?? 0)
+      AttributeEdit(attribute, strength: strength ?? 0, style: style)
     }
   }
 }

@@ -172,7 +172,7 @@ struct Routes: Sendable {
       let session = try await workshop.open(bytes)
       let faces = try wanted.faces(of: session.faces.count)
       let edits = try await workshop.resolve(
-        faces.flatMap { face in wanted.strengths.map { Edit(face: face, $0.attribute, strength: $0.strength) } },
+        faces.flatMap { face in wanted.edits.map { Edit(face: face, $0.attribute, strength: $0.strength, style: $0.style) } },
         keeping: [], in: session)
       do {
         let made = try await workshop.render(
@@ -196,9 +196,7 @@ struct Routes: Sendable {
       }
       let resolved = try await workshop.resolve(others, keeping: wanted.keep, in: session).first
       let options = EditOptions(keeping: wanted.keep)
-      do { try workshop.validate([AttributeEdit(wanted.attribute)], keeping: wanted.keep) } catch {
-        throw (error as? AttributeError).map { Problem($0) } ?? error
-      }
+      try workshop.validate([AttributeEdit(wanted.attribute)], keeping: wanted.keep)
       let tiles = wanted.strengths.map { strength in
         FaceEdit(
           session.faces[index], (resolved?.edits ?? []) + [AttributeEdit(wanted.attribute, strength: strength)],

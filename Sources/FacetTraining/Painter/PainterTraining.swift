@@ -30,6 +30,8 @@ public struct PainterTraining: TrainingRecipe {
   public var sharpest = 0.9
   /// The share of examples in which a part of the photo's own pixels is another person's.
   public var foreign = 0.5
+  /// The share of examples with a hole at the mouth in which what lies between the lips is another person's.
+  public var insideMouth = 0.6
   /// The share of examples in which the photo's own pixels are not seen.
   public var blind = 0.1
   /// The share of examples from photos made coarser.
@@ -56,7 +58,7 @@ public struct PainterTraining: TrainingRecipe {
     for (name, weight) in [
       ("pixels", pixels), ("slopes", slopes), ("perceptual", perceptual), ("alignment", alignment), ("realism", realism),
     ] { try require((0...1e6).contains(weight), name, "from 0 to 1000000", of: Self.kind) }
-    for (name, share) in [("criticStart", criticStart), ("foreign", foreign), ("blind", blind), ("coarse", coarse)] {
+    for (name, share) in [("criticStart", criticStart), ("foreign", foreign), ("insideMouth", insideMouth), ("blind", blind), ("coarse", coarse)] {
       try require((0...1).contains(share), name, "from 0 to 1", of: Self.kind)
     }
     try require(0.01...1 ~= sharpest, "sharpest", "from 0.01 to 1", of: Self.kind)

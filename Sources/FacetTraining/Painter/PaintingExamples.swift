@@ -7,8 +7,9 @@ import Torch
 ///
 /// The code is the photo's own, so the decoded face is the guide. The pixels that the painter may move into the hole are made
 /// wrong in the two ways in which an edit's are: they are moved as far as faces differ, and a part of the face is another
-/// person's, fitted to this one. The decoded face `before` is made wrong in the same way. So the painter learns to move what is
-/// of the same kind as the guide, and to draw anew what is not.
+/// person's, fitted to this one. In many examples that part is the inside of the mouth: teeth between lips that were shut, or shut
+/// lips in place of teeth, so that the lips are the right ones. The decoded face `before` is made wrong in the same way. So the
+/// painter learns to move what is of the same kind as the guide, and to draw anew what is not.
 struct PaintingExamples {
   let crops: CropSet
   let training: PainterTraining
@@ -24,6 +25,15 @@ struct PaintingExamples {
   private static let groups = [0...16, 17...26, 27...35, 36...47, 48...67]
   private static let mouth = 48...67
 
+  /// What of the photo's own pixels is another person's.
+  private struct Foreign {
+    /// A part of the face, but for the lips or with them.
+    var region: PaintedRegion?
+    var sparesLips = false
+    /// What lies between the lips.
+    var insideMouth = false
+  }
+
   /// - Parameters:
   ///   - rows: the crops.
   ///   - seed: of all chance.
@@ -35,26 +45,41 @@ struct PaintingExamples {
     let points = rows.map { crops.faces[$0].points }
     let others = points.map { partner(of: $0, &chance) }
 
+    let otherPoints = others.map { crops.faces[$0].points }
+
     // Holes, and the parts that are somebody else's, at half of the crop's size.
     let half = CropSet.labelSize
-    var holes: [Float] = [], foreign: [Float] = []
+    func halved(_ face: [Point]) -> [Point] { face.map { Point(x: $0.x / 2, y: $0.y / 2) } }
+    var holes: [Float] = []
     var origins: [(x: Double, y: Double)] = []
-    var foreignKinds: [PaintedRegion?] = []
-    for face in points {
-      let small = face.map { Point(x: $0.x / 2, y: $0.y / 2) }
+    var foreigners: [Foreign] = []
+    var shifts: [[Point]] = []
+    // Where somebody else's pixels are among those that may be moved, and where they should go to.
+    var (strangers, inner, unknown): ([Float], [Float], [Float]) = ([], [], [])
+    for (face, other) in zip(points, otherPoints) {
+      let small = halved(face)
       let kind = training.regions.randomElement(using: &chance)!
       var mask = region(kind, small, &chance).values
       if !mask.contains(where: { $0 > 0 }) { mask = PaintedRegion.face.mask(small, size: (half, half)).values }
       holes += mask
       origins.append(origin(of: mask, &chance))
-      if Double.random(in: 0..<1, using: &chance) < training.foreign {
-        let other = Bool.random(using: &chance) ? kind : training.regions.randomElement(using: &chance)!
-        foreign += region(other, small, &chance).values
-        foreignKinds.append(other)
-      } else {
-        foreign += [Float](repeating: 0, count: half * half)
-        foreignKinds.append(nil)
+      let foreign = foreign(in: kind, &chance)
+      foreigners.append(foreign)
+      let shift = shift(face, towards: other, isMouthOther: foreign.insideMouth, &chance)
+      shifts.append(shift)
+      let part = foreign.region.map { region($0, small, &chance) } ?? RegionMask((half, half))
+      let there = halved(zip(face, shift).map { $0 + $1 })
+      let (within, target) = (Self.insideMouth(of: there), Self.insideMouth(of: small))
+      func spared(_ lips: [Point]) -> RegionMask {
+        var mask = part
+        if foreign.sparesLips { mask.clear(Self.lips(of: lips)) }
+        return mask
       }
+      strangers += spared(there).values
+      let nothing = [Float](repeating: 0, count: half * half)
+      inner += foreign.insideMouth ? within.values : nothing
+      let lost = spared(small).values
+      unknown += foreign.insideMouth ? zip(lost, target.values).map(max) : lost
     }
     let grid = try windows(at: origins, side)
     func mask(_ values: [Float], sigma: Double) throws -> Tensor {
@@ -62,7 +87,9 @@ struct PaintingExamples {
         .sampled(at: grid, by: .bilinear, beyond: .zeros)
     }
     let hole = try mask(holes, sigma: 2).smoothStep(from: 0.25, to: 0.75)
-    let strange = try mask(foreign, sigma: 2).smoothStep(from: 0.2, to: 0.8)
+    let strange = try mask(strangers, sigma: 2).smoothStep(from: 0.2, to: 0.8)
+    let between = try mask(inner, sigma: 1).smoothStep(from: 0.2, to: 0.7)
+    let genuine = try 1 - mask(unknown, sigma: 2).smoothStep(from: 0.2, to: 0.8)
 
     func images(_ bytes: Tensor) throws -> Tensor { try bytes.to(device).permute([0, 3, 1, 2]).to(.float32) / 255 }
     let (whole, wholeOther) = (try images(crops.crops(rows)), try images(crops.crops(others)))
@@ -72,24 +99,30 @@ struct PaintingExamples {
     let valid = try exists.sampled(at: grid, by: .nearest, beyond: .zeros)
 
     // The photo's own pixels, moved; another face's, fitted to this one.
-    let otherPoints = others.map { crops.faces[$0].points }
-    let shifts = points.indices.map { shift(points[$0], towards: otherPoints[$0], &chance) }
+    let places = zip(points, shifts).map { zip($0, $1).map { $0 + $1 } }
     let moved = try grid + field(
-      at: origins, around: zip(points, shifts).map { zip($0, $1).map { $0 + $1 } },
+      at: origins, around: places,
       displacements: shifts.map { $0.map { -1 * $0 } }, weights: nil)
       + ripples(count, side, 3, generator)
     let fitted = try grid + field(
       at: origins, around: points, displacements: zip(points, otherPoints).map { zip($0, $1).map { $1 - $0 } },
-      weights: foreignKinds.map { kind in
-        (0..<68).map { [.mouth, .lowerFace, .face].contains(kind) && Self.mouth.contains($0) ? 0 : 1 }
+      weights: foreigners.map { foreign in
+        (0..<68).map { Self.withMouth.contains(foreign.region) && Self.mouth.contains($0) ? 0 : 1 }
       })
-    func mixed(_ own: Tensor, _ other: Tensor) throws -> Tensor {
-      let away = try self.toned(other, as: own, within: strange)
-      return try own + (away - own) * strange
+    let otherMouth = try grid + field(
+      at: origins, around: places, displacements: zip(places, otherPoints).map { zip($0, $1).map { $1 - $0 } },
+      weights: foreigners.map { _ in (0..<68).map { Self.mouth.contains($0) ? 1 : 0 } })
+    func mixed(_ own: Tensor, with other: Tensor) throws -> Tensor {
+      let fitted = try other.sampled(at: fitted, by: .bilinear)
+      let strangers = try own + (self.toned(fitted, as: own, within: strange) - own) * strange
+      let light = try (own.mean(dims: [1, 2, 3], keepDim: true) / (fitted.mean(dims: [1, 2, 3], keepDim: true) + 1e-3))
+        .clamp(min: 0.6, max: 1.6)
+      let mouth = try (other.sampled(at: otherMouth, by: .bilinear) * light).clamp(min: 0, max: 1)
+      return try strangers + (mouth - strangers) * between
     }
     let movedPhoto = try whole.sampled(at: moved, by: .bilinear)
-    var own = try mixed(movedPhoto, wholeOther.sampled(at: fitted, by: .bilinear))
-    var before = try mixed(face.sampled(at: moved), otherFace.sampled(at: fitted))
+    var own = try mixed(movedPhoto, with: wholeOther)
+    var before = try mixed(face.sampled(at: moved), with: otherFace)
     let present = try exists.sampled(at: moved, by: .bilinear, beyond: .zeros).smoothStep(from: 0.9, to: 1)
     let seen = try Tensor(erasures(count, side, &chance), shape: [count, 1, side, side]).to(device) * present
 
@@ -116,11 +149,44 @@ struct PaintingExamples {
     (photo, own) = (try degraded(photo), try degraded(own).clamp(min: 0, max: 1))
     (before, guide) = (try before.clamp(min: 0, max: 1), try guide.clamp(min: 0, max: 1))
 
-    var parts = [photo, hole, own, seen, before, guide, valid, try 1 - strange]
+    var parts = [photo, hole, own, seen, before, guide, valid, genuine]
     if chance.next() & 1 == 1 { parts = try parts.map { try $0.flip([3]) } }
     let input = PainterNetwork.Input(
       photo: parts[0], hole: parts[1], own: parts[2], seen: parts[3], before: parts[4], guide: parts[5])
     return Batch(input: input, valid: parts[6], genuine: parts[7])
+  }
+
+  // MARK: Somebody else's pixels
+
+  private static let withMouth: Set<PaintedRegion?> = [.mouth, .lowerFace, .face]
+
+  private func foreign(in kind: PaintedRegion, _ chance: inout SplitMix64) -> Foreign {
+    var result = Foreign()
+    let draw = Double.random(in: 0..<1, using: &chance)
+    if Self.withMouth.contains(kind) {
+      result.insideMouth = draw < training.insideMouth
+      result.sparesLips = result.insideMouth
+    }
+    // Half of those with another mouth have the skin around it from there, too.
+    if draw < training.insideMouth / 2 || Double.random(in: 0..<1, using: &chance) < training.foreign && !result.insideMouth {
+      result.region = Bool.random(using: &chance) ? kind : training.regions.randomElement(using: &chance)!
+    }
+    return result
+  }
+
+  /// Between the lips, and the line between them where they are shut, in half of the crop's pixels.
+  private static func insideMouth(of face: [Point]) -> RegionMask {
+    var mask = RegionMask((CropSet.labelSize, CropSet.labelSize))
+    mask.fill((60...67).map { index in
+      face[index] + Point(x: 0, y: (61...63).contains(index) ? -1.5 : (65...67).contains(index) ? 1.5 : 0)
+    })
+    return mask
+  }
+
+  /// The outline of the lips, somewhat larger.
+  private static func lips(of face: [Point]) -> [Point] {
+    let middle = face[48...59].mean
+    return (48...59).map { middle + 1.12 * (face[$0] - middle) }
   }
 
   // MARK: Holes
@@ -203,15 +269,17 @@ struct PaintingExamples {
   }
 
   /// How each landmark is moved: features are brought a part of the way to where another face has them, the mouth mostly.
-  private func shift(_ face: [Point], towards other: [Point], _ chance: inout SplitMix64) -> [Point] {
+  private func shift(
+    _ face: [Point], towards other: [Point], isMouthOther: Bool, _ chance: inout SplitMix64
+  ) -> [Point] {
     var result = [Point](repeating: Point(x: 0, y: 0), count: 68)
     for (index, group) in Self.groups.enumerated() {
       let isMouth = index == Self.groups.count - 1
-      guard Double.random(in: 0..<1, using: &chance) < (isMouth ? 0.9 : 0.4) else { continue }
-      let part = Double.random(in: 0...(isMouth ? 1.2 : 0.8), using: &chance)
+      guard Double.random(in: 0..<1, using: &chance) < (isMouth ? isMouthOther ? 1 : 0.9 : 0.4) else { continue }
+      let part = Double.random(in: (isMouth && isMouthOther ? 0.6 : 0)...(isMouth ? 1.2 : 0.8), using: &chance)
       for i in group {
         let d = part * (other[i] - face[i])
-        result[i] = Point(x: min(16, max(-16, d.x)), y: min(16, max(-16, d.y)))
+        result[i] = Point(x: min(20, max(-20, d.x)), y: min(20, max(-20, d.y)))
       }
     }
     return result
@@ -228,7 +296,7 @@ struct PaintingExamples {
   }
 
   /// Displacements of the windows' pixels between landmarks, N × H × W × 2 in halves of the crop's side: the mean of the
-  /// landmarks' own, weighted by Gaussians around them.
+  /// landmarks' own, weighted by Gaussians around them, narrow ones, so that lips part, and faint wide ones.
   private func field(
     at origins: [(x: Double, y: Double)], around landmarks: [[Point]], displacements: [[Point]], weights: [[Float]]?
   ) throws -> Tensor {
@@ -247,15 +315,16 @@ struct PaintingExamples {
     }
     let from = try Tensor(places, shape: [count, cells * cells, 1, 2])
     let squares = try (from - numbers(landmarks).unsqueeze(1)).square().sum(dims: [3])
-    var near = try (squares / (-2 * Self.reach * Self.reach)).exp()
+    func gaussians(_ sigma: Double) throws -> Tensor { try (squares / (-2 * sigma * sigma)).exp() }
+    var near = try gaussians(Self.reach.near) + gaussians(Self.reach.far) * Self.faint
     if let weights { near = try near * Tensor(Array(weights.joined()), shape: [count, 1, 68]) }
-    let sums = try near.sum(dims: [2], keepDim: true) + 0.2
+    let sums = try near.sum(dims: [2], keepDim: true) + 0.2 * Self.faint
     let mean = try near.matmul(numbers(displacements)) / sums * (2 / Double(CropSet.size))
     return try mean.reshape([count, cells, cells, 2]).permute([0, 3, 1, 2]).contiguous()
       .upsampleBilinear2d(scale: Self.cell).permute([0, 2, 3, 1]).to(device)
   }
 
-  private static let (cell, reach) = (8, 13.0)
+  private static let (cell, reach, faint) = (4, (near: 5.0, far: 13.0), 0.1)
 
   /// Slow random displacements of up to some pixels, N × H × W × 2 in halves of the crop's side.
   private func ripples(_ count: Int, _ side: Int, _ pixels: Double, _ generator: Generator) throws -> Tensor {

@@ -53,7 +53,7 @@ import Torch
 
   @Test func whatMakesNoGlassesIsRefused() throws {
     func refused(_ name: String) -> String {
-      #expect(throws: GlassesStyleError.self) { try GlassesStyle.named(name) }?.description ?? ""
+      #expect(throws: StyleError.self) { try GlassesStyle.named(name) }?.description ?? ""
     }
     #expect(refused("monocle").contains("'monocle'") && refused("monocle").contains("round-metal"))
     for name in ["", "../default", "/etc/passwd", "round-metal.json"] { #expect(!refused(name).isEmpty) }
@@ -63,7 +63,7 @@ import Torch
       var members = try #require(try JSONSerialization.jsonObject(with: good) as? [String: Any])
       change(&members)
       let text = try JSONSerialization.data(withJSONObject: members)
-      return #expect(throws: GlassesStyleError.self) { try GlassesStyle("mine", text) }?.description ?? ""
+      return #expect(throws: StyleError.self) { try GlassesStyle("mine", text) }?.description ?? ""
     }
     #expect(try fault { $0["rim"] = nil }.contains("rim"))
     #expect(try fault { $0["rim"] = ["above": 99, "below": 1, "depth": 2, "bevel": 2] }.contains("rim.above is 99"))
@@ -71,8 +71,8 @@ import Torch
     #expect(
       try fault { $0["lens"] = ["width": 50, "height": 40, "outline": [[Double]](repeating: [9, 0, 1], count: 8)] }.contains("two numbers"))
     #expect(try fault { $0["material"] = ["kind": "metal", "colour": "red"] }.contains("'red' is no colour"))
-    #expect(throws: GlassesStyleError.self) { try GlassesStyle("mine", Data("{".utf8)) }
-    #expect(throws: GlassesStyleError.self) { try AttributeEdit("Eyeglasses", style: "monocle").validateStyle() }
+    #expect(throws: StyleError.self) { try GlassesStyle("mine", Data("{".utf8)) }
+    #expect(throws: StyleError.self) { try AttributeEdit("Eyeglasses", style: "monocle").validateStyle() }
     #expect(throws: AttributeError.self) { try AttributeEdit("Smiling", style: "round-metal").validateStyle() }
   }
 
@@ -301,7 +301,7 @@ import Torch
     // Each style is another picture.
     let round = try editor.apply([AttributeEdit("Eyeglasses", style: "round-metal")], to: face, in: photo.picture)
     #expect(round != whole && round != photo.picture)
-    #expect(throws: GlassesStyleError.self) {
+    #expect(throws: StyleError.self) {
       try editor.apply([AttributeEdit("Eyeglasses", style: "monocle")], to: face, in: photo.picture)
     }
     // Somebody who wears some gets no others.

@@ -263,7 +263,7 @@ private struct Surface {
     let sheen = 0.035 * (0.2 - v - 0.35 * side * -u).smoothStep(from: -0.2, to: 0.9)
     let reflected = (0.2 * pane + sheen) * light.white + 0.3 * grazing * light.white
     let own = glass * (0.5 * light.skin.luma)
-    let colour = own.map { min(1, $0).encoded } * tint + SIMD3(repeating: reflected.encoded * 0.35)
+    let colour = own.map { min(1, $0).encoded } * tint + SIMD3(repeating: reflected.encoded * 0.5)
     return SIMD4(colour, (1 - tint) * (1 - 0.35 * reflected.encoded))
   }
 

@@ -46,21 +46,23 @@ package struct GlassesPlace: Equatable, Sendable {
     let ear = side < 0 ? leftEar : rightEar
     let start = self(hinge)
     guard (ear.x - start.x) * side > 0.5 else { return nil }
-    // As much outwards as brings it to the ear, which begins a little farther out than the face ends.
-    var out = 0.0
-    for _ in 0..<3 {
-      let end = self(hinge + SIMD3(out, Self.drop, Self.depth))
-      out += (ear.x + side * Self.margin - end.x) / unit
+    // It lies on the ear, which begins a little farther out than the face ends, and a little higher.
+    var way = SIMD3(0, 0, Self.depth)
+    for _ in 0..<4 {
+      let end = self(hinge + way)
+      way.x += (ear.x + side * Self.margin.out - end.x) / unit
+      way.y += (ear.y - Self.margin.up - end.y) / unit
     }
-    let limit = side < 0 ? -Self.splay.upperBound...(-Self.splay.lowerBound) : Self.splay
-    return SIMD3(min(limit.upperBound, max(limit.lowerBound, out)), Self.drop, Self.depth) * Self.behind
+    func within(_ value: Double, _ range: ClosedRange<Double>) -> Double { min(range.upperBound, max(range.lowerBound, value)) }
+    return SIMD3(side * within(side * way.x, Self.splay), within(way.y, Self.drop), way.z) * Self.behind
   }
 
   /// The width of the glasses that the model has learned from, and how far they were from the camera, in millimetres.
   private static let (width, distance) = (127.0, 1300.0)
-  /// How far behind the front a temple ends at the ear, and how far below its beginning.
-  private static let (depth, drop) = (82.0, 1.0)
-  private static let splay = -4.0...22.0
-  /// How far beyond the end of the face the ear begins, in pixels of the frame, and how much farther back temples go on.
-  private static let (margin, behind) = (2.5, 1.2)
+  /// How far behind the front a temple ends at the ear.
+  private static let depth = 82.0
+  /// How far outwards and down it may lead there.
+  private static let (splay, drop) = (-4.0...45.0, -20.0...30.0)
+  /// How far beyond and above the end of the face the ear begins, in pixels of the frame, and how much farther back temples go on.
+  private static let (margin, behind) = ((out: 2.5, up: 3.0), 1.2)
 }

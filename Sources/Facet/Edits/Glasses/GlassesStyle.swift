@@ -81,13 +81,15 @@ extension GlassesStyle {
   private static let ending = ".json"
 
   /// Reads a style that ships.
-  /// - Throws: ``GlassesStyleError``.
-  static func named(_ name: String) throws(GlassesStyleError) -> GlassesStyle {
+  /// - Throws: ``StyleError``.
+  static func named(_ name: String) throws(StyleError) -> GlassesStyle {
     let known = names
     // Nothing but a name that is listed becomes a path.
-    guard let name = known.first(where: { $0 == name.lowercased() }) else { throw GlassesStyleError(unknown: name, known: known) }
+    guard let name = known.first(where: { $0 == name.lowercased() }) else {
+      throw StyleError("unknown style of glasses '\(name)'; there are \(known.joined(separator: ", "))")
+    }
     guard let text = try? Data(contentsOf: folder.appendingPathComponent(name + ending)) else {
-      throw GlassesStyleError(name, "cannot be read")
+      throw StyleError(glasses: name, "cannot be read")
     }
     return try GlassesStyle(name, text)
   }
@@ -95,14 +97,14 @@ extension GlassesStyle {
   /// - Parameters:
   ///   - name: for errors.
   ///   - text: JSON.
-  /// - Throws: ``GlassesStyleError`` where it is none, or what it says makes no glasses.
-  init(_ name: String, _ text: Data) throws(GlassesStyleError) {
+  /// - Throws: ``StyleError`` where it is none, or what it says makes no glasses.
+  init(_ name: String, _ text: Data) throws(StyleError) {
     do {
       self = try JSONDecoder().decode(GlassesStyle.self, from: text)
     } catch {
-      throw GlassesStyleError(name, (error as? DecodingError)?.brief ?? "\(error)")
+      throw StyleError(glasses: name, (error as? DecodingError)?.brief ?? "\(error)")
     }
-    if let fault { throw GlassesStyleError(name, fault) }
+    if let fault { throw StyleError(glasses: name, fault) }
   }
 
   /// The first thing that makes no glasses.
@@ -128,22 +130,7 @@ extension GlassesStyle {
   }
 
   /// The light that a colour `#rrggbb` reflects of each primary, linear, 0…1.
-  static func colour(_ text: String) -> SIMD3<Float>? {
-    guard text.count == 7, text.hasPrefix("#"), text.dropFirst().allSatisfy(\.isHexDigit), let number = Int(text.dropFirst(), radix: 16)
-    else { return nil }
-    return SIMD3(Float(number >> 16), Float(number >> 8 & 255), Float(number & 255)).map { ($0 / 255).linear }
-  }
-}
-
-/// A style of glasses that there is not, or that makes no glasses.
-public struct GlassesStyleError: Error, Equatable, CustomStringConvertible {
-  public let description: String
-
-  init(unknown name: String, known: [String]) {
-    description = "unknown style of glasses '\(name)'; there are \(known.joined(separator: ", "))"
-  }
-
-  init(_ name: String, _ reason: String) { description = "the style of glasses '\(name)' cannot be used: \(reason)" }
+  static func colour(_ text: String) -> SIMD3<Float>? { SIMD3<Float>(hex: text)?.map(\.linear) }
 }
 
 extension SIMD3<Float> {

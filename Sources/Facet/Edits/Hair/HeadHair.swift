@@ -28,13 +28,16 @@ struct HeadHair: Sendable {
     let sure = Pixels(
       width: picture.width, height: picture.height,
       zip(hair, other).map { SIMD4($0 > 0.5 ? 1 : 0, $1 > 0.5 ? 1 : 0, $0 > 0.3 ? 1 : 0, 0) })
-    let (inner, outer, beside) = (sure.blurred(pixels(0.026)), sure.blurred(pixels(0.04)), sure.blurred(pixels(0.016)))
+    let (outer, beside) = (sure.blurred(pixels(0.04)), sure.blurred(pixels(0.016)))
+    let area = sure.values.reduce(Float(0)) { $0 + $1.x }
+    // Short hair is a narrow band, of which a wide border would leave nothing.
+    let within = Self.borders.lazy.map { border in sure.blurred(pixels(border)).values.map { $0.x > 0.999 } }
+      .first { Float($0.count { $0 }) > Self.core * area }
+    guard let within, Double(within.count { $0 }) > Self.least * cropSide * cropSide else { return nil }
     let known = hair.indices.map { i -> Bool? in
-      if inner[i].x > 0.999 { return true }
-      if outer[i].z < 0.001 || beside[i].y > 0.999 { return false }
-      return nil
+      if within[i] { return true }
+      return outer[i].z < 0.001 || beside[i].y > 0.999 ? false : nil
     }
-    guard known.reduce(0, { $0 + ($1 == true ? 1 : 0) }) > Int(Self.least * cropSide * cropSide) else { return nil }
     matte = Matte(of: picture, probable: hair, known: known, reach: pixels(0.16))
     var (sum, weights) = (SIMD4<Float>.zero, Float(0))
     for colour in matte.colours.values where colour.w > 0.9 {
@@ -135,7 +138,10 @@ struct HeadHair: Sendable {
   }
 
   /// The least part of the crop's area that is surely hair.
-  private static let least = 0.006
+  private static let least = 0.003
+  /// Widths of the border within which the parser may be wrong, in sides of the crop: the widest is taken that leaves this part of
+  /// the hair.
+  private static let (borders, core): ([Double], Float) = ([0.026, 0.013, 0.0065], 0.35)
   private static let flatness: Float = 0.006
   private static let spread = 5
   /// Strands of the new colour have so much of the contrast of the old ones: more would be noise.
