@@ -91,10 +91,26 @@ import Testing
     #expect(try small.picture.width == 256)
     for (query, problem) in [
       ("Smiling=3", "bad-request"), ("Smiling=x", "bad-request"), ("Smilin=1", "unknown-attribute"),
-      ("face=9&Smiling=1", "no-such-face"), ("Smiling=1&Smiling=1", "bad-request"),
+      ("face=9&Smiling=1", "no-such-face"), ("Smiling=1&Smiling=1", "bad-request"), ("Hair=1", "unknown-style"),
+      ("Hair=purplish", "unknown-style"), ("Eyeglasses=monocle", "unknown-style"), ("Smiling=round-metal", "bad-request"),
     ] {
       #expect(try await server.send("POST", "/api/edit?\(query)", file).problem == problem, "\(query)")
     }
+  }
+
+  @Test func anEditHasAStyle() async throws {
+    let session = try await server.sample()
+    func render(_ edit: String) async throws -> Server.Answer {
+      try await server.post(session.path + "/render", #"{"format": "png", "edits": [\#(edit)]}"#)
+    }
+    let file = try Data(contentsOf: FaceEditor.samplePhotoURL)
+    let pink = try await render(##"{"attribute": "Hair", "strength": 1, "style": "#c97a98"}"##)
+    let byName = try await server.send("POST", "/api/edit?Hair=pink&format=png", file)
+    #expect(try pink.picture.difference(from: byName.picture) == 0)
+    #expect(try pink.picture.difference(from: Photo(contentsOf: FaceEditor.samplePhotoURL).picture) > 1)
+    #expect(try await render(#"{"attribute": "Hair", "strength": 1}"#).problem == "unknown-style")
+    #expect(try await render(#"{"attribute": "Hair", "strength": -1, "style": "pink"}"#).problem == "unknown-style")
+    #expect(try await render(#"{"attribute": "Eyeglasses", "probability": 1, "style": "rimless"}"#).status == 400)
   }
 
   @Test func tilesAreOneFaceUnderSeveralEdits() async throws {

@@ -39,6 +39,15 @@ import Testing
     #expect(found.unknown == ["purple", "attractive"])
   }
 
+  @Test func coloursOfHairAreUnderstood() throws {
+    for (text, language, style) in [("pink hair", "en", "pink"), ("very dark-brown hair", "en", "dark-brown"), ("pelo caoba", "es", "auburn")] {
+      let wishes = Prompt(text, labels: Self.labels, language: try #require(Self.languages[language])).wishes
+      #expect(wishes.map(\.label) == ["Hair"] && wishes.map(\.style) == [style], "\(text)")
+    }
+    // There is no opposite of pink.
+    #expect(try read("no pink hair").wishes == [:])
+  }
+
   @Test func spanishIsUnderstoodToo() throws {
     #expect(try read("mayor, gafas, sin barba", "es").wishes == ["Young": -1, "Eyeglasses": 1, "No_Beard": 1])
     #expect(try read("un poco más joven y older", "es").wishes == ["Young": -1])

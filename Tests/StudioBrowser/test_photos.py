@@ -82,6 +82,50 @@ class PhotosTests(StudioTestCase):
                     self.assertEqual(picture.size, size)
         file.unlink()
 
+    def test_styles_and_colours(self):
+        browser = self.browser
+        self.open_sample()
+        browser.keep("photo")
+        browser.click_in_panel("[aria-label='Styles of Hair colour'] [title='Pink']")
+        browser.settle()
+        self.assertEqual(browser.strength("Hair"), 1)
+        self.assertGreater(browser.difference("photo"), 1)
+        browser.keep("pink")
+        browser.shot("pink")
+        # Any other colour, at the strength that there is.
+        browser.set("Hair", Keys.ARROW_LEFT)
+        browser.js("""
+          const any = document.querySelector("#row-Hair").closest(".row").querySelector("input[type=color]");
+          any.value = "#3f5f96";
+          any.dispatchEvent(new Event("change"));
+        """)
+        browser.settle()
+        self.assertEqual(browser.strength("Hair"), 0.95)
+        self.assertGreater(browser.difference("pink"), 0.5)
+        self.assertFalse(browser.driver.find_elements("css selector", ".swatch[aria-pressed=true]"))
+        # Strengths of a colour have one side.
+        browser.set("Hair", Keys.HOME)
+        self.assertEqual(browser.strength("Hair"), 0)
+        browser.settle()
+        self.assertLess(browser.difference("photo"), 0.1)
+        browser.click("undo")
+        browser.reveal("Eyeglasses")
+        browser.focus("Eyeglasses")
+        browser.click_in_panel("[aria-label='Styles of Glasses'] [title='Round metal']")
+        browser.settle()
+        self.assertEqual(browser.text("change-count"), "2 changes")
+        self.assertEqual([error for error in browser.errors()], [])
+        browser.click("export-open")
+        browser.wait("the sheet", lambda: browser.is_shown("export"))
+        self.assertIn("--attribute 'Hair=#3f5f96:0.95' --attribute Eyeglasses=round-metal -o", browser.css(".command code").text)
+        # A link brings them along.
+        browser.open(f"{self.server.url}#edit=Hair:0.5:%233f5f96,Eyeglasses:1:rimless,Eyeglasses:1:monocle")
+        self.assertIn("Glasses (Rimless) 100 %", browser.text("start-lead"))
+        browser.sample()
+        self.assertEqual((browser.strength("Hair"), browser.strength("Eyeglasses")), (0.5, 1))
+        pressed = browser.css("[aria-label='Styles of Glasses'] [aria-pressed=true]")
+        self.assertEqual(pressed.get_attribute("title"), "Rimless")
+
     def test_format_and_size_and_the_edit_as_text(self):
         browser = self.browser
         self.open_sample()

@@ -23,6 +23,8 @@ struct Recipe: Sendable {
   var painted: PaintedRegion?
   /// The share of the latent step that is decoded; 0 where nothing is.
   var decoded: Double
+  /// The share of that step which a painter paints: it draws all that the decoded face has, of which the composed step shows a part.
+  var paintedShare = 1.0
   /// The edits besides.
   var edits: @Sendable (Amount) -> [any Edit]
 
@@ -31,11 +33,12 @@ struct Recipe: Sendable {
     and edits: @escaping @Sendable (Amount) -> [any Edit] = { _ in [] }
   ) -> Recipe { Recipe(policy: policy, region: region, decoded: amount, edits: edits) }
 
-  /// - Parameter policy: for a model without a painter, and the styles that decode everything.
-  static func painted(
-    _ painted: PaintedRegion, or policy: DecodePolicy, amount: Double = 1,
-    and edits: @escaping @Sendable (Amount) -> [any Edit] = { _ in [] }
-  ) -> Recipe { Recipe(policy: policy, painted: painted, decoded: amount, edits: edits) }
+  /// - Parameters:
+  ///   - share: of the step.
+  ///   - policy: for a model without a painter, and the styles that decode everything.
+  static func painted(_ painted: PaintedRegion, share: Double, or policy: DecodePolicy) -> Recipe {
+    Recipe(policy: policy, painted: painted, decoded: 1, paintedShare: share) { _ in [] }
+  }
 
   /// - Parameter policy: for the styles that decode everything.
   static func drawn(_ policy: DecodePolicy = [], _ edits: @escaping @Sendable (Amount) -> [any Edit]) -> Recipe {
@@ -100,13 +103,13 @@ package enum AttributeTable {
   package static let all: [Attribute] = [
     Attribute(
       "Smiling", .expression, parts: ["High_Cheekbones", "Mouth_Slightly_Open", "Narrow_Eyes"], isSharpened: true,
-      add: .painted(.lowerFace, or: .expression) { _ in [Teeth()] },
-      remove: .painted(.lowerFace, or: [.expression, .closesMouth])),
+      add: .decoded(.expression) { _ in [Teeth()] },
+      remove: .painted(.lowerFace, share: 0.85, or: [.expression, .closesMouth])),
     Attribute(
-      "Mouth_Slightly_Open", .expression, isSharpened: true, add: .painted(.lowerFace, or: .expression) { _ in [Teeth()] },
-      remove: .painted(.lowerFace, or: [.expression, .closesMouth])),
-    Attribute("High_Cheekbones", .expression, add: .painted(.lowerFace, or: .shape)),
-    Attribute("Narrow_Eyes", .expression, isSharpened: true, add: .painted(.eyes, or: .shape)),
+      "Mouth_Slightly_Open", .expression, isSharpened: true, add: .decoded(.expression) { _ in [Teeth()] },
+      remove: .painted(.lowerFace, share: 0.85, or: [.expression, .closesMouth])),
+    Attribute("High_Cheekbones", .expression, add: .decoded(.shape)),
+    Attribute("Narrow_Eyes", .expression, isSharpened: true, add: .decoded(.shape)),
 
     hairColour("Blond_Hair"),
     hairColour("Brown_Hair"),
@@ -130,13 +133,13 @@ package enum AttributeTable {
 
     Attribute("Attractive", .face, isOpinion: true),
     Attribute("Oval_Face", .face, add: .decoded(.shape)),
-    Attribute("Chubby", title: "Round cheeks", .face, add: .painted(.lowerFace, or: .shape)),
+    Attribute("Chubby", title: "Round cheeks", .face, add: .decoded(.shape)),
     Attribute("Double_Chin", .face, add: .decoded(.shape)),
-    Attribute("Big_Nose", title: "Large nose", .face, add: .painted(.nose, or: .shape)),
-    Attribute("Pointy_Nose", .face, add: .painted(.nose, or: .shape)),
-    Attribute("Big_Lips", title: "Full lips", .face, add: .painted(.mouth, or: .shape)),
-    Attribute("Arched_Eyebrows", .face, add: .painted(.eyes, or: .face)),
-    Attribute("Bushy_Eyebrows", .face, add: .painted(.eyes, or: .face)),
+    Attribute("Big_Nose", title: "Large nose", .face, add: .decoded(.shape)),
+    Attribute("Pointy_Nose", .face, add: .decoded(.shape)),
+    Attribute("Big_Lips", title: "Full lips", .face, add: .decoded(.shape)),
+    Attribute("Arched_Eyebrows", .face, add: .decoded(.face)),
+    Attribute("Bushy_Eyebrows", .face, add: .decoded(.face)),
     Attribute("Bags_Under_Eyes", .face, add: .decoded(.face, within: .underEyes)),
     Attribute(
       "Pale_Skin", .face, parts: ["Rosy_Cheeks"], isSharpened: true, add: .drawn(.face) { [SkinTint(.pale, $0.strength)] },

@@ -65,10 +65,11 @@ struct EditPlanner {
       plan.add(SkinLines(prototype.edit, prototype.edit == states[0] ? amount : -amount))
     }
     guard recipe.decoded > 0 else { return }
-    let step = try step(attribute, recipe.decoded * strength)
+    let painted = tools.painter == nil ? nil : recipe.painted
+    let step = try step(attribute, recipe.decoded * (painted == nil ? 1 : recipe.paintedShare) * strength)
     latent = try latent + step
-    if let region = recipe.painted, tools.painter != nil {
-      plan.add(PaintedStep(step, of: region))
+    if let painted {
+      plan.add(PaintedStep(step, of: painted))
     } else {
       plan.add(recipe.region.map { LatentStep(step, within: $0) } ?? LatentStep([step], policy: recipe.policy))
     }

@@ -29,14 +29,14 @@ export class Looks {
     byId("look-save").addEventListener("click", () => this.#save());
   }
 
-  /** Takes the server's looks; `isKnown` tells whether the model has an attribute. */
+  /** Takes the server's looks; `isKnown` tells whether an edit can be made. */
   build(given, isKnown) {
     [this.#given, this.#isKnown] = [given, isKnown];
     this.#show();
   }
 
   get #all() {
-    return [...this.#given, ...this.#own.filter((look) => look.edits.every(({ attribute, style }) => this.#isKnown(attribute, style)))];
+    return [...this.#given, ...this.#own.filter((look) => look.edits.every((edit) => this.#isKnown(edit)))];
   }
 
   #show() {

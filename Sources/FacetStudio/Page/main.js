@@ -179,7 +179,7 @@ function show(item, { isNew = false } = {}) {
   if (isNew) {
     announce(t(length === 1 ? "faceFound" : "facesFound", { count: length }));
     if (linked.length > 0) {
-      editing.apply(linked.filter(({ attribute, style }) => panel.has(attribute, style)));
+      editing.apply(linked.filter((edit) => panel.takes(edit)));
       linked = [];
       byId("start-lead").textContent = t("startLead");
     }
@@ -487,7 +487,7 @@ async function begin() {
     list = await api.attributes();
     preview.largest = list.limits.previewSize;
     panel.build(list);
-    looks.build(list.looks, (name) => panel.has(name));
+    looks.build(list.looks, (edit) => panel.takes(edit));
     if (linked.length > 0) byId("start-lead").textContent = t("linkWaits", { edits: linked.map((edit) => panel.describe(edit)).join(", ") });
     const { present, lost } = editing.photo ? {} : await tray.restore();
     if (present) show(present);

@@ -74,8 +74,8 @@ export class Panel {
   }
 
   get names() { return [...this.#rows.keys()]; }
-  /** Whether there is an attribute, and a style of it. */
-  has(name, style) { return this.#rows.get(name)?.hasStyle(style) ?? false; }
+  /** Whether an edit can be made: there is its attribute, a style of it, and that side of zero. */
+  takes(edit) { return this.#rows.get(edit.attribute)?.takes(edit) ?? false; }
 
   /** What people call an attribute and its ends, and how far its slider goes. */
   words(name) { return this.#rows.get(name) ?? { label: name, less: "−", more: "+", reach: 1 }; }

@@ -98,7 +98,7 @@ export class Row {
       this.track, this.styles.element, this.further, this.chance);
   }
 
-  hasStyle(style) { return this.styles.has(style); }
+  takes({ strength, style }) { return this.styles.has(style) && (strength >= 0 || !this.isOneSided); }
   styleLabel(style) { return this.styles.label(style); }
 
   /** Whether a search finds the attribute: by its ends, its title, its group and what else people call it. */

@@ -105,7 +105,7 @@ struct Prompt {
 
     init(_ labels: [String], _ language: StudioLanguage) {
       for language in language.code == "en" ? [language] : [language, .english] {
-        for label in labels where AttributeRow.byLabel[label]?.group != .withheld {
+        for label in labels where AttributeRow.byLabel[label]?.group != .withheld && label != HairPalette.attribute {
           let words = language.words(label)
           for phrase in [words.more] + words.moreWords { add(phrase, Wish(label: label, strength: 1)) }
           for phrase in [words.less] + words.lessWords { add(phrase, Wish(label: label, strength: -1)) }

@@ -111,7 +111,7 @@ import Torch
       for (index, colour) in picture.colours.enumerated() {
         let x = index % Self.side
         if x < 50 { sums.left += 1 - colour.w }
-        if x > 128 { sums.right += 1 - colour.w }
+        if x >= 128 { sums.right += 1 - colour.w }
       }
       return sums
     }

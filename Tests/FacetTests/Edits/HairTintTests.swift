@@ -47,6 +47,41 @@ import Torch
     #expect(blond.presence(in: light) > 0.99 && blond.presence(in: [0.02, 0.02, 0.02]) == 0)
   }
 
+  @Test func everyColourOfThePaletteIsOne() throws {
+    #expect(HairPalette.names.count > 15 && Set(HairPalette.names).count == HairPalette.names.count)
+    for name in HairPalette.names {
+      let colour = try HairPalette.colour(name.uppercased())
+      // White is as light as it gets.
+      #expect(zip(colour.having, colour.having.dropFirst()).allSatisfy { $0.luma < $1.luma || $1.luma > 0.95 }, "\(name)")
+      #expect(colour.having.allSatisfy { $0.min() >= 0 && $0.max() <= 1 }, "\(name)")
+      let wanted = try #require(SIMD3<Float>(hex: HairPalette.named.first { $0.name == name }!.colour))
+      #expect(abs(colour.seen.luma - wanted.luma) < 0.03, "\(name)")
+    }
+  }
+
+  /// The one law of pigments gives what photos of blond and black hair have.
+  @Test(arguments: ["Blond_Hair", "Brown_Hair"]) func pigmentsExplainMeasuredHair(_ label: String) throws {
+    let measured = try HairColour.named(label)
+    let explained = try HairColour(of: measured.seen)
+    for (a, b) in zip(measured.having, explained.having) {
+      let difference = a - b
+      #expect((difference * difference).sum().squareRoot() < 0.13, "\(a) \(b)")
+    }
+  }
+
+  @Test(arguments: [nil, "", "blondish", "#12345", "#12345g", "8a4b2a"] as [String?]) func whatIsNoColourOfHairIsAnError(_ style: String?) {
+    #expect(throws: StyleError.self) { try HairPalette.colour(style) }
+    #expect(throws: StyleError.self) { try AttributeEdit("Hair", style: style).validateStyle() }
+  }
+
+  @Test func hairHasNoOppositeAndNoProbability() {
+    #expect(throws: StyleError.self) { try AttributeEdit("Hair", strength: -1, style: "pink").validateStyle() }
+    var edit = AttributeEdit("Hair", to: 0.5)
+    edit.style = "pink"
+    #expect(throws: StyleError.self) { try edit.validateStyle() }
+    #expect(throws: Never.self) { try AttributeEdit("hair", strength: 0.5, style: "#8A4B2A").validateStyle() }
+  }
+
   // MARK: Mattes
 
   /// Strands, half transparent at their sides, over a background of two colours, with what is drawn of them.
