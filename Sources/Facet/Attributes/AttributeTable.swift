@@ -107,7 +107,7 @@ package enum AttributeTable {
       remove: .painted(.lowerFace, share: 0.85, or: [.expression, .closesMouth])),
     Attribute(
       "Mouth_Slightly_Open", .expression, isSharpened: true, add: .decoded(.expression) { _ in [Teeth()] },
-      remove: .painted(.lowerFace, share: 0.85, or: [.expression, .closesMouth])),
+      remove: .decoded([.expression, .closesMouth])),
     Attribute("High_Cheekbones", .expression, add: .decoded(.shape)),
     Attribute("Narrow_Eyes", .expression, isSharpened: true, add: .decoded(.shape)),
 

@@ -122,10 +122,7 @@ struct Edit: Decodable, Sendable {
     } else {
       probability = try members.number("probability", in: 0...1.0)
     }
-    if members.contains("style") {
-      style = try members.text("style", length: 1...64)
-      if probability != nil { throw members.fault("style", "is for edits with a strength") }
-    }
+    if members.contains("style") { style = try members.text("style", length: 1...64) }
   }
 
   init(face: Int, _ attribute: String, strength: Double, style: String? = nil) {
@@ -133,9 +130,9 @@ struct Edit: Decodable, Sendable {
   }
 
   var edit: AttributeEdit {
-    if let probability { AttributeEdit(attribute, to: probability) } else {
-      AttributeEdit(attribute, strength: strength ?? 0, style: style)
-    }
+    var edit = AttributeEdit(attribute, strength: strength ?? 0, style: style)
+    if let probability { edit.amount = .probability(probability) }
+    return edit
   }
 }
 
