@@ -393,7 +393,7 @@ class PageTests(StudioTestCase):
         browser.press("qqq")
         self.assertEqual(shown(), [])
         browser.press(Keys.ESCAPE)
-        self.assertEqual(len(shown()), 6)
+        self.assertEqual(len(shown()), 7)
 
     def test_a_wish_in_words(self):
         self.open_sample()
