@@ -58,7 +58,7 @@ struct EditCommand: ParsableCommand {
   func run() throws {
     let jobs = try photos.jobs()
     if jobs.isEmpty { return }
-    let editor = try photos.makeEditor(for: attribute.map(\.name).filter { !AttributeEdit.isHair($0) } + editing.keep)
+    let editor = try photos.makeEditor(for: attribute.map(\.name) + editing.keep)
     let options = editing.options
     let edits = attribute.map { $0.edit(to: to) }
     try editor.validate(edits, options: options)

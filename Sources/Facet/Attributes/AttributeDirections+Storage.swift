@@ -73,7 +73,7 @@ extension AttributeDirections {
   package static func check(_ attributes: [String], in bundle: URL) throws {
     guard let names = names(in: bundle) else { return }
     let known = Set(names.map { $0.lowercased() })
-    for attribute in attributes where !known.contains(attribute.lowercased()) {
+    for attribute in attributes where !known.contains(attribute.lowercased()) && !AttributeEdit.isHair(attribute) {
       throw AttributeError(unknown: attribute, known: names)
     }
   }

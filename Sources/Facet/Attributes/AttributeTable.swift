@@ -19,12 +19,11 @@ struct Recipe: Sendable {
   var policy: DecodePolicy
   /// The part of the face that the decoded step stays within.
   var region: FaceRegion?
-  /// The part of the face that a painter paints by the decoded step; `nil` where the step is composed.
-  var painted: PaintedRegion?
+  /// The part of the face that a painter paints, and the share of the decoded step that it gets: it draws all that the decoded face
+  /// has, of which a composed step shows a part. `nil` where the step is composed.
+  var painted: (region: PaintedRegion, share: Double)?
   /// The share of the latent step that is decoded; 0 where nothing is.
   var decoded: Double
-  /// The share of that step which a painter paints: it draws all that the decoded face has, of which the composed step shows a part.
-  var paintedShare = 1.0
   /// The edits besides.
   var edits: @Sendable (Amount) -> [any Edit]
 
@@ -37,7 +36,7 @@ struct Recipe: Sendable {
   ///   - share: of the step.
   ///   - policy: for a model without a painter, and the styles that decode everything.
   static func painted(_ painted: PaintedRegion, share: Double, or policy: DecodePolicy) -> Recipe {
-    Recipe(policy: policy, painted: painted, decoded: 1, paintedShare: share) { _ in [] }
+    Recipe(policy: policy, painted: (painted, share), decoded: 1) { _ in [] }
   }
 
   /// - Parameter policy: for the styles that decode everything.

@@ -66,10 +66,10 @@ struct EditPlanner {
     }
     guard recipe.decoded > 0 else { return }
     let painted = tools.painter == nil ? nil : recipe.painted
-    let step = try step(attribute, recipe.decoded * (painted == nil ? 1 : recipe.paintedShare) * strength)
+    let step = try step(attribute, recipe.decoded * (painted?.share ?? 1) * strength)
     latent = try latent + step
     if let painted {
-      plan.add(PaintedStep(step, of: painted))
+      plan.add(PaintedStep(step, of: painted.region))
     } else {
       plan.add(recipe.region.map { LatentStep(step, within: $0) } ?? LatentStep([step], policy: recipe.policy))
     }

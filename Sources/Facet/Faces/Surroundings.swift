@@ -5,6 +5,7 @@ import Torch
 final class Surroundings: Sendable {
   private let photo: Picture
   private let alignment: FaceAlignment
+  private let fine = Lazy<Picture>()
   private let parsed = Lazy<Parsed>()
   private let foundSkin = Lazy<SkinRegion>()
   private let foundHair = Lazy<HeadHair?>()
@@ -39,22 +40,29 @@ final class Surroundings: Sendable {
   func hair(of face: EncodedFace, by observer: FaceObserver) throws -> HeadHair? {
     try foundHair {
       let parsed = try parsed(of: face, by: observer)
-      let own = alignment.side * FaceAlignment.surroundings.side
-      let side = Int(min(Self.finest, max(64, own)).rounded())
-      func fine(_ plane: [Float]) -> [Float] {
+      let side = side
+      func enlarged(_ plane: [Float]) -> [Float] {
         Picture(FloatPicture(width: Self.size, height: Self.size, channels: 1, values: plane)).resized(to: (side, side))
           .pixels.map { Float($0) / 255 }
       }
       return HeadHair(
-        in: photo.warped(by: alignment.surroundings(size: side), to: (side, side)), hair: fine(parsed.hair),
-        other: fine(parsed.other), cropSide: Double(side) / FaceAlignment.surroundings.side,
+        in: finePicture, hair: enlarged(parsed.hair), other: enlarged(parsed.other),
+        cropSide: Double(side) / FaceAlignment.surroundings.side,
         skin: SkinRegion(in: parsed.picture, coverage: parsed.skin).colour)
     }
   }
 
+  /// The side of the picture that hair is cut out of: the photo's own, within bounds.
+  private var side: Int { Int(min(Self.finest, max(64, alignment.side * FaceAlignment.surroundings.side)).rounded()) }
+
+  private var finePicture: Picture { fine { picture(side: side) } }
+
+  private func picture(side: Int) -> Picture { photo.warped(by: alignment.surroundings(size: side), to: (side, side)) }
+
   private func parsed(of face: EncodedFace, by observer: FaceObserver) throws -> Parsed {
     try parsed {
-      let picture = photo.warped(by: alignment.surroundings(size: Self.size), to: (Self.size, Self.size))
+      // To reduce a large photo takes long: once is enough.
+      let picture = side > Self.size ? finePicture.resized(to: (Self.size, Self.size)) : picture(side: Self.size)
       let found = try observer.surroundings(in: picture)
       // The parser may take what is dark behind a head for hair, the model's own mask does not. It ends where the crop does.
       let mask = try Picture(FloatPicture(face.reconstruction.mask))
@@ -151,7 +159,7 @@ final class Surroundings: Sendable {
 
   /// The bytes of what was found; the photo is its owner's.
   var byteCount: Int {
-    (parsed.value.map { $0.picture.pixels.count + 12 * $0.hair.count } ?? 0) + (foundSkin.value?.byteCount ?? 0)
+    (fine.value?.pixels.count ?? 0) + (parsed.value.map { $0.picture.pixels.count + 12 * $0.hair.count } ?? 0) + (foundSkin.value?.byteCount ?? 0)
       + ((foundHair.value ?? nil)?.byteCount ?? 0)
   }
 }

@@ -168,7 +168,7 @@ struct PaintingExamples {
       result.sparesLips = result.insideMouth
     }
     // Half of those with another mouth have the skin around it from there, too.
-    if draw < training.insideMouth / 2 || Double.random(in: 0..<1, using: &chance) < training.foreign && !result.insideMouth {
+    if result.insideMouth ? draw < training.insideMouth / 2 : Double.random(in: 0..<1, using: &chance) < training.foreign {
       result.region = Bool.random(using: &chance) ? kind : training.regions.randomElement(using: &chance)!
     }
     return result

@@ -74,6 +74,11 @@ import Torch
     #expect(throws: StyleError.self) { try AttributeEdit("Hair", style: style).validateStyle() }
   }
 
+  @Test func colourIsCheckedWithoutTheModel() throws {
+    #expect(throws: Never.self) { try AttributeDirections.check(["hair", "Smiling"], in: ModelBundle.defaultURL) }
+    #expect(throws: AttributeError.self) { try AttributeDirections.check(["Hiar"], in: ModelBundle.defaultURL) }
+  }
+
   @Test func hairHasNoOppositeAndNoProbability() {
     #expect(throws: StyleError.self) { try AttributeEdit("Hair", strength: -1, style: "pink").validateStyle() }
     var edit = AttributeEdit("Hair", to: 0.5)

@@ -17,6 +17,28 @@ extension ModelConfiguration {
 @Suite("Models") struct ModelTests {
   // MARK: Configurations
 
+  /// A small bundle has the parts of the one that it was made from, and nearly its faces.
+  @Test func aSmallBundleIsTheSameModel() throws {
+    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("facet-\(UUID().uuidString)")
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let (large, small) = (folder.appendingPathComponent("large"), folder.appendingPathComponent("small"))
+    let shipped = try ModelBundle()
+    try ModelBundle.write(configuration: shipped.configuration, weights: shipped.model.state(), to: large)
+    try ModelBundle(contentsOf: large).writeSmall(to: small)
+    func bytes(_ folder: URL) throws -> Int {
+      try #require(folder.appendingPathComponent(ModelBundle.weightsFile).resourceValues(forKeys: [.fileSizeKey]).fileSize)
+    }
+    #expect(try Double(bytes(small)) < 0.6 * Double(bytes(large)))
+    let latent = try Tensor.randn([2, shipped.configuration.latentSize], generator: Generator(seed: 3))
+    let faces = try [large, small].map { try ModelBundle(contentsOf: $0).model.decode(latent).image }
+    #expect(try (faces[0] - faces[1]).abs().mean().item() < 0.01)
+    // Of the shipped one with its directions, which are bound to its weights.
+    try shipped.writeSmall(to: small)
+    let copy = try ModelBundle(contentsOf: small)
+    #expect(try AttributeDirections(of: copy).names == AttributeDirections(of: shipped).names)
+    #expect(FileManager.default.fileExists(atPath: small.appendingPathComponent(Painter.file).path))
+  }
+
   @Test func presetsAreValid() throws {
     try ModelConfiguration.article.validate()
     try ModelConfiguration.compact.validate()

@@ -35,9 +35,8 @@ struct HairTint: Edit {
       let tinted = hair.tinted(try tints.map { (try $0.target.colour, $0.strength) })
     else { return }
     try canvas.lay(Layer(extent: .surroundings, content: .change(tinted)))
-    let (size, side) = (face.crop.width, hair.matte.colours.width)
-    let place = face.alignment.surroundings(size: side).inverse.then(face.alignment.transform(size: size))
-    let alpha = Picture(FloatPicture(width: side, height: side, channels: 1, values: hair.matte.alpha))
-    canvas.protected = try Tensor(alpha.warped(by: place, to: (size, size)))
+    let size = face.crop.width
+    let place = face.alignment.surroundings(size: hair.side).inverse.then(face.alignment.transform(size: size))
+    canvas.protected = try Tensor(Picture(hair.alpha).warped(by: place, to: (size, size)))
   }
 }

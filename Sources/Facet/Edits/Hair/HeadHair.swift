@@ -2,9 +2,12 @@ import Photo
 
 /// The hair of a head: its matte, and how light it is where.
 struct HeadHair: Sendable {
-  /// The head as ``FaceAlignment/surroundings(size:)`` cuts it out.
+  /// The side of the picture that the hair was found in: the head as ``FaceAlignment/surroundings(size:)`` cuts it out.
+  let side: Int
+  /// The part of it that may show hair; all else is about that part.
+  private let box: Window
   private let picture: Picture
-  let matte: Matte
+  private let matte: Matte
   /// The mean colour of what is surely hair.
   let colour: SIMD3<Float>
   /// The mean colour of the skin beside it; `nil` where there is none.
@@ -15,20 +18,24 @@ struct HeadHair: Sendable {
   private let quantiles: [Float]
 
   /// - Parameters:
-  ///   - picture: the head, three channels.
+  ///   - head: three channels, as wide as high.
   ///   - hair: how probable it is that each pixel is hair, 0…1.
   ///   - other: the same for what is neither hair nor background.
   ///   - cropSide: the side of the face's crop, in pixels of the picture.
   ///   - skin: the mean colour of the skin.
   /// - Returns: `nil` where there is too little hair.
-  init?(in picture: Picture, hair: [Float], other: [Float], cropSide: Double, skin: SIMD3<Float>?) {
+  init?(in head: Picture, hair: [Float], other: [Float], cropSide: Double, skin: SIMD3<Float>?) {
     func pixels(_ part: Double) -> Int { max(1, Int((part * cropSide).rounded())) }
-    (self.picture, self.skin) = (picture, skin)
+    let reach = (outer: pixels(0.04), colour: pixels(0.16))
+    guard let box = Window(around: hair.map { $0 > 0.3 }, width: head.width, margin: reach.outer + reach.colour) else { return nil }
+    (side, self.box, self.skin) = (head.width, box, skin)
+    let (hair, other) = (box.part(of: hair, width: side), box.part(of: other, width: side))
+    picture = Picture(width: box.width, height: box.height, channels: 3, pixels: box.part(of: head.pixels, width: side, channels: 3))
     // The parser's borders are off by some pixels, towards the background more than towards the face; single hairs reach farther.
     let sure = Pixels(
       width: picture.width, height: picture.height,
       zip(hair, other).map { SIMD4($0 > 0.5 ? 1 : 0, $1 > 0.5 ? 1 : 0, $0 > 0.3 ? 1 : 0, 0) })
-    let (outer, beside) = (sure.blurred(pixels(0.04)), sure.blurred(pixels(0.016)))
+    let (outer, beside) = (sure.blurred(reach.outer), sure.blurred(pixels(0.016)))
     let area = sure.values.reduce(Float(0)) { $0 + $1.x }
     // Short hair is a narrow band, of which a wide border would leave nothing.
     let within = Self.borders.lazy.map { border in sure.blurred(pixels(border)).values.map { $0.x > 0.999 } }
@@ -38,7 +45,7 @@ struct HeadHair: Sendable {
       if within[i] { return true }
       return outer[i].z < 0.001 || beside[i].y > 0.999 ? false : nil
     }
-    matte = Matte(of: picture, probable: hair, known: known, reach: pixels(0.16))
+    matte = Matte(of: picture, probable: hair, known: known, reach: reach.colour)
     var (sum, weights) = (SIMD4<Float>.zero, Float(0))
     for colour in matte.colours.values where colour.w > 0.9 {
       sum += colour
@@ -82,6 +89,18 @@ struct HeadHair: Sendable {
 
   var byteCount: Int { picture.pixels.count + light.count * MemoryLayout<Float>.stride + matte.colours.byteCount }
 
+  /// How much of each pixel of the head is hair, 0…1.
+  var alpha: FloatPicture {
+    var values = [Float](repeating: 0, count: side * side)
+    for (i, alpha) in matte.alpha.enumerated() { values[place(of: i)] = alpha }
+    return FloatPicture(width: side, height: side, channels: 1, values: values)
+  }
+
+  /// Where the head has a pixel of the box.
+  private func place(of pixel: Int) -> Int {
+    (box.y + pixel / box.width) * side + box.x + pixel % box.width
+  }
+
   /// The head with its hair in other colours: a patch as ``FaceChange`` has them.
   /// - Parameter tints: what is asked, one after the other: strength 1 gives the colour, −1 that of others.
   /// - Returns: `nil` where nothing changes.
@@ -105,7 +124,7 @@ struct HeadHair: Sendable {
       let (low, high) = (max(0, level - Self.spread), min(255, level + Self.spread))
       return min(Self.steepest, max(Self.flattest, (lumas[high] - lumas[low]) * 255 / Float(high - low)))
     }
-    var values = [Float](repeating: 0, count: light.count * 4)
+    var values = [Float](repeating: 0, count: side * side * 4)
     for i in light.indices where matte.colours[i].w > 0.004 {
       let (alpha, old, base) = (matte.colours[i].w, matte.colours[i].colour, light[i])
       let level = base * 255
@@ -122,10 +141,11 @@ struct HeadHair: Sendable {
       // What the photo has finer than this picture comes along with the slope.
       let steepness = alpha * target.amount * (slope - 1)
       let offset = alpha * (becomes - old) - steepness * picture.colour(i)
-      for c in 0..<3 { values[i * 4 + c] = offset[c] }
-      values[i * 4 + 3] = steepness
+      let place = 4 * place(of: i)
+      for c in 0..<3 { values[place + c] = offset[c] }
+      values[place + 3] = steepness
     }
-    return FloatPicture(width: picture.width, height: picture.height, channels: 4, values: values)
+    return FloatPicture(width: side, height: side, channels: 4, values: values)
   }
 
   /// What a table of 256 steps has between two of them: steps would be seen in the picture.
@@ -148,4 +168,28 @@ struct HeadHair: Sendable {
   private static let (flattest, steepest): (Float, Float) = (0.5, 1.4)
   /// The strength from which on no colour changes further.
   private static let farthest = 1.5
+}
+
+extension Window {
+  /// The smallest window around some pixels of a picture, with a margin; `nil` where there are none.
+  fileprivate init?(around pixels: [Bool], width: Int, margin: Int) {
+    let height = pixels.count / width
+    var (left, right, top, bottom) = (width, -1, height, -1)
+    for (i, isIn) in pixels.enumerated() where isIn {
+      (left, right) = (min(left, i % width), max(right, i % width))
+      (top, bottom) = (min(top, i / width), max(bottom, i / width))
+    }
+    guard right >= 0 else { return nil }
+    (left, top) = (max(0, left - margin), max(0, top - margin))
+    (right, bottom) = (min(width - 1, right + margin), min(height - 1, bottom + margin))
+    self.init(x: left, y: top, width: right - left + 1, height: bottom - top + 1)
+  }
+
+  /// What a picture has within the window, row by row.
+  fileprivate func part<Element>(of values: [Element], width: Int, channels: Int = 1) -> [Element] {
+    (y..<y + height).flatMap { (row: Int) -> ArraySlice<Element> in
+      let start = (row * width + x) * channels
+      return values[start..<start + self.width * channels]
+    }
+  }
 }
