@@ -626,8 +626,11 @@ static int assemble(CVPixels pixels, const CVMetadata *metadata, VipsObject *sco
   VipsImage **t = (VipsImage **)vips_object_local_array(scope, 4);
   size_t area = (size_t)pixels.width * pixels.height;
   bool wide = pixels.bits == 16, grey = pixels.colours == 1;
-  t[0] = vips_image_new_from_memory(pixels.values, area * pixels.channels * (wide ? 2 : 1), pixels.width,
-                                    pixels.height, pixels.channels, wide ? VIPS_FORMAT_USHORT : VIPS_FORMAT_UCHAR);
+  if (pixels.values)
+    t[0] = vips_image_new_from_memory(pixels.values, area * pixels.channels * (wide ? 2 : 1), pixels.width, pixels.height,
+                                      pixels.channels, wide ? VIPS_FORMAT_USHORT : VIPS_FORMAT_UCHAR);
+  else
+    vips_black(&t[0], pixels.width, pixels.height, "bands", pixels.channels, NULL);
   VipsImage *image = t[0];
   if (!image) return -1;
   if (pixels.alpha) {
@@ -645,10 +648,10 @@ static int assemble(CVPixels pixels, const CVMetadata *metadata, VipsObject *sco
   if (metadata) {
     vips_image_map(metadata->image, copy_field, image);
     copy_profile(metadata->image, image);
-    // libvips has parsed the EXIF block again. The pixels are turned already, and the thumbnail shows
-    // the picture before the edit; what is set here is what is written.
+    // libvips has parsed the EXIF block again. The thumbnail shows the picture before the edit; what is set here is what is
+    // written.
     if (!metadata->keeps_location) remove_position(image);
-    if (has_field(image, VIPS_META_ORIENTATION)) vips_image_set_int(image, VIPS_META_ORIENTATION, 1);
+    if (has_field(image, VIPS_META_ORIENTATION)) vips_image_set_int(image, VIPS_META_ORIENTATION, pixels.orientation);
     vips_image_remove(image, "jpeg-thumbnail-data");
   }
   *out = image;

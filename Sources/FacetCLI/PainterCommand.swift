@@ -43,6 +43,8 @@ struct PainterCommand: ParsableCommand {
     parsing: .upToNextOption,
     help: "Parts of the face that holes are cut into, each as often as it is named; default: all, the lower face mostly.")
   var regions: [PaintedRegion] = []
+  @Option(help: "The share of windows that learn to remove glasses, from 0 to 1, of a set made with 'prepare --glasses'; default 0.")
+  var glasses: Double?
 
   func run() throws {
     let device = try engine.prepare()
@@ -55,9 +57,13 @@ struct PainterCommand: ParsableCommand {
     if let precision { configuration.usesBFloat16 = precision == .bfloat16 }
     if let sharpest { configuration.sharpest = sharpest }
     if !regions.isEmpty { configuration.regions = regions }
+    if let glasses { configuration.glasses = glasses }
     let distance = try PerceptualDistance(
       contentsOf: perceptualWeights.map { URL(fileURLWithPath: $0) } ?? PerceptualDistance.defaultURL, device: device)
     let crops = try CropSet(contentsOf: URL(fileURLWithPath: data, isDirectory: true), sharpest: configuration.sharpest)
+    if configuration.glasses > 0, !crops.hasGlasses {
+      throw CommandError("\(data): made without glasses; make it with 'facet prepare --glasses'")
+    }
     let trainer = try PainterTrainer(
       configuration, on: crops, distance: distance, from: from.map { try Painter(contentsOf: URL(fileURLWithPath: $0)) },
       output: output, device: device, resume: options.resume)

@@ -104,12 +104,24 @@ struct Codec: ~Copyable {
   /// What the file holds beside the picture, before it is decoded.
   func container(_ metadata: Metadata?) -> Container {
     var container = Container(
-      format, orientation: Int(cv_orientation(image)), pages: Int(cv_pages(image)), xmp: metadata?["xmp-data"],
+      format, orientation: orientation, pages: Int(cv_pages(image)), xmp: metadata?["xmp-data"],
       size: bytes.count, bytes.read)
     if colours == 0 { container.losses.append(.colourSpace(cv_is_cmyk(image) ? "CMYK without a profile" : "Lab")) }
     if isFloat { container.losses.append(.floatValues) }
     return container
   }
+
+  /// EXIF's, 1…8.
+  var orientation: Int { Int(cv_orientation(image)) }
+  /// The whole file; nil where it is larger than any photo.
+  var data: [UInt8]? {
+    let count = bytes.count
+    guard count <= Self.fileLimit else { return nil }
+    let data = bytes.read(offset: 0, count: count)
+    return data.count == count ? data : nil
+  }
+
+  private static let fileLimit = 256 << 20
 
   /// Once it is decoded, what is wrong with its data.
   var damage: String? {
@@ -173,6 +185,7 @@ struct Codec: ~Copyable {
 
   /// What is encoded: interleaved values of 8 or 16 bits, and opacity that they may not hold.
   struct Pixels {
+    /// None for black.
     var values: [UInt8]
     var width: Int
     var height: Int
@@ -182,6 +195,8 @@ struct Codec: ~Copyable {
     var colours: Int
     var bits = 8
     var alpha: [UInt8]?
+    /// EXIF's, that the pixels are to be seen with.
+    var orientation = 1
 
     init(_ picture: Picture, alpha: [UInt8]? = nil) {
       (values, width, height, channels) = (picture.pixels, picture.width, picture.height, picture.channels)
@@ -235,9 +250,9 @@ struct Codec: ~Copyable {
         PhotoWork.withStop { stop in
           encode(
             CVPixels(
-              values: values.baseAddress, width: Int64(pixels.width), height: Int64(pixels.height),
+              values: values.isEmpty ? nil : values.baseAddress, width: Int64(pixels.width), height: Int64(pixels.height),
               channels: Int32(pixels.channels), colours: Int32(pixels.colours), bits: Int32(pixels.bits),
-              alpha: pixels.alpha == nil ? nil : alpha.baseAddress), stop, &bytes, &count, &message)
+              alpha: pixels.alpha == nil ? nil : alpha.baseAddress, orientation: Int32(pixels.orientation)), stop, &bytes, &count, &message)
         }
       }
     }

@@ -48,6 +48,8 @@ public struct Photo: Sendable {
   public var hasGainMap: Bool { container.gainMap != nil }
   let coding: Coding
   let source: Source?
+  /// Of a JPEG file whose blocks can be written again.
+  private let blocks: JPEGBlocks?
   let metadata: Metadata?
   private var container: Container
 
@@ -60,7 +62,8 @@ public struct Photo: Sendable {
   /// The bytes of memory that its pixels take, those of its file's own values included.
   public var byteCount: Int {
     // While they are the same, the picture and what it was decoded to share their memory.
-    picture.pixels.count + (alpha?.count ?? 0) + (container.gainMap?.file.count ?? 0) + (source.map { $0.values.count + $0.decoded.pixels.count } ?? 0)
+    picture.pixels.count + (alpha?.count ?? 0) + (container.gainMap?.file.count ?? 0) + (blocks?.file.count ?? 0)
+      + (source?.values.count ?? 0) + ((source?.decoded ?? blocks?.decoded)?.pixels.count ?? 0)
   }
 
   /// Looks whether there is the memory to edit and write it, where that was not done with its decoding.
@@ -88,7 +91,7 @@ public struct Photo: Sendable {
   public init(_ picture: Picture, format: Format = .jpeg, alpha: [UInt8]?) {
     self.picture = picture.channels == 3 ? picture : picture.rgb()
     self.format = format
-    (self.alpha, source, metadata) = (alpha, nil, nil)
+    (self.alpha, source, metadata, blocks) = (alpha, nil, nil, nil)
     container = Container()
     isGrey = picture.channels == 1
     coding = Coding()
@@ -103,6 +106,8 @@ public struct Photo: Sendable {
     format = codec.format
     isGrey = codec.colours == 1
     coding = codec.coding
+    let isWhole = format == .jpeg && codec.damage == nil
+    blocks = isWhole ? codec.data.flatMap { [picture] in JPEGBlocks($0, orientation: codec.orientation, decoded: picture) } : nil
     (self.metadata, self.container) = (metadata, container)
   }
 
@@ -138,13 +143,14 @@ public struct Photo: Sendable {
 
   private static func holdsInks(_ format: Format) -> Bool { format == .jpeg || format == .tiff }
 
-  /// The photo as a file's bytes, upright, with the EXIF, XMP and IPTC data it came with; its embedded
+  /// The photo as a file's bytes, with the EXIF, XMP and IPTC data it came with; its embedded
   /// thumbnails, which show the unedited picture, are left out.
   ///
-  /// libvips writes EXIF into all formats but TIFF, XMP into all, and IPTC into JPEG and TIFF.
+  /// A JPEG that stays one keeps the coefficients of all blocks in which no pixel was changed, and its EXIF orientation; other files are
+  /// upright. libvips writes EXIF into all formats but TIFF, XMP into all, and IPTC into JPEG and TIFF.
   /// - Parameters:
   ///   - format: the file's own unless told otherwise.
-  ///   - quality: 1…100, for the lossy formats. Unless told otherwise a JPEG that stays one keeps its
+  ///   - quality: 1…100, for the lossy formats; all of a JPEG is encoded anew. Unless told otherwise a JPEG that stays one keeps its
   ///     ``quality``, a WebP without loss stays without, and everything else has ``defaultQuality``. A JPEG
   ///     that stays one keeps its chroma subsampling, any other has none.
   ///   - keepsLocation: whether the metadata goes on to tell where the photo was taken: GPS positions in EXIF and XMP,
@@ -181,9 +187,22 @@ public struct Photo: Sendable {
     // Who asks for a quality does not ask for none to be lost.
     if quality != nil { coding.isLossless = false }
     coding.isQuick = isQuick
-    let data = try Codec.encode(
-      pixels(metadata, as: format, name: name), metadata: metadata, format: format,
-      quality: quality ?? coding.quality ?? Self.defaultQuality, coding: coding, name: name)
+    let pixels = try pixels(metadata, as: format, name: name)
+    func encode(_ pixels: Codec.Pixels) throws(PhotoError) -> Data {
+      try Codec.encode(
+        pixels, metadata: metadata, format: format, quality: quality ?? coding.quality ?? Self.defaultQuality, coding: coding, name: name)
+    }
+    var kept: Data?
+    // A gain map is upright already.
+    if let blocks, format == .jpeg, quality == nil, !isQuick, gainMap == nil || blocks.orientation == 1 {
+      var header = pixels
+      header.values = []
+      header.orientation = blocks.orientation
+      if blocks.orientation >= 5 { swap(&header.width, &header.height) }
+      kept = try blocks.edited(picture, pixels, header: encode(header))
+    }
+    let data: Data
+    if let kept { data = kept } else { data = try encode(pixels) }
     if let gainMap { return Data(gainMap.appended(to: [UInt8](data))) }
     if format == .tiff, let exif = metadata?.exif { return Data(TIFFBlock.adding(exif, to: [UInt8](data), size: (width, height))) }
     return data

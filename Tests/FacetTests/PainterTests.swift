@@ -16,7 +16,8 @@ struct DrawnCrops {
 
   let folder: URL
 
-  init(count: Int = 12) throws {
+  /// - Parameter hasGlasses: whether each face but the first is kept with two black bars, too.
+  init(count: Int = 12, hasGlasses: Bool = false) throws {
     folder = FileManager.default.temporaryDirectory.appendingPathComponent("crops-\(UUID())", isDirectory: true)
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     var chance = SplitMix64(seed: 3)
@@ -30,13 +31,26 @@ struct DrawnCrops {
       let shift = Float(chance.next(below: 9)) - 4
       points += Self.landmarks.flatMap { [Float($0.x) + shift, Float($0.y)] }
     }
-    try Tensor.save(
-      [
-        "crops": Tensor(crops, shape: [count, size, size, 3]), "decoded": Tensor(faces, shape: [count, decoded, decoded, 3]),
-        "labels": .full([count, labels, labels], 1, dtype: .uint8), "landmarks": Tensor(points, shape: [count, 68, 2]),
-        "sharpness": Tensor((0..<count).map { Float($0) }, shape: [count]),
-      ], metadata: ["format": CropSet.format], to: folder.appendingPathComponent("faces-00000.safetensors"))
+    var tensors = try [
+      "crops": Tensor(crops, shape: [count, size, size, 3]), "decoded": Tensor(faces, shape: [count, decoded, decoded, 3]),
+      "labels": .full([count, labels, labels], 1, dtype: .uint8), "landmarks": Tensor(points, shape: [count, 68, 2]),
+      "sharpness": Tensor((0..<count).map { Float($0) }, shape: [count]),
+    ]
+    if hasGlasses {
+      var (worn, glasses) = (crops, [UInt8](repeating: 0, count: count * labels * labels))
+      for index in 1..<count {
+        for y in Self.bar { for x in 60..<228 { for c in 0..<3 { worn[((index * size + y) * size + x) * 3 + c] = 0 } } }
+        for y in Self.bar { for x in 60..<228 { glasses[(index * labels + y / 2) * labels + x / 2] = 255 } }
+      }
+      tensors["worn"] = try Tensor(worn, shape: [count, size, size, 3])
+      tensors["glasses"] = try Tensor(glasses, shape: [count, labels, labels])
+      tensors["bare"] = tensors["decoded"]
+    }
+    try Tensor.save(tensors, metadata: ["format": CropSet.format], to: folder.appendingPathComponent("faces-00000.safetensors"))
   }
+
+  /// The lines of the bars.
+  static let bar = 120..<132
 
   func remove() { try? FileManager.default.removeItem(at: folder) }
 }
@@ -205,7 +219,7 @@ struct DrawnCrops {
       try withoutGradients {
         try (0..<8).reduce(0.0) { sum, seed in
           let batch = try examples([0, 1, 2, 3].map { $0 % crops.count }, seed: UInt64(seed))
-          return try sum + ((network(batch.input).painted - batch.input.photo) * batch.valid).abs().mean().item()
+          return try sum + ((network(batch.input).painted - batch.photo) * batch.valid).abs().mean().item()
         }
       }
     }
@@ -218,6 +232,49 @@ struct DrawnCrops {
     #expect(after < 0.95 * before, "\(before) \(after)")
     #expect(try Painter(contentsOf: output.appendingPathComponent(Painter.file)).images == 288)
     #expect(try trainer.sheet() != nil)
+  }
+
+  @Test func examplesOfGlassesHaveThePhotoWithoutAsTheirAnswer() throws {
+    let set = try DrawnCrops(hasGlasses: true)
+    defer { set.remove() }
+    let crops = try CropSet(contentsOf: set.folder)
+    #expect(crops.hasGlasses)
+    var training = Self.training(steps: 1)
+    (training.window, training.glasses, training.coarse) = (160, 1, 0)
+    let batch = try PaintingExamples(crops: crops, training: training, device: .cpu)([0, 1, 2, 3], seed: 5)
+    let (hole, photo) = (batch.input.hole, batch.input.photo)
+    func mean(_ values: Tensor, _ index: Int) throws -> Double { try values.narrow(0, index..<index + 1).mean().item() }
+    let wrong = try (photo - batch.photo).abs()
+    for index in 1...3 {
+      // Something is to be removed, all of it in the hole, and it is in the photo's own pixels, too.
+      #expect(try mean(wrong * hole, index) > 0.002 && mean(wrong * (hole < 0.5).to(.float32), index) < 1e-4)
+      #expect(try mean((batch.input.own - batch.photo).abs() * hole, index) > 0.002)
+      #expect(try mean(batch.genuine, index) == 0)
+    }
+    // Who has no glasses gets another hole.
+    #expect(try mean(wrong, 0) == 0 && mean(hole, 0) > 0.01 && mean(batch.genuine, 0) > 0.1)
+    training.glasses = 0
+    let none = try PaintingExamples(crops: crops, training: training, device: .cpu)([0, 1, 2, 3], seed: 5)
+    #expect(try (none.input.photo - none.photo).abs().sum().item() == 0)
+  }
+
+  @Test func itLearnsToTakeBarsAway() throws {
+    let set = try DrawnCrops(hasGlasses: true)
+    defer { set.remove() }
+    var training = Self.training(steps: 60)
+    (training.glasses, training.blind) = (1, 0)
+    let crops = try CropSet(contentsOf: set.folder)
+    let output = set.folder.appendingPathComponent("run")
+    try PainterTrainer(training, on: crops, distance: Self.distance(), output: output).run()
+    let network = try Painter(contentsOf: output.appendingPathComponent(Painter.file)).network
+    let batch = try PaintingExamples(crops: crops, training: training, device: .cpu)([1, 2, 3, 4], seed: 77)
+    let (left, before) = try withoutGradients {
+      (
+        try (network(batch.input).painted - batch.photo).abs().mean().item(),
+        try (batch.input.photo - batch.photo).abs().mean().item()
+      )
+    }
+    #expect(left < 0.8 * before, "\(left) \(before)")
   }
 
   @Test func aResumedRunIsTheUndisturbedOne() throws {
@@ -279,7 +336,7 @@ struct DrawnCrops {
     let text = folder.appendingPathComponent("text.jpg")
     try Data("no photo".utf8).write(to: text)
 
-    let writer = CropSetWriter(bundle: try ModelBundle(), parser: try FaceParser())
+    let writer = try CropSetWriter(bundle: try ModelBundle(), parser: try FaceParser())
     let output = folder.appendingPathComponent("set")
     let report = try #require(try writer.write([photo, wall, text], to: output))
     #expect(report.faces == 1 && report.omitted == [.noFace: 1, .unreadable: 1])
@@ -299,6 +356,15 @@ struct DrawnCrops {
     #expect(try writer.write([photo, wall, text], to: output)?.faces == 1)
     #expect(try FileManager.default.attributesOfItem(atPath: file.path)[.systemFileNumber] as? Int == before)
     #expect(try writer.write([photo], to: output) { _ in false } == nil)
+    // With glasses it is made anew.
+    #expect(!set.hasGlasses)
+    let other = try CropSetWriter(bundle: try ModelBundle(), parser: try FaceParser(), hasGlasses: true)
+    _ = try other.write([photo, wall, text], to: output)
+    let worn = try CropSet(contentsOf: output)
+    #expect(worn.hasGlasses)
+    let changed = try (worn.worn([0]).to(.float32) - worn.crops([0]).to(.float32)).abs().array(Float.self).max() ?? 0
+    let seen = try worn.glasses([0]).array(UInt8.self).count { $0 > 128 }
+    #expect(changed > 60 && seen > 100, "\(changed) \(seen)")
   }
 
   @Test func whatIsNoSetIsRefused() throws {

@@ -78,12 +78,13 @@ int cv_from_srgb(const CVMetadata *metadata, const uint8_t *rgb, int64_t count, 
 
 // What is encoded: interleaved values, rows without padding.
 typedef struct {
-  const void *values;
+  const void *values;    // null for black
   int64_t width, height;
   int channels;          // the colours, and alpha where it is behind them
   int colours;           // 1 for grey, 3 for red, green and blue, 4 for inks
   int bits;              // 8 or 16
   const uint8_t *alpha;  // to be put behind the colours; null for none
+  int orientation;       // EXIF's, 1…8, that is written where the metadata has one
 } CVPixels;
 
 typedef struct {

@@ -222,8 +222,9 @@ package enum AttributeTable {
   static func recipe(for states: [AttributeState], with tools: EditTools) -> Recipe {
     guard states.count == 1 else { return .decoded(policy(of: states)) }
     let recipe = recipe(of: states[0])
-    // A bundle without a model of glasses decodes them.
-    return states[0] == GlassesModel.edit && tools.glasses == nil ? .decoded(recipe.policy) : recipe
+    // A bundle without a model of glasses decodes them, and one without a painter decodes faces without.
+    let isDecoded = states[0].name == glasses && (states[0].adds ? tools.glasses == nil : tools.painter == nil)
+    return isDecoded ? .decoded(recipe.policy) : recipe
   }
 
   /// The policy of a change of some labels at once. The colour of hair beside a beard is the beard's, and none of the skin's: who has

@@ -104,13 +104,9 @@ extension Anatomy {
   /// Whether the face wears glasses with lenses that the parser sees.
   var wearsGlasses: Bool { get throws { try shareOfGlasses > Self.leastGlasses } }
 
-  /// The glasses that the face wears; `nil` where the parser sees none.
-  var glasses: GlassesRegion? {
-    get throws {
-      guard try shareOfGlasses > Self.thinnestGlasses else { return nil }
-      return GlassesRegion(
-        glasses: try probability(of: .eyeglasses), eyes: try eyes, brows: try brows, skin: try probability(of: .skin, .nose))
-    }
+  /// How surely a pixel is of glasses, 1 × 1 × S × S in [0, 1]; `nil` where the parser sees none.
+  var glasses: Tensor? {
+    get throws { try shareOfGlasses > Self.thinnestGlasses ? probability(of: .eyeglasses) : nil }
   }
 
   private var shareOfGlasses: Double {

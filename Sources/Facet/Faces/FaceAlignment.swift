@@ -75,6 +75,14 @@ public struct FaceAlignment: Equatable, Sendable {
     }
   }
 
+  /// For a picture that is the crop, with its landmarks.
+  /// - Parameter landmarks: the 68 in the crop, 1 wide.
+  init(crop: Picture, landmarks: [Point]) {
+    let side = Double(crop.width)
+    self.init(
+      toUnit: Similarity(scale: 1 / side), .window, height: 1, feather: 0, landmarks: landmarks.map { Point(x: $0.x * side, y: $0.y * side) })
+  }
+
   /// - Parameter landmarks: in the photo.
   private init(
     toUnit: Similarity, _ view: ModelConfiguration.View, height: Double, feather: Double, landmarks: [Point]? = nil

@@ -28,6 +28,8 @@ public struct CropSet: Sendable {
   public let url: URL
   let faces: [Face]
   let decodedSize: Int
+  /// Whether crops are kept with glasses drawn on them, too.
+  public let hasGlasses: Bool
   private let shards: [SafetensorsFile]
 
   /// Opens a set.
@@ -41,6 +43,7 @@ public struct CropSet: Sendable {
     var faces: [Face] = []
     var shards: [SafetensorsFile] = []
     var decodedSize = 0
+    var hasGlasses = true
     for name in names {
       // A set is larger than memory: its files are mapped.
       let file = try SafetensorsFile(url.appendingPathComponent(name), copyLimit: 0)
@@ -61,6 +64,13 @@ public struct CropSet: Sendable {
       _ = try check("labels", .uint8, [Self.labelSize, Self.labelSize])
       decodedSize = file.tensors["decoded"]?.shape.dropFirst().first ?? 0
       _ = try check("decoded", .uint8, [decodedSize, decodedSize, 3])
+      if file.tensors["worn"] != nil {
+        _ = try check("worn", .uint8, [Self.size, Self.size, 3])
+        _ = try check("glasses", .uint8, [Self.labelSize, Self.labelSize])
+        _ = try check("bare", .uint8, [decodedSize, decodedSize, 3])
+      } else {
+        hasGlasses = false
+      }
       let landmarks = try check("landmarks", .float32, [68, 2]).floats
       let sharpness = try check("sharpness", .float32, []).floats
       guard landmarks.allSatisfy({ abs($0) < 1e5 }), sharpness.allSatisfy(\.isFinite) else { throw fault("its numbers are impossible") }
@@ -74,7 +84,8 @@ public struct CropSet: Sendable {
     }
     if faces.isEmpty { throw DatasetError(.missingFile, path: url.path, reason: "no faces; make a set with 'facet prepare'") }
     let threshold = faces.map(\.sharpness).sorted()[min(faces.count - 1, Int((1 - sharpest) * Double(faces.count)))]
-    (self.url, self.faces, self.decodedSize, self.shards) = (url, faces.filter { $0.sharpness >= threshold }, decodedSize, shards)
+    (self.url, self.faces, self.shards) = (url, faces.filter { $0.sharpness >= threshold }, shards)
+    (self.decodedSize, self.hasGlasses) = (decodedSize, hasGlasses)
   }
 
   public var count: Int { faces.count }
@@ -87,6 +98,15 @@ public struct CropSet: Sendable {
 
   /// Label maps, N × 144 × 144 of bytes, ``noLabel`` beyond the photo.
   func labels(_ indices: [Int]) throws -> Tensor { try rows("labels", of: indices, [Self.labelSize, Self.labelSize]) }
+
+  /// Crops with glasses drawn on them, N × 288 × 288 × 3 of bytes; where the face wears glasses already, of 0.
+  func worn(_ indices: [Int]) throws -> Tensor { try rows("worn", of: indices, [Self.size, Self.size, 3]) }
+
+  /// How surely each pixel of these is of glasses, as the parser sees them, N × 144 × 144 of bytes; none where none were drawn.
+  func glasses(_ indices: [Int]) throws -> Tensor { try rows("glasses", of: indices, [Self.labelSize, Self.labelSize]) }
+
+  /// The faces without glasses that the model decodes for them, N × S × S × 3 of bytes.
+  func bare(_ indices: [Int]) throws -> Tensor { try rows("bare", of: indices, [decodedSize, decodedSize, 3]) }
 
   private func rows(_ name: String, of indices: [Int], _ shape: [Int]) throws -> Tensor {
     let size = shape.reduce(1, *)

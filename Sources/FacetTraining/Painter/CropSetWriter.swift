@@ -24,6 +24,8 @@ public struct CropSetWriter {
   private let bundle: ModelBundle
   private let parser: FaceParser
   private let detectors: [FaceDetector]
+  /// Draws glasses, where the set is to have them.
+  private let editor: FaceEditor?
   private static let photosInFile = 256
   /// A face with fewer pixels of its own than this part of the crop's is too small to be sharp.
   private static let leastScale = 1 / 1.8
@@ -31,9 +33,12 @@ public struct CropSetWriter {
   /// - Parameters:
   ///   - bundle: the model whose codes are kept.
   ///   - parser: of the label maps.
-  public init(bundle: ModelBundle, parser: FaceParser) {
+  ///   - hasGlasses: whether each crop is kept with glasses drawn on it, too, to learn their removal from.
+  /// - Throws: ``BundleError`` where glasses are asked for and the bundle has no directions.
+  public init(bundle: ModelBundle, parser: FaceParser, hasGlasses: Bool = false) throws {
     (self.bundle, self.parser) = (bundle, parser)
     bundle.model.setTraining(false)
+    editor = try hasGlasses ? FaceEditor(bundle, detector: FaceDetector()) : nil
     detectors = (0..<max(1, ProcessInfo.processInfo.activeProcessorCount)).map { _ in FaceDetector() }
   }
 
@@ -56,7 +61,7 @@ public struct CropSetWriter {
       let url = folder.appendingPathComponent(String(format: "faces-%05d.safetensors", file))
       let sources = try JSON.encode(part.map(\.path))
       var metadata = try? SafetensorsFile(url).metadata
-      if metadata?["sources"] != sources || metadata?["model"] != bundle.fingerprint {
+      if metadata?["sources"] != sources || metadata?["model"] != bundle.fingerprint || metadata?["glasses"] != glasses {
         guard let made = try write(part, sources, to: url, { onPhoto(file * Self.photosInFile + $0) }) else { return nil }
         metadata = made
       }
@@ -67,6 +72,9 @@ public struct CropSetWriter {
     }
     return report
   }
+
+  /// What a file's metadata says of glasses.
+  private var glasses: String? { editor == nil ? nil : "drawn" }
 
   /// A face cut out.
   private struct Cut: Sendable {
@@ -84,6 +92,7 @@ public struct CropSetWriter {
     var decoded: [Tensor] = []
     var latents: [Tensor] = []
     var labels: [UInt8] = []
+    var worn: [String: [Tensor]] = [:]
     for start in stride(from: 0, to: photos.count, by: batch) {
       let part = Array(photos[start..<min(start + batch, photos.count)])
       let size = bundle.configuration.imageSize
@@ -108,15 +117,21 @@ public struct CropSetWriter {
         for (map, cut) in zip(try parser.labelMaps(of: new.map(\.coarse)), new) {
           labels += zip(map.pixels, cut.isMissing).map { $1 ? CropSet.noLabel : $0 }
         }
+        if let editor {
+          let (faces, first) = (new, cuts.count)
+          let drawn = concurrently(faces.count) { i in Result { try Self.glasses(on: faces[i], by: editor, seed: UInt64(first + i)) } }
+          for example in drawn { for (name, part) in try example.get() { worn[name, default: []].append(part) } }
+        }
         cuts += new
       }
       if !onPhoto(start + part.count) { return nil }
     }
     let n = cuts.count
-    let metadata = [
+    var metadata = [
       "format": CropSet.format, "model": bundle.fingerprint, "sources": sources, "faces": "\(n)",
       "omitted": try JSON.encode(omitted),
     ]
+    metadata["glasses"] = glasses
     var tensors: [String: Tensor] = [:]
     if n > 0 {
       tensors = [
@@ -127,8 +142,26 @@ public struct CropSetWriter {
         "sharpness": try Tensor(cuts.map { Self.sharpness(of: $0.crop) }, shape: [n]),
       ]
     }
+    for (name, parts) in worn { tensors[name] = try .cat(parts) }
     try Tensor.save(tensors, metadata: metadata, hasChecksum: true, to: url)
     return metadata
+  }
+
+  /// The crop with glasses, where they are, and the face that decodes without them; all 0 where none are drawn.
+  private static func glasses(on cut: Cut, by editor: FaceEditor, seed: UInt64) throws -> [String: Tensor] {
+    let side = CropSet.size
+    let landmarks = stride(from: 0, to: cut.landmarks.count, by: 2).map { i in
+      Point(x: Double(cut.landmarks[i]) / Double(side), y: Double(cut.landmarks[i + 1]) / Double(side))
+    }
+    let example = try editor.glassesExample(on: cut.crop, landmarks: landmarks, seed: seed)
+    let size = editor.bundle.configuration.imageSize
+    func bytes(_ planes: Tensor) throws -> Tensor { try (planes.clamp(min: 0, max: 1) * 255 + 0.5).to(.uint8).permute([0, 2, 3, 1]).contiguous() }
+    return [
+      "worn": try Tensor(example?.worn.pixels ?? [UInt8](repeating: 0, count: 3 * side * side), shape: [1, side, side, 3]),
+      "glasses": try bytes(example?.glasses.resized(to: (CropSet.labelSize, CropSet.labelSize)) ?? .zeros([1, 1, CropSet.labelSize, CropSet.labelSize]))
+        .reshape([1, CropSet.labelSize, CropSet.labelSize]),
+      "bare": try bytes(example?.bare ?? .zeros([1, 3, size, size])),
+    ]
   }
 
   private struct Omitted: Error { let reason: Omission }
@@ -140,7 +173,7 @@ public struct CropSetWriter {
     // Data sets often cut pictures at the face, where the detector does not look; and crops reach beyond.
     let border = min(photo.width, photo.height) * 3 / 10
     let padded = photo.mirroredBeyond(border)
-    guard let face = try detector.largestFace(in: padded), let alignment = FaceAlignment(face, view: view),
+    guard let face = try detector.clearFace(in: padded), let alignment = FaceAlignment(face, view: view),
       let points = alignment.landmarks
     else { return .failure(Omitted(reason: .noFace)) }
     let size = Double(CropSet.size)

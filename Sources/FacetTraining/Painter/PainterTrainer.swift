@@ -86,10 +86,10 @@ public final class PainterTrainer: SteppingTrainer {
     var chance = SplitMix64(seed: configuration.seed ^ UInt64(progress.images) << 20)
     let rows = (0..<configuration.batchSize).map { _ in chance.next(below: crops.count) }
     let batch = try withoutGradients { try examples(rows, seed: chance.next()) }
-    let (photo, hole) = (batch.input.photo, batch.input.hole)
+    let (photo, hole) = (batch.photo, batch.input.hole)
     let result = try autocast { try network(batch.input) }
     // What the photo does not have is right however it is painted.
-    let wrong = try (result.painted - photo) * batch.valid
+    let wrong = try (result.painted - photo) * batch.valid * (hole > 0).to(.float32)
     let painted = try photo + wrong
     let area = try (hole * batch.valid).mean().item() + 1e-3
     let pixels = try wrong.abs().mean() / area
@@ -158,7 +158,7 @@ public final class PainterTrainer: SteppingTrainer {
       let input = batch.input
       let columns = [
         try input.photo + (input.guide - input.photo) * input.hole, try input.own * input.seen, result.moved, result.painted,
-        input.photo,
+        batch.photo,
       ]
       return try Picture.sheet(rows.indices.map { row in
         try columns.map { Tile(Picture(try FloatPicture($0.narrow(0, row..<row + 1).clamp(min: 0, max: 1).to(.cpu)))) }

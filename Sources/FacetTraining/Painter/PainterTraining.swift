@@ -32,6 +32,8 @@ public struct PainterTraining: TrainingRecipe {
   public var foreign = 0.5
   /// The share of examples with a hole at the mouth in which what lies between the lips is another person's.
   public var insideMouth = 0.6
+  /// The share of examples that are of glasses, in a set that has them.
+  public var glasses = 0.0
   /// The share of examples in which the photo's own pixels are not seen.
   public var blind = 0.1
   /// The share of examples from photos made coarser.
@@ -58,7 +60,7 @@ public struct PainterTraining: TrainingRecipe {
     for (name, weight) in [
       ("pixels", pixels), ("slopes", slopes), ("perceptual", perceptual), ("alignment", alignment), ("realism", realism),
     ] { try require((0...1e6).contains(weight), name, "from 0 to 1000000", of: Self.kind) }
-    for (name, share) in [("criticStart", criticStart), ("foreign", foreign), ("insideMouth", insideMouth), ("blind", blind), ("coarse", coarse)] {
+    for (name, share) in [("criticStart", criticStart), ("foreign", foreign), ("insideMouth", insideMouth), ("glasses", glasses), ("blind", blind), ("coarse", coarse)] {
       try require((0...1).contains(share), name, "from 0 to 1", of: Self.kind)
     }
     try require(0.01...1 ~= sharpest, "sharpest", "from 0.01 to 1", of: Self.kind)

@@ -10,6 +10,8 @@ import Torch
 /// person's, fitted to this one. In many examples that part is the inside of the mouth: teeth between lips that were shut, or shut
 /// lips in place of teeth, so that the lips are the right ones. The decoded face `before` is made wrong in the same way. So the
 /// painter learns to move what is of the same kind as the guide, and to draw anew what is not.
+///
+/// In some examples of a set that has them, glasses are drawn on the photo, and the right answer is the photo without.
 struct PaintingExamples {
   let crops: CropSet
   let training: PainterTraining
@@ -17,6 +19,8 @@ struct PaintingExamples {
 
   struct Batch {
     var input: PainterNetwork.Input
+    /// The right answer, N × 3 × H × W.
+    var photo: Tensor
     /// Where the photo has pixels, and where its own pixels were not replaced, N × 1 × H × W.
     var valid, genuine: Tensor
   }
@@ -56,8 +60,18 @@ struct PaintingExamples {
     var shifts: [[Point]] = []
     // Where somebody else's pixels are among those that may be moved, and where they should go to.
     var (strangers, inner, unknown): ([Float], [Float], [Float]) = ([], [], [])
-    for (face, other) in zip(points, otherPoints) {
+    let glasses = try glasses(on: rows, generator, &chance)
+    for (index, (face, other)) in zip(points, otherPoints).enumerated() {
       let small = halved(face)
+      if let mask = glasses?.masks[index] {
+        holes += mask
+        origins.append(origin(of: mask, &chance))
+        foreigners.append(Foreign())
+        shifts.append([Point](repeating: Point(x: 0, y: 0), count: 68))
+        let nothing = [Float](repeating: 0, count: half * half)
+        (strangers, inner, unknown) = (strangers + nothing, inner + nothing, unknown + nothing)
+        continue
+      }
       let kind = training.regions.randomElement(using: &chance)!
       var mask = region(kind, small, &chance).values
       if !mask.contains(where: { $0 > 0 }) { mask = PaintedRegion.face.mask(small, size: (half, half)).values }
@@ -89,13 +103,21 @@ struct PaintingExamples {
     let hole = try mask(holes, sigma: 2).smoothStep(from: 0.25, to: 0.75)
     let strange = try mask(strangers, sigma: 2).smoothStep(from: 0.2, to: 0.8)
     let between = try mask(inner, sigma: 1).smoothStep(from: 0.2, to: 0.7)
-    let genuine = try 1 - mask(unknown, sigma: 2).smoothStep(from: 0.2, to: 0.8)
+    // 1 for examples of glasses, N × 1 × 1 × 1.
+    let wearers = try Tensor(rows.indices.map { glasses?.masks[$0] == nil ? 0 : 1 } as [Float], shape: [count, 1, 1, 1]).to(device)
+    let genuine = try (1 - mask(unknown, sigma: 2).smoothStep(from: 0.2, to: 0.8)) * (1 - wearers)
 
     func images(_ bytes: Tensor) throws -> Tensor { try bytes.to(device).permute([0, 3, 1, 2]).to(.float32) / 255 }
-    let (whole, wholeOther) = (try images(crops.crops(rows)), try images(crops.crops(others)))
-    let (face, otherFace) = (try images(crops.decoded(rows)), try images(crops.decoded(others)))
+    let (clear, wholeOther) = (try images(crops.crops(rows)), try images(crops.crops(others)))
+    let (ownFace, otherFace) = (try images(crops.decoded(rows)), try images(crops.decoded(others)))
+    let whole = try glasses.map { glasses in
+      // Some frames are faint: as thin ones are, and what is left of others.
+      let strength = try (Tensor.rand([count, 1, 1, 1], generator: generator, device: device) * 1.6 + 0.25).clamp(min: 0, max: 1)
+      return try clear + (images(glasses.worn) - clear) * strength * wearers
+    } ?? clear
+    let face = try glasses.map { try ownFace + (images($0.bare) - ownFace) * wearers } ?? ownFace
     let exists = try (crops.labels(rows).to(.float32) < Double(CropSet.noLabel)).to(.float32).to(device).unsqueeze(1)
-    var photo = try whole.sampled(at: grid, by: .nearest)
+    var (photo, target) = (try whole.sampled(at: grid, by: .nearest), try clear.sampled(at: grid, by: .nearest))
     let valid = try exists.sampled(at: grid, by: .nearest, beyond: .zeros)
 
     // The photo's own pixels, moved; another face's, fitted to this one.
@@ -103,7 +125,7 @@ struct PaintingExamples {
     let moved = try grid + field(
       at: origins, around: places,
       displacements: shifts.map { $0.map { -1 * $0 } }, weights: nil)
-      + ripples(count, side, 3, generator)
+      + ripples(count, side, 3, generator) * (1 - wearers).reshape([count, 1, 1, 1])
     let fitted = try grid + field(
       at: origins, around: points, displacements: zip(points, otherPoints).map { zip($0, $1).map { $1 - $0 } },
       weights: foreigners.map { foreign in
@@ -123,6 +145,10 @@ struct PaintingExamples {
     let movedPhoto = try whole.sampled(at: moved, by: .bilinear)
     var own = try mixed(movedPhoto, with: wholeOther)
     var before = try mixed(face.sampled(at: moved), with: otherFace)
+    if let glasses {
+      let shine = try glare(count, side, generator) * glasses.seen.to(device).sampled(at: grid, by: .bilinear, beyond: .zeros) * wearers
+      own = try own + (1 - own) * shine
+    }
     let present = try exists.sampled(at: moved, by: .bilinear, beyond: .zeros).smoothStep(from: 0.9, to: 1)
     let seen = try Tensor(erasures(count, side, &chance), shape: [count, 1, side, side]).to(device) * present
 
@@ -146,14 +172,14 @@ struct PaintingExamples {
       let less = try picture.resized(to: (coarse, coarse)).resized(to: (side, side))
       return try picture + (less - picture) * isCoarse
     }
-    (photo, own) = (try degraded(photo), try degraded(own).clamp(min: 0, max: 1))
+    (photo, target, own) = (try degraded(photo), try degraded(target), try degraded(own).clamp(min: 0, max: 1))
     (before, guide) = (try before.clamp(min: 0, max: 1), try guide.clamp(min: 0, max: 1))
 
-    var parts = [photo, hole, own, seen, before, guide, valid, genuine]
+    var parts = [photo, hole, own, seen, before, guide, valid, genuine, target]
     if chance.next() & 1 == 1 { parts = try parts.map { try $0.flip([3]) } }
     let input = PainterNetwork.Input(
       photo: parts[0], hole: parts[1], own: parts[2], seen: parts[3], before: parts[4], guide: parts[5])
-    return Batch(input: input, valid: parts[6], genuine: parts[7])
+    return Batch(input: input, photo: parts[8], valid: parts[6], genuine: parts[7])
   }
 
   // MARK: Somebody else's pixels
@@ -244,6 +270,45 @@ struct PaintingExamples {
       }
     }
     return values
+  }
+
+  // MARK: Glasses
+
+  private struct DrawnGlasses {
+    /// The hole of each example of glasses, in half of the crop's pixels; `nil` for other examples.
+    let masks: [[Float]?]
+    /// Where glasses are seen, N × 1 × H/2 × W/2 in [0, 1].
+    let seen: Tensor
+    /// As of ``CropSet``.
+    let worn, bare: Tensor
+  }
+
+  /// The glasses of those examples that are of glasses; `nil` where none is.
+  private func glasses(on rows: [Int], _ generator: Generator, _ chance: inout SplitMix64) throws -> DrawnGlasses? {
+    guard training.glasses > 0, crops.hasGlasses else { return nil }
+    let asked = rows.map { _ in Double.random(in: 0..<1, using: &chance) < training.glasses }
+    let half = CropSet.labelSize
+    let seen = try crops.glasses(rows).to(.float32).reshape([rows.count, 1, half, half]) / 255
+    // Removal looks some pixels beyond what the parser sees.
+    let grown = try seen.blurred(sigma: .random(in: 2...6, using: &chance)).smoothStep(from: 0.06, to: 0.2)
+    let masks = try rows.indices.map { index -> [Float]? in
+      guard asked[index] else { return nil }
+      let mask = try grown.narrow(0, index..<index + 1).array(Float.self)
+      guard mask.contains(where: { $0 > 0.5 }) else { return nil }
+      if Bool.random(using: &chance) { return mask }
+      let landmarks = crops.faces[rows[index]].points.map { Point(x: $0.x / 2, y: $0.y / 2) }
+      return zip(mask, RegionMask.temples(landmarks, size: (half, half)).values).map(max)
+    }
+    if masks.allSatisfy({ $0 == nil }) { return nil }
+    return DrawnGlasses(masks: masks, seen: seen, worn: try crops.worn(rows), bare: try crops.bare(rows))
+  }
+
+  /// Reflections on glass in some examples, N × 1 × H × W in [0, 1].
+  private func glare(_ count: Int, _ side: Int, _ generator: Generator) throws -> Tensor {
+    let shapes = try Tensor.randn([count, 1, side / 10, side / 10], generator: generator, device: device)
+      .upsampleBilinear2d(scale: 10).smoothStep(from: 0.5, to: 0.9)
+    func chance() throws -> Tensor { try Tensor.rand([count, 1, 1, 1], generator: generator, device: device) }
+    return try shapes * chance() * (chance() < 0.4).to(.float32)
   }
 
   // MARK: Warps

@@ -30,7 +30,7 @@ struct Glasses: Edit {
 }
 
 /// Where glasses sit on a face, the light there, and what covers them.
-private final class FittedGlasses: Sendable, Sized {
+final class FittedGlasses: Sendable, Sized {
   private let place: GlassesPlace
   private let light: FaceLight
   /// How much of each pixel shows glasses, and their shadow, 1 × 1 × S × S in [0, 1].
@@ -84,7 +84,8 @@ private final class FittedGlasses: Sendable, Sized {
     }
   }
 
-  private func draw(_ style: GlassesStyle) throws -> Tensor {
+  /// Glasses on the face, as of ``drawn(in:)``.
+  func draw(_ style: GlassesStyle) throws -> Tensor {
     let picture = GlassesPicture(style, at: place, in: light, beyond: beyond, side: side, toFrame)
     let planes = (0..<4).flatMap { channel in picture.colours.map { $0[channel] } }
     // As soft as edges in photos are.

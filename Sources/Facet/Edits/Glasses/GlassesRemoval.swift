@@ -1,3 +1,4 @@
+import Foundation
 import Photo
 import Torch
 
@@ -32,7 +33,7 @@ struct GlassesRemoval: Edit {
 
 /// A face without the glasses that it wears.
 struct FaceWithoutGlasses: Sendable, Sized {
-  /// The change that takes them off the crop, 1 × 4 × S × S as ``Composition/change(of:from:to:)`` gives it.
+  /// The change that takes them off the crop, 1 × 4 × S × S of the painter's size, as ``Composition/change(of:from:to:)`` gives it.
   let change: Tensor
   /// The code of the crop without them, and the face that it decodes to.
   let latent: Tensor
@@ -40,83 +41,54 @@ struct FaceWithoutGlasses: Sendable, Sized {
 
   var byteCount: Int { change.byteCount + latent.byteCount + decoded.byteCount }
 
-  /// - Returns: `nil` where the parser sees none.
+  /// - Returns: `nil` where the parser sees none, or there is no painter.
   init?(_ face: EncodedFace, with tools: EditTools) throws {
-    guard let region = try face.anatomy.glasses else { return nil }
-    let crop = face.anatomy.image
-    func latent(after change: Tensor) throws -> Tensor { try tools.model.encode(crop.changed(by: change)).mean }
-    // A step far enough to take glasses off takes more; the code of the face without them is this face's own.
-    let step = try tools.directions.step(AttributeTable.glasses, strength: -1, on: face.latent)
-    let first = try latent(after: region.change(of: crop, to: tools.model.decode(face.latent + step)))
-    change = try region.change(of: crop, to: tools.model.decode(first))
-    self.latent = try latent(after: change)
-    decoded = DecodedFace(try tools.model.decode(self.latent))
+    guard let painter = tools.painter, let glasses = try face.anatomy.glasses else { return nil }
+    let hole = try Self.hole(glasses, face.anatomy.landmarks)
+    var crop = try Tensor(face.fine)
+    // A step far enough to take glasses off takes more; the code of the painted face is this person's own. What the first painting
+    // has left is fainter for the second.
+    var latent = try face.latent + tools.directions.step(AttributeTable.glasses, strength: -1, on: face.latent)
+    var (change, decoded) = (Tensor?.none, DecodedFace(try tools.model.decode(latent)))
+    for _ in 0..<2 {
+      let guide = decoded.reconstruction.image
+      guard let next = try painter.painting(of: crop, from: guide, to: guide, in: hole)?.change else { return nil }
+      change = try change.map { try Composition.then($0, next) } ?? next
+      crop = try crop.changed(by: next).clamp(min: 0, max: 1)
+      latent = try tools.model.encode(crop.resized(to: (face.crop.height, face.crop.width))).mean
+      decoded = DecodedFace(try tools.model.decode(latent))
+    }
+    guard let change else { return nil }
+    (self.change, self.latent, self.decoded) = (change, latent, decoded)
+  }
+
+  /// Where a painter paints, 1 × 1 × S × S of its size: glasses and some pixels around, where the parser takes rims for brows or skin,
+  /// and temples, of which it sees little.
+  private static func hole(_ glasses: Tensor, _ landmarks: [Point]) throws -> Tensor {
+    let side = Double(glasses.size(3))
+    let temples = RegionMask.temples(landmarks.map { Point(x: $0.x * side, y: $0.y * side) }, size: (glasses.size(2), glasses.size(3)))
+    let whole = try Tensor(temples.values, shape: glasses.shape).maximum(glasses.blurred(sigma: 5).smoothStep(from: 0.06, to: 0.2))
+    return try whole.resized(to: (Painter.cropSize, Painter.cropSize))
   }
 }
 
-/// Where glasses are in a face, and what shows there without them.
-struct GlassesRegion {
-  /// How surely a pixel is of glasses, an eye, a brow, or bare skin, each 1 × 1 × S × S in [0, 1].
-  let glasses, eyes, brows, skin: Tensor
-
-  /// What comes in the place of glasses: pixels that differ from a face without them. Through clear glass the photo's own eyes and
-  /// skin look, and stay.
+extension RegionMask {
+  /// Where temples of glasses may be, from the outer corners of the eyes to the ears and somewhat beyond.
   /// - Parameters:
-  ///   - crop: the photo, 1 × 3 × S × S in [0, 1].
-  ///   - bare: what decodes without glasses.
-  /// - Returns: 1 × 4 × S × S, as ``Composition/change(of:from:to:)``.
-  func change(of crop: Tensor, to bare: Reconstruction) throws -> Tensor {
-    let near = try Self.grown(glasses, by: 5)
-    // Parsers take an upper rim for the brow.
-    let region = try Self.grown(glasses, by: 3).maximum(Self.grown(brows * near, by: 1) * near)
-    let coming = try content(for: crop, bare)
-    let ratio = try Self.logarithm(crop.blurred(sigma: 0.5)) - Self.logarithm(coming)
-    let lenses = try ratio.blurred(sigma: 1).abs().smoothStep(from: 0.2, to: 0.5)
-    // Thin frames are lines, and what is behind them may be darker than what decodes.
-    let lines = try (ratio - ratio.blurred(sigma: 5)).abs().smoothStep(from: 0.06, to: 0.16) * Self.grown(glasses, by: 3)
-    let own = try 1 - Self.grown(eyes, by: 2)
-    let found = try Self.grown(lenses.maximum(lines) * own, by: 1.2)
-    let share = try found * own * region * (1 - seenThrough(ratio))
-    return try Tensor.cat([coming * share, -share], dim: 1)
-  }
-
-  /// Where clear glass shows the photo's own eyes, within the rims, 1 × 1 × S × S in [0, 1].
-  /// - Parameter ratio: the logarithm of the photo's light to that of a face without glasses.
-  private func seenThrough(_ ratio: Tensor) throws -> Tensor {
-    let inner = try 1 - Self.grown(1 - glasses.maximum(eyes), by: 3)
-    let level = try (ratio * inner).blurred(sigma: 5) / inner.blurred(sigma: 5).clamp(min: 1e-3)
-    let within = try inner.blurred(sigma: 1.2)
-    let clear = try (1 - level.abs().smoothStep(from: 0.35, to: 0.8)) * (1 - ratio.blurred(sigma: 1.5).smoothStep(from: 0.4, to: 0.8))
-    // Rims are thicker than that on some: what is dark and goes on from them.
-    let dark = try (level - ratio).blurred(sigma: 0.6).smoothStep(from: 0.15, to: 0.35)
-    var rims = try 1 - within
-    for _ in 0..<4 { rims = try rims.maximum(dark - (dark - Self.grown(rims, by: 0.8)).relu()) }
-    return try within * clear * (1 - Self.grown(rims * dark, by: 0.8))
-  }
-
-  /// What decodes without glasses in the photo's light and tint, as its bare skin has them; beyond the face, what is beside the glasses.
-  private func content(for crop: Tensor, _ bare: Reconstruction) throws -> Tensor {
-    let hidden = try Self.grown(glasses, by: 3)
-    let other = try Self.grown(glasses.maximum(eyes).maximum(brows), by: 3)
-    let light = try Self.spread(crop - bare.image, from: skin * (1 - other))
-    let mask = try bare.mask.smoothStep(from: 0.2, to: 0.8)
-    let beside = try Self.spread(crop, from: 1 - hidden)
-    return try ((bare.image + light) * mask + beside * (1 - mask)).clamp(min: 0, max: 1)
-  }
-
-  /// The weighted mean around each place, from as near as there is weight.
-  private static func spread(_ values: Tensor, from weights: Tensor) throws -> Tensor {
-    let weighted = try Tensor.cat([values * weights, weights], dim: 1)
-    let sums = try weighted.blurred(sigma: 3) + weighted.blurred(sigma: 10) * 0.1 + weighted.blurred(sigma: 30) * 0.01
-    return try sums.narrow(1, 0..<3) / sums.narrow(1, 3..<4).clamp(min: 1e-5)
-  }
-
-  /// A plane that reaches about so many pixels farther, with a soft border.
-  private static func grown(_ plane: Tensor, by pixels: Double) throws -> Tensor {
-    try plane.blurred(sigma: pixels).smoothStep(from: 0.06, to: 0.2)
-  }
-
-  private static func logarithm(_ colours: Tensor) throws -> Tensor {
-    try (colours.mean(dims: [1], keepDim: true) + 0.06).log()
+  ///   - landmarks: the 68 of ``DetectedFace``, in pixels of the mask.
+  ///   - size: of the mask.
+  package static func temples(_ landmarks: [Point], size: (height: Int, width: Int)) -> RegionMask {
+    var mask = RegionMask(size)
+    let (brow, chin) = (landmarks[Landmark.brows.first!], landmarks[8])
+    let height = 0.1 * hypot(chin.x - brow.x, chin.y - brow.y)
+    for (eye, ear) in [(36, 0), (45, 16)] {
+      let (eye, ear) = (landmarks[eye], landmarks[ear])
+      let end = Point(x: ear.x + 0.35 * (ear.x - eye.x), y: ear.y + 0.35 * (ear.y - eye.y))
+      mask.fill([
+        Point(x: eye.x, y: eye.y - height), Point(x: end.x, y: end.y - 1.6 * height), Point(x: end.x, y: end.y + 0.6 * height),
+        Point(x: eye.x, y: eye.y + 0.6 * height),
+      ])
+    }
+    return mask
   }
 }
