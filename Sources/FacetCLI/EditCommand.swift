@@ -66,6 +66,9 @@ struct EditCommand: ParsableCommand {
       let changes = try editor.faces(in: photo.picture, photos.face, isAligned: photos.aligned).map { face in
         try editor.change(FaceEdit(face, resolved(edits, on: face, with: editor, options, job), options: options))
       }
+      if to == nil, changes.allSatisfy(\.layers.isEmpty), edits.contains(where: { $0.amount != .strength(0) }) {
+        note("\(job.input.name): nothing is changed: \(edits.map(\.attribute).joined(separator: ", ")) finds nothing to change in the face")
+      }
       let edited = photo.changed(by: changes)
       for loss in edited.losses(as: job.output.format(of: photo)) {
         let line = "\(job.input.name): \(loss)"

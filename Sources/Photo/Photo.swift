@@ -188,24 +188,24 @@ public struct Photo: Sendable {
     if quality != nil { coding.isLossless = false }
     coding.isQuick = isQuick
     let pixels = try pixels(metadata, as: format, name: name)
-    func encode(_ pixels: Codec.Pixels) throws(PhotoError) -> Data {
+    func encode(_ pixels: Codec.Pixels, _ coding: Coding) throws(PhotoError) -> Data {
       try Codec.encode(
         pixels, metadata: metadata, format: format, quality: quality ?? coding.quality ?? Self.defaultQuality, coding: coding, name: name)
     }
-    var kept: Data?
+    var data: Data?
     // A gain map is upright already.
     if let blocks, format == .jpeg, quality == nil, !isQuick, gainMap == nil || blocks.orientation == 1 {
-      var header = pixels
-      header.values = []
-      header.orientation = blocks.orientation
+      // Only its metadata is taken.
+      var (header, plain) = (pixels, Coding())
+      (header.values, header.orientation, plain.isQuick, plain.isSubsampled) = ([], blocks.orientation, true, true)
       if blocks.orientation >= 5 { swap(&header.width, &header.height) }
-      kept = try blocks.edited(picture, pixels, header: encode(header))
+      data = try blocks.edited(picture, pixels, header: encode(header, plain))
     }
-    let data: Data
-    if let kept { data = kept } else { data = try encode(pixels) }
-    if let gainMap { return Data(gainMap.appended(to: [UInt8](data))) }
-    if format == .tiff, let exif = metadata?.exif { return Data(TIFFBlock.adding(exif, to: [UInt8](data), size: (width, height))) }
-    return data
+    let file: Data
+    if let data { file = data } else { file = try encode(pixels, coding) }
+    if let gainMap { return Data(gainMap.appended(to: [UInt8](file))) }
+    if format == .tiff, let exif = metadata?.exif { return Data(TIFFBlock.adding(exif, to: [UInt8](file), size: (width, height))) }
+    return file
   }
 
   /// What is written: the file's own values where there are some, else the picture.

@@ -32,6 +32,18 @@ struct EditCommandTests {
     }
   }
 
+  @Test func editsThatFindNothingToChangeSaySo() throws {
+    let program = try Program()
+    defer { program.remove() }
+    let photo = try crop(program, "a.png")
+    let result = try program.run(["edit", photo, "--attribute", "Eyeglasses=-1", "--aligned", "-o", program.path("same.png")])
+    #expect(result.status == 0 && result.errors.contains("a.png: nothing is changed: Eyeglasses"), "\(result.errors)")
+    let same = try Photo(contentsOf: URL(fileURLWithPath: program.path("same.png")))
+    #expect(try same.picture == Photo(contentsOf: URL(fileURLWithPath: photo)).picture)
+    let smile = try program.run(["edit", photo, "--attribute", "Smiling=-1", "--aligned", "-o", program.path("other.png")])
+    #expect(smile.status == 0 && !smile.errors.contains("nothing is changed"))
+  }
+
   @Test func nothingIsOverwrittenWithoutForce() throws {
     let program = try Program()
     defer { program.remove() }

@@ -148,10 +148,10 @@ class PhotosTests(StudioTestCase):
         browser.sample()
         self.assertEqual((browser.strength("Eyeglasses"), browser.strength("Young")), (1, -0.5))
         # The history names its steps and goes to them.
-        browser.set("Bangs", Keys.END)
+        browser.set("Black_Hair", Keys.END)
         browser.click("history-open")
         steps = browser.driver.find_elements("css selector", ".step")
-        self.assertEqual([step.text for step in steps][::2], ["As opened", "Bangs 100 %"])
+        self.assertEqual([step.text for step in steps][::2], ["As opened", "Black hair 100 %"])
         browser.shot("history")
         steps[0].click()
         self.assertEqual(browser.text("change-count"), "No changes")

@@ -84,20 +84,15 @@ struct AttributeRow: Sendable {
         "Glasses", "No glasses", "Glasses", ["remove glasses", "take off glasses"],
         ["glasses", "eyeglasses", "spectacles", "specs", "reading glasses", "sunglasses"])),
     .init(
-      "No_Beard", .lead,
-      .init(
-        "Beard", "Beard", "Clean-shaven", ["beard", "bearded", "facial hair"],
-        ["shaved", "shaven", "shave", "clean shaven", "beardless"])),
-    .init(
-      "Bangs", .lead,
-      .init("Bangs", "No bangs", "Bangs", ["bare forehead", "hair up"], ["bangs", "fringe"])),
-    .init(
       "Black_Hair", .lead,
       .init(
         "Black hair", "Lighter hair", "Black hair", ["lighter hair"], ["dark hair", "darker hair"], topics: ["hair colour", "hair color"])),
     .init(
       HairPalette.attribute, .lead,
       .init("Hair colour", "As is", "Hair colour", topics: ["hair color", "dye", "tint", "palette"]), isShown: false),
+    .init(
+      "Heavy_Makeup", .lead,
+      .init("Make-up", "No make-up", "Make-up", ["natural"], ["makeup", "make up", "cosmetics", "eyeshadow", "mascara"])),
     .init(
       "Young", .lead,
       .init(
@@ -114,6 +109,9 @@ struct AttributeRow: Sendable {
       "Narrow_Eyes", .expression,
       .init("Eyes", "Wide eyes", "Narrow eyes", ["open eyes", "big eyes", "larger eyes"], ["small eyes", "squint"])),
 
+    .init(
+      "Bangs", .hair,
+      .init("Bangs", "No bangs", "Bangs", ["bare forehead", "hair up"], ["bangs", "fringe"])),
     .init("Blond_Hair", .hair, .init("Blond hair", "Not blond", "Blond hair", [], ["blond", "blonde", "blonde hair", "fair hair"], topics: ["hair colour", "hair color"])),
     .init("Brown_Hair", .hair, .init("Brown hair", "Not brown", "Brown hair", [], ["brunette", "brown-haired"], topics: ["hair colour", "hair color"])),
     .init(
@@ -123,6 +121,11 @@ struct AttributeRow: Sendable {
       "Receding_Hairline", .hair,
       .init("Hairline", "Fuller hairline", "Receding hairline", ["more hair"], ["thin hair", "high forehead"])),
 
+    .init(
+      "No_Beard", .beard,
+      .init(
+        "Beard", "Beard", "Clean-shaven", ["beard", "bearded", "facial hair"],
+        ["shaved", "shaven", "shave", "clean shaven", "beardless"])),
     .init("5_o_Clock_Shadow", .beard, .init("Stubble", "No stubble", "Stubble", [], ["five o'clock shadow", "unshaven", "scruff"])),
     .init("Goatee", .beard, .init("Goatee", "No goatee", "Goatee", [], ["chin beard"])),
     .init("Mustache", .beard, .init("Moustache", "No moustache", "Moustache", [], ["mustache"])),
@@ -145,9 +148,6 @@ struct AttributeRow: Sendable {
       "Bags_Under_Eyes", .face,
       .init("Bags under eyes", "Rested eyes", "Tired eyes", ["awake", "fresh", "rested"], ["tired", "bags under the eyes", "eye bags"])),
 
-    .init(
-      "Heavy_Makeup", .makeup,
-      .init("Make-up", "No make-up", "Make-up", ["natural"], ["makeup", "make up", "cosmetics", "eyeshadow", "mascara"])),
     .init("Wearing_Lipstick", .makeup, .init("Lipstick", "No lipstick", "Lipstick", [], ["red lips"])),
     .init("Rosy_Cheeks", .makeup, .init("Blush", "Paler cheeks", "Rosy cheeks", [], ["rouge", "blush", "red cheeks"])),
 
@@ -176,7 +176,7 @@ struct AttributeRow: Sendable {
 
   /// Edits that one click gives, shown on the user's own face: an attribute's end each.
   static let looks: [(label: String, strength: Double)] = [
-    ("Smiling", 1), ("Smiling", -1), ("Eyeglasses", 1), ("No_Beard", -1), ("Bangs", 1), ("Black_Hair", 1), ("Young", 1),
+    ("Smiling", 1), ("Smiling", -1), ("Eyeglasses", 1), ("Heavy_Makeup", 1), ("Black_Hair", 1), ("Blond_Hair", 1), ("Young", 1),
   ]
 }
 
