@@ -165,6 +165,8 @@ static void encode_patch(Work *work, CJPatch patch) {
   jpeg_set_defaults(encoder);
   for (int i = 0; i < NUM_QUANT_TBLS; ++i) {
     if (!source->quant_tbl_ptrs[i]) continue;
+    // libjpeg would divide by it.
+    for (int k = 0; k < DCTSIZE2; ++k) if (!source->quant_tbl_ptrs[i]->quantval[k]) stop((j_common_ptr)encoder);
     if (!encoder->quant_tbl_ptrs[i]) encoder->quant_tbl_ptrs[i] = jpeg_alloc_quant_table((j_common_ptr)encoder);
     memcpy(encoder->quant_tbl_ptrs[i]->quantval, source->quant_tbl_ptrs[i]->quantval, sizeof source->quant_tbl_ptrs[i]->quantval);
   }

@@ -26,6 +26,7 @@ struct EditCommand: ParsableCommand {
         facet edit me.jpg --attribute Smiling --to 0.2 --keep Male,Young -o calm.jpg
         facet edit a.jpg b.png holiday/ --attribute Blond_Hair=1 --attribute Smiling=-0.5 --face all -o edited/
         facet edit holiday/ --recursive --attribute Eyeglasses -o edited/ --resume
+        facet edit me.jpg --look party.json -o party.jpg
         facet edit - --attribute Smiling=1 -o - < me.jpg > smiling.jpg
       """)
 
@@ -34,7 +35,10 @@ struct EditCommand: ParsableCommand {
     help: ArgumentHelp(
       "An attribute and a strength from -2 to 2, 1 where left out, or a style; may be given several times.",
       valueName: "NAME=STRENGTH"), completion: .attributes)
-  var attribute: [AttributeArgument]
+  var attribute: [AttributeArgument] = []
+  @Option(
+    help: "A file of edits, a look that was saved in the studio; edits of --attribute are added.", completion: .file(extensions: ["json"]))
+  var look: String?
   @Option(
     help: """
       The probability, 0 to 1, that attributes given without a strength are brought to; a line tells where they end. What \
@@ -48,7 +52,7 @@ struct EditCommand: ParsableCommand {
   var strict = false
 
   func validate() throws {
-    if attribute.isEmpty { throw ValidationError("give at least one --attribute NAME=STRENGTH") }
+    if attribute.isEmpty, look == nil { throw ValidationError("give at least one --attribute NAME=STRENGTH, or a --look") }
     if let to, !(0...1).contains(to) { throw ValidationError("--to must be from 0 to 1") }
     if to != nil, !attribute.contains(where: { $0.strength == nil && $0.style == nil }) {
       throw ValidationError("--to is for attributes without a strength: --attribute NAME --to 0.9")
@@ -58,9 +62,9 @@ struct EditCommand: ParsableCommand {
   func run() throws {
     let jobs = try photos.jobs()
     if jobs.isEmpty { return }
-    let editor = try photos.makeEditor(for: attribute.map(\.name) + editing.keep)
+    let edits = try (look.map { try LookFile(contentsOf: $0).edits } ?? []) + attribute.map { $0.edit(to: to) }
+    let editor = try photos.makeEditor(for: edits.map(\.attribute) + editing.keep)
     let options = editing.options
-    let edits = attribute.map { $0.edit(to: to) }
     try editor.validate(edits, options: options)
     try photos.forEach(jobs) { photo, job in
       let changes = try editor.faces(in: photo.picture, photos.face, isAligned: photos.aligned).map { face in

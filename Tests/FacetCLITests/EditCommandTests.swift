@@ -32,6 +32,34 @@ struct EditCommandTests {
     }
   }
 
+  @Test func aLookIsReadFromAFile() throws {
+    let program = try Program()
+    defer { program.remove() }
+    let photo = try crop(program, "a.png")
+    func write(_ name: String, _ text: String) throws -> String {
+      try Data(text.utf8).write(to: URL(fileURLWithPath: program.path(name)))
+      return program.path(name)
+    }
+    let look = try write("look.json", #"{"label": "Mine", "edits": [{"attribute": "Smiling", "strength": -1}, {"attribute": "Heavy_Makeup"}]}"#)
+    func edited(_ arguments: [String], _ name: String) throws -> Picture {
+      let result = try program.run(["edit", photo, "--aligned", "-o", program.path(name)] + arguments)
+      #expect(result.status == 0, "\(result.errors)")
+      return try Picture(contentsOf: URL(fileURLWithPath: program.path(name)))
+    }
+    let named = try edited(["--attribute", "Smiling=-1", "--attribute", "Heavy_Makeup"], "named.png")
+    #expect(try edited(["--look", look], "look.png") == named)
+    #expect(try edited(["--look", look, "--attribute", "Heavy_Makeup=-1"], "less.png") != named)
+    for (text, part) in [
+      ("no look", "no look"), (#"{"edits": []}"#, "1 to 256"), (#"{"edits": [{"attribute": "Smiling", "strength": 3}]}"#, "from -2 to 2"),
+      (#"{"edits": [{"attribute": "Smilling"}]}"#, "Smiling"),
+    ] {
+      let result = try program.run(["edit", photo, "--aligned", "-o", program.path("no.png"), "--look", try write("bad.json", text)])
+      #expect(result.status != 0 && result.errors.contains(part), "\(result.errors)")
+    }
+    let missing = try program.run(["edit", photo, "--aligned", "-o", program.path("no.png"), "--look", program.path("gone.json")])
+    #expect(missing.status != 0 && missing.errors.contains("gone.json"))
+  }
+
   @Test func editsThatFindNothingToChangeSaySo() throws {
     let program = try Program()
     defer { program.remove() }

@@ -99,4 +99,33 @@ import Testing
     let again = try Photo(data: photo.encoded())
     #expect(!again.isGrey && Array(again.picture[70, 70])[0] > 150 && Array(again.picture[70, 70])[1] < 80)
   }
+
+  @Test func tablesThatLibjpegWouldDivideByAreNotUsed() throws {
+    var file = [UInt8](try Kind.fine.file())
+    let table = try #require(file.indices.first { file[$0] == 0xFF && file[$0 + 1] == 0xDB })
+    file[table + 5 + 20] = 0
+    guard var photo = try? Photo(data: Data(file)) else { return }
+    photo.picture.paste(Picture(width: 16, height: 16, filledWith: 0), x: 64, y: 64)
+    // All of it is encoded anew.
+    #expect(try Array(Photo(data: photo.encoded()).picture[70, 70]).allSatisfy { $0 < 12 })
+  }
+
+  @Test(arguments: Kind.allCases) func damagedFilesAreReadOrRefused(_ kind: Kind) throws {
+    let file = [UInt8](try kind.file(65, 49))
+    var chance = SplitMix(state: 11)
+    for _ in 0..<300 {
+      var damaged = file
+      for _ in 0..<1 + Int(chance.next() % 4) {
+        let reach = chance.next() % 2 == 0 ? damaged.count : min(600, damaged.count)
+        damaged[2 + Int(chance.next() % UInt64(reach - 2))] = UInt8(truncatingIfNeeded: chance.next())
+      }
+      let plain = Picture(width: 65, height: 49, filledWith: 100)
+      guard let blocks = JPEGBlocks(damaged, orientation: 1, decoded: plain) else { continue }
+      var changed = plain
+      changed.paste(Picture(width: 9, height: 9, filledWith: 0), x: 20, y: 20)
+      var pixels = Codec.Pixels(changed)
+      if kind == .grey { pixels = Codec.Pixels(Picture(width: 65, height: 49, channels: 1, pixels: [UInt8](repeating: 90, count: 65 * 49))) }
+      _ = blocks.edited(changed, pixels, header: Data(file))
+    }
+  }
 }

@@ -7,6 +7,7 @@ Screenshots of each step go to .build/studio-screenshots.
 
 import importlib.resources
 import io
+import json
 import time
 import unittest
 
@@ -328,6 +329,11 @@ class PageTests(StudioTestCase):
         browser.id("question-answer").send_keys("Professor", Keys.ENTER)
         browser.wait("the look", "return document.querySelectorAll('.look-own').length === 1")
         browser.settle()
+        browser.js("document.querySelector('.look-file').click()")
+        file = self.folder / "Professor.json"
+        browser.wait("the look's file", lambda: file.exists() and file.stat().st_size > 0)
+        saved = {edit["attribute"]: edit["strength"] for edit in json.loads(file.read_text())["edits"]}
+        self.assertEqual(saved, {"Smiling": -1, "Eyeglasses": 1})
         browser.click("reset-all")
         browser.settle()
         self.assertLess(browser.difference("photo"), 0.1)
@@ -393,7 +399,7 @@ class PageTests(StudioTestCase):
         browser.press("qqq")
         self.assertEqual(shown(), [])
         browser.press(Keys.ESCAPE)
-        self.assertEqual(len(shown()), 7)
+        self.assertEqual(len(shown()), 6)
 
     def test_a_wish_in_words(self):
         self.open_sample()

@@ -1,7 +1,7 @@
 // Looks: edits that one click gives, each shown on the user's own face, and those that were saved here.
 
 import * as api from "./api.js";
-import { byId, icon, make } from "./dom.js";
+import { byId, icon, make, save } from "./dom.js";
 import { ask } from "./notices.js";
 import { t } from "./texts.js";
 
@@ -49,7 +49,11 @@ export class Looks {
         class: "look-remove", type: "button", "aria-label": t("lookRemove", { name: look.label }),
         title: t("lookRemove", { name: look.label }), onclick: () => this.#remove(look),
       }, icon("close", "small"));
-      return { look, button, element: make("div", { class: "look-own" }, button, remove) };
+      const file = make("button", {
+        class: "look-file", type: "button", "aria-label": t("lookFile", { name: look.label }),
+        title: t("lookFile", { name: look.label }), onclick: () => this.#download(look),
+      }, icon("download", "small"));
+      return { look, button, element: make("div", { class: "look-own" }, button, file, remove) };
     });
     byId("looks").replaceChildren(...this.#buttons.map(({ element }) => element));
     this.#stale();
@@ -106,6 +110,11 @@ export class Looks {
     this.#own = [...this.#own.filter((look) => look.label !== label), { own: true, label, edits }];
     this.#store();
     this.#announce(t("lookSaved", { name: label }));
+  }
+
+  /** Saves a look as a file that `facet edit --look` reads. */
+  #download({ label, edits }) {
+    save(new Blob([JSON.stringify({ label, edits }, null, 2)], { type: "application/json" }), `${label}.json`);
   }
 
   #remove(look) {

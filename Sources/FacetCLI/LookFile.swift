@@ -1,0 +1,35 @@
+import Facet
+import Foundation
+
+/// Edits that were saved under a name, as the studio saves them: `{"edits": [{"attribute": "Hair", "strength": 1, "style": "auburn"}]}`.
+struct LookFile: Decodable {
+  struct Edit: Decodable {
+    var attribute: String
+    var strength: Double?
+    var style: String?
+  }
+
+  private let saved: [Edit]
+
+  private enum CodingKeys: String, CodingKey { case saved = "edits" }
+
+  /// - Throws: ``CommandError`` that names the file and what is wrong in it.
+  init(contentsOf path: String) throws {
+    func fault(_ reason: String) -> CommandError { CommandError("\(path): \(reason)") }
+    guard let file = FileHandle(forReadingAtPath: path), let data = try? file.read(upToCount: Self.sizeLimit + 1) else {
+      throw fault("a look that cannot be read")
+    }
+    guard data.count <= Self.sizeLimit, let look = try? JSONDecoder().decode(LookFile.self, from: data) else {
+      throw fault("no look; save one in the studio, or write {\"edits\": [{\"attribute\": \"Smiling\", \"strength\": 1}]}")
+    }
+    if look.saved.isEmpty || look.saved.count > Self.editLimit { throw fault("a look has 1 to \(Self.editLimit) edits") }
+    if let edit = look.saved.first(where: { !AttributeEdit.range.contains($0.strength ?? 1) }) {
+      throw fault("the strength of '\(edit.attribute)' must be from -2 to 2")
+    }
+    self = look
+  }
+
+  var edits: [AttributeEdit] { saved.map { AttributeEdit($0.attribute, strength: $0.strength ?? 1, style: $0.style) } }
+
+  private static let (sizeLimit, editLimit) = (1 << 20, 256)
+}
