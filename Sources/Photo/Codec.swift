@@ -77,14 +77,16 @@ struct Codec: ~Copyable {
   deinit { cv_close(image) }
 
   /// The most bytes that a photo takes from its decoding to its writing: the pixels, a copy that is edited, opacity; the
-  /// file's own values, where they are kept, and a copy of them; and what a decoder or an encoder holds of all that, numbers
-  /// with a point whole.
+  /// file's own values, where they are kept, and a copy of them; and what a decoder or an encoder holds of all that: numbers
+  /// with a point whole, a JPEG's coefficients.
   private static func peak(of image: OpaquePointer) -> Int {
     let colours = cv_colours(image) > 0 ? Int(cv_colours(image)) : 4
     let alpha = cv_has_alpha(image) ? 1 : 0
     let own = (colours + alpha) * Int(cv_bits(image)) / 8
     let isKept = cv_colours(image) > 0 && (cv_bits(image) == 16 || cv_has_other_profile(image))
-    let held = cv_is_float(image) ? (colours + alpha) * MemoryLayout<Double>.size : max(3, own)
+    // A JPEG's coefficients take two bytes each; before that, pixels that do not lie upright in it are turned back.
+    let coded = String(cString: cv_format(image)) == Photo.Format.jpeg.rawValue ? cv_orientation(image) > 1 ? 9 : 6 : 3
+    let held = cv_is_float(image) ? (colours + alpha) * MemoryLayout<Double>.size : max(coded, own)
     return Int(cv_width(image) * cv_height(image)) * (3 + 3 + alpha + (isKept ? 2 * own : 0) + held)
   }
 
