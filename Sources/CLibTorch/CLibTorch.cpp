@@ -4,6 +4,7 @@
 #include <ATen/autocast_mode.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/cpu/Utils.h>
 #include <torch/version.h>
 
 #ifdef __GLIBC__
@@ -261,6 +262,21 @@ int ct_set_threads(int32_t count) {
 }
 
 int32_t ct_threads(void) { return at::get_num_threads(); }
+
+bool ct_cpu_computes_bfloat16(void) {
+  static const bool result = [] {
+    try {
+      const auto capabilities = at::cpu::get_cpu_capabilities();
+      for (const char *name : {"avx512_bf16", "amx_bf16", "arm_bf16"}) {
+        const auto found = capabilities.find(name);
+        if (found != capabilities.end() && found->second.isBool() && found->second.toBool()) return true;
+      }
+    } catch (...) {
+    }
+    return false;
+  }();
+  return result;
+}
 
 int ct_set_tf32(bool allowed) {
   return guarded([&] {

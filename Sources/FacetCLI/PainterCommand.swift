@@ -54,7 +54,10 @@ struct PainterCommand: ParsableCommand {
     options.set(in: &configuration)
     if let realism { configuration.realism = realism }
     if let criticStart { configuration.criticStart = criticStart }
-    if let precision { configuration.usesBFloat16 = precision == .bfloat16 }
+    if let precision {
+      precision.check(on: device)
+      configuration.usesBFloat16 = precision == .bfloat16
+    }
     if let sharpest { configuration.sharpest = sharpest }
     if !regions.isEmpty { configuration.regions = regions }
     if let glasses { configuration.glasses = glasses }

@@ -140,6 +140,12 @@ struct ParseCommand: ParsableCommand {
     var coarse: String?
     @Option(help: "Start from the weights of this parser.", completion: .directory)
     var from: String?
+    @Option(
+      help: """
+        The share of the photos on whose faces glasses are drawn, from 0 to 1; default 0. They are drawn once, three for \
+        each face.
+        """)
+    var glasses: Double?
     @OptionGroup var options: RunOptions
     @OptionGroup var engine: EngineOptions
 
@@ -153,10 +159,15 @@ struct ParseCommand: ParsableCommand {
         batch: &configuration.batchSize, learningRate: &configuration.learningRate,
         checkpointMinutes: &configuration.checkpointMinutes, seed: &configuration.seed, budget: &configuration.budget)
       let side = ParserTrainer.sourceSide(of: configuration.model)
-      let pairs = try decode { try FacePairs(data, .training, side: side, progress: $0) }
+      if let glasses { configuration.glasses = glasses }
+      var pairs = try report("decode") { try FacePairs(data, .training, side: side, progress: $0) }
+      if configuration.glasses > 0 {
+        let editor = try FaceEditor()
+        pairs = try report("draw glasses") { try pairs.wearingGlasses(drawnBy: editor, progress: $0) }
+      }
       let more = try coarse.map { folder in
         let dataset = try CelebA(directory: URL(fileURLWithPath: folder, isDirectory: true))
-        return try decode { try FacePairs(.partition(.train, of: dataset), side: side, progress: $0) }
+        return try report("decode") { try FacePairs(.coarse(.train, of: dataset), side: side, progress: $0) }
       }
       let start = try from.map { try FaceParser(contentsOf: URL(fileURLWithPath: $0, isDirectory: true), device: device) }
       let trainer = try ParserTrainer(
@@ -169,11 +180,11 @@ struct ParseCommand: ParsableCommand {
       if ending == .interrupted { throw ExitCode(130) }
     }
 
-    private func decode(_ read: (@escaping (Int, Int) -> Void) throws -> FacePairs) rethrows -> FacePairs {
+    private func report(_ name: String, _ make: (@escaping (Int, Int) -> Void) throws -> FacePairs) rethrows -> FacePairs {
       var report: ProgressReport?
       defer { report?.finish() }
-      return try read { done, total in
-        if report == nil { report = ProgressReport("decode", total: total, unit: "pairs") }
+      return try make { done, total in
+        if report == nil { report = ProgressReport(name, total: total, unit: "pairs") }
         report?.update(done)
       }
     }

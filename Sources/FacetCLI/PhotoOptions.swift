@@ -2,6 +2,8 @@ import ArgumentParser
 import Facet
 import Foundation
 import Photo
+import Synchronization
+import Torch
 
 /// Which faces of a photo are meant.
 struct FaceOptions: ParsableArguments {
@@ -54,31 +56,36 @@ struct PhotoInputs: ParsableArguments {
   func forEach(
     _ inputs: [PhotoInput], report: ProgressReport? = nil, _ body: (_ index: Int, _ input: PhotoInput) throws -> Void
   ) throws {
-    var (done, faceless, failed) = (0, 0, 0)
-    func tell(_ line: String) { if let report { report.note(line) } else { note(line) } }
-    for (index, input) in inputs.enumerated() {
-      do {
-        try body(index, input)
-        done += 1
-      } catch let error where (inputs.count > 1 || skip) && Self.concernsOnePhoto(error) {
-        let isFaceless = error is PortraitError && (skip || !input.isNamed)
-        if isFaceless { faceless += 1 } else { failed += 1 }
-        tell("\(isFaceless || skip ? "skipped" : "failed"): \(Self.describe(error, input))")
-      } catch {
-        throw CommandError(Self.describe(error, input))
-      }
-      report?.update(index + 1)
-    }
-    report?.finish()
-    if inputs.count > 1 {
-      let parts = [(faceless, "without a face"), (failed, skip ? "skipped" : "failed")].filter { $0.0 > 0 }
-      if !parts.isEmpty { note(([(done, "done")] + parts).map { "\($0.0) \($0.1)" }.joined(separator: ", ")) }
-    }
-    if done == 0 { throw CommandError("none of \(inputs.count) photos could be used") }
-    if failed > 0 && !skip { throw ExitCode.failure }
+    let outcomes = PhotoOutcomes(of: inputs, skip: skip, report: report)
+    for (index, input) in inputs.enumerated() where !outcomes.haveEnded { outcomes.add(input) { try body(index, input) } }
+    try outcomes.finish()
   }
 
-  private static func concernsOnePhoto(_ error: any Error) -> Bool {
+  /// Calls `body` with each photo, several at once, in any order. What has no room beside others waits for them.
+  /// - Throws: as ``forEach(_:report:_:)``.
+  func forEach(
+    _ inputs: [PhotoInput], atOnce count: Int, report: ProgressReport?,
+    _ body: @Sendable (_ index: Int, _ input: PhotoInput) throws -> Void
+  ) throws {
+    let outcomes = PhotoOutcomes(of: inputs, skip: skip, report: report)
+    let rest = Mutex(inputs.indices), large = Mutex<[Int]>([])
+    DispatchQueue.concurrentPerform(iterations: count) { _ in
+      while !outcomes.haveEnded, let index = rest.withLock({ $0.popFirst() }) {
+        outcomes.add(inputs[index]) {
+          do {
+            try body(index, inputs[index])
+          } catch PhotoError.tooMuchMemory {
+            large.withLock { $0.append(index) }
+            throw PhotoOutcomes.Later()
+          }
+        }
+      }
+    }
+    for index in large.withLock({ $0 }) where !outcomes.haveEnded { outcomes.add(inputs[index]) { try body(index, inputs[index]) } }
+    try outcomes.finish()
+  }
+
+  fileprivate static func concernsOnePhoto(_ error: any Error) -> Bool {
     switch error {
     case is PortraitError, is StrictError: true
     case let error as PhotoError: concernsOnePhoto(error)
@@ -100,8 +107,69 @@ struct PhotoInputs: ParsableArguments {
   }
 }
 
+/// What becomes of the photos of a command. Calls may come from any thread.
+private final class PhotoOutcomes: Sendable {
+  /// Thrown for a photo that will be tried again.
+  struct Later: Error {}
+
+  private struct State {
+    var (seen, done, faceless, failed) = (0, 0, 0, 0)
+    var fault: CommandError?
+  }
+
+  private let count: Int
+  private let skip: Bool
+  private let report: ProgressReport?
+  private let state = Mutex(State())
+
+  init(of inputs: [PhotoInput], skip: Bool, report: ProgressReport?) {
+    (count, self.skip, self.report) = (inputs.count, skip, report)
+  }
+
+  /// Whether a fault that concerns all photos has ended the work.
+  var haveEnded: Bool { state.withLock { $0.fault != nil } }
+
+  /// Works on a photo, and notes what becomes of it.
+  func add(_ input: PhotoInput, _ work: () throws -> Void) {
+    var line: String?
+    do {
+      try work()
+      state.withLock { $0.done += 1 }
+    } catch is Later {
+      return
+    } catch let error where (count > 1 || skip) && PhotoInputs.concernsOnePhoto(error) {
+      let isFaceless = error is PortraitError && (skip || !input.isNamed)
+      state.withLock { if isFaceless { $0.faceless += 1 } else { $0.failed += 1 } }
+      line = "\(isFaceless || skip ? "skipped" : "failed"): \(PhotoInputs.describe(error, input))"
+    } catch {
+      let fault = CommandError(PhotoInputs.describe(error, input))
+      return state.withLock { $0.fault = $0.fault ?? fault }
+    }
+    if let line { if let report { report.note(line) } else { note(line) } }
+    let seen = state.withLock { state in
+      state.seen += 1
+      return state.seen
+    }
+    report?.update(seen)
+  }
+
+  /// Tells how many photos failed.
+  /// - Throws: ``CommandError`` that ended the work, or of no photo that could be used; exit code 1 where some failed.
+  func finish() throws {
+    let state = state.withLock { $0 }
+    if let fault = state.fault { throw fault }
+    report?.finish()
+    if count > 1 {
+      let parts = [(state.faceless, "without a face"), (state.failed, skip ? "skipped" : "failed")].filter { $0.0 > 0 }
+      if !parts.isEmpty { note(([(state.done, "done")] + parts).map { "\($0.0) \($0.1)" }.joined(separator: ", ")) }
+    }
+    if state.done == 0 { throw CommandError("none of \(count) photos could be used") }
+    if state.failed > 0 && !skip { throw ExitCode.failure }
+  }
+}
+
 /// A photo that a command reads.
-struct PhotoInput {
+struct PhotoInput: Sendable {
   /// Nil for standard input.
   let file: URL?
   /// As it was typed, or behind the folder that was.
@@ -198,7 +266,7 @@ struct PhotoOptions: ParsableArguments {
   }
 
   /// A photo and where the picture that is made of it goes.
-  struct Job {
+  struct Job: Sendable {
     let input: PhotoInput
     let output: PictureOutput
   }
@@ -243,16 +311,24 @@ struct PhotoOptions: ParsableArguments {
     return rest
   }
 
-  /// Calls `body` with each photo and where its picture goes.
-  func forEach(_ jobs: [Job], _ body: (Photo, Job) throws -> Void) throws {
+  /// Calls `body` with each photo and where its picture goes, with as many at once as the engine has threads.
+  func forEach(_ jobs: [Job], _ body: @Sendable (Photo, Job) throws -> Void) throws {
     if jobs.isEmpty { return }
     let report = jobs.count > 1 ? ProgressReport("photos", total: jobs.count, unit: "photos") : nil
-    try inputs.forEach(jobs.map(\.input), report: report) { index, input in try body(input.read(), jobs[index]) }
+    let count = min(Torch.threads, jobs.count)
+    guard count > 1 else {
+      return try inputs.forEach(jobs.map(\.input), report: report) { index, input in try body(input.read(), jobs[index]) }
+    }
+    try inputs.forEach(jobs.map(\.input), atOnce: count, report: report) { index, input in
+      // Several threads for one photo would wait for each other at every layer.
+      try Torch.setThreads(1)
+      try body(input.read(), jobs[index])
+    }
   }
 }
 
 /// Where a command's picture goes.
-enum PictureOutput {
+enum PictureOutput: Sendable {
   case file(URL)
   case standardOutput
 

@@ -52,7 +52,7 @@ struct TrainCommand: ParsableCommand {
   var validateEvery: Int?
   @Option(help: "Validations without a better loss after which training stops.")
   var patience: Int?
-  @Option(help: "float32, or bfloat16 for convolutions with losses in float32.")
+  @Option(help: "float32, or bfloat16 for convolutions with losses in float32, where the processor has it.")
   var precision: Precision?
   @Option(help: "host or device: where the decoded photos are kept, and batches made; default: the model's device.")
   var photosOn: Trainer.Residency?
@@ -61,7 +61,14 @@ struct TrainCommand: ParsableCommand {
     help: "Batch norm's statistics over the photos of all processes, as one would take them, or each over its own.")
   var syncBatchNorm: Bool?
 
-  enum Precision: String, ExpressibleByArgument, CaseIterable { case float32, bfloat16 }
+  enum Precision: String, ExpressibleByArgument, CaseIterable {
+    case float32, bfloat16
+
+    /// Says so where a device lacks it.
+    func check(on device: Device) {
+      if self == .bfloat16, !device.computesBFloat16 { note("this processor does not compute in bfloat16: float32 is used") }
+    }
+  }
 
   func validate() throws {
     if let klWeight, !(klWeight >= 0 && klWeight.isFinite) { throw ValidationError("--kl-weight must be at least 0") }
@@ -75,6 +82,7 @@ struct TrainCommand: ParsableCommand {
   func run() throws {
     let device = try engine.prepare()
     let group = try engine.meet()
+    if group.speaks { precision?.check(on: device) }
     // What torchrun has started again is to go on.
     let restarts = try Launch(ProcessInfo.processInfo.environment)?.restarts ?? 0
     let resume = options.resume || restarts > 0

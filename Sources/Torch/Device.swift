@@ -69,6 +69,10 @@ public enum Device: Hashable, Sendable, CustomStringConvertible {
     }
   }
 
+  /// Whether bfloat16 is multiplied by the device itself. Processors that cannot go by way of float32, many times slower than in
+  /// float32 alone.
+  public var computesBFloat16: Bool { self != .cpu || ct_cpu_computes_bfloat16() }
+
   /// CUDA devices that this LibTorch can use.
   public static var cudaCount: Int { Int(ct_cuda_devices()) }
 

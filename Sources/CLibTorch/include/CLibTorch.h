@@ -103,6 +103,8 @@ int32_t ct_threads(void);
 int ct_set_tf32(bool allowed);
 bool ct_tf32(void);
 int32_t ct_cuda_devices(void);
+// Whether this processor multiplies bfloat16 itself; others do it by way of float32, much slower than float32 alone.
+bool ct_cpu_computes_bfloat16(void);
 // Tells malloc to keep freed memory in the process and to serve large blocks from it.
 void ct_keep_freed_memory(void);
 int ct_synchronize(int32_t device_type, int32_t index);

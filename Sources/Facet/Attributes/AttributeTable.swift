@@ -151,7 +151,7 @@ package enum AttributeTable {
     // of women.
     Attribute(
       "Heavy_Makeup", title: "Heavy make-up", .accessories, parts: makeup + ["Arched_Eyebrows"], isSharpened: true,
-      add: .drawn(.face) { [Makeup(all: $0.strength)] },
+      add: .drawn(.face) { [Makeup(all: 0.7 * $0.strength)] },
       remove: .decoded(.shape, amount: 0.6) { [Makeup([.lips: -$0.strength, .lids: -$0.strength, .cheeks: -$0.strength])] }),
     Attribute(
       "Wearing_Lipstick", title: "Lipstick", .accessories, parts: makeup, add: .drawn(.face) { [Makeup([.lips: $0.strength])] },

@@ -26,7 +26,7 @@ public enum FaceClass: UInt8, CaseIterable, Sendable {
   }
 
   /// What maps of other parsers agree on, in a few groups: they may mix up left and right, or leave out brows and lips.
-  /// - Returns: the group of each class, 0 ..< ``groupCount``.
+  /// The group of each class, 0 ..< ``groupCount``.
   package static let groups: [Int] = allCases.map { face in
     switch face {
     case .background: 0
@@ -34,10 +34,14 @@ public enum FaceClass: UInt8, CaseIterable, Sendable {
     case .hat: 2
     case .neck, .necklace: 3
     case .cloth: 4
-    default: 5
+    case .eyeglasses: 5
+    default: 6
     }
   }
-  package static let groupCount = 6
+  package static let groupCount = 7
+
+  /// In maps of other parsers, a pixel whose class they do not know.
+  package static let unknown = UInt8(allCases.count)
 
   /// The name in reports, that of the article's parser.
   public var name: String {

@@ -38,7 +38,7 @@ public struct PainterTraining: TrainingRecipe {
   public var blind = 0.1
   /// The share of examples from photos made coarser.
   public var coarse = 0.25
-  /// Convolutions in bfloat16: faster where the processor has it, and twenty times as slow where it has not.
+  /// Convolutions in bfloat16 where the processor has it, losses in float32.
   public var usesBFloat16 = false
   public var budget = TrainingConfiguration.Budget(minutes: 60)
   public var checkpointMinutes = 5.0

@@ -87,7 +87,8 @@ public struct Degradation: Codable, Sendable, Equatable {
       transform, to: (2 * size, 2 * size), by: .bilinear, beyond: beyond
     ).avgPool2d(2)
 
-    let mirrored = try Tensor(FaceClass.allCases.map { Float($0.mirrored.rawValue) }).to(images.device)
+    let classesMirrored = FaceClass.allCases.map { Float($0.mirrored.rawValue) } + [Float(FaceClass.unknown)]
+    let mirrored = try Tensor(classesMirrored).to(images.device)
     let swapped = try mirrored.indexSelect(0, classes.reshape([-1]).to(.int64)).reshape(classes.shape)
     let own = try classes + (swapped - classes) * isMirrored.reshape([count, 1, 1, 1])
     // Beyond the picture there are zeros.

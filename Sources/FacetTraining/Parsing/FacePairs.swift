@@ -30,6 +30,8 @@ public final class FacePairs: Sendable {
 
   /// The photo's red, green and blue, side × side × 3, then the classes of ``FaceClass``, side × side.
   private let records: [[UInt8]]
+  /// Of each pair the same face in drawn glasses, a few times; none where it wears some.
+  private let worn: [[[UInt8]]]
 
   /// Reads one part of a folder, on all cores.
   /// - Parameters:
@@ -70,6 +72,42 @@ public final class FacePairs: Sendable {
       progress?(records.count, files.count)
     }
     self.records = records
+    worn = records.map { _ in [] }
+  }
+
+  private init(_ pairs: FacePairs, worn: [[[UInt8]]]) {
+    (names, side, records, self.worn) = (pairs.names, pairs.side, pairs.records, worn)
+  }
+
+  /// The pairs with the same faces in drawn glasses, whose place is exactly known. Maps that people drew know few glasses.
+  /// - Parameters:
+  ///   - editor: draws them.
+  ///   - variants: glasses for each face.
+  ///   - progress: called now and then with the pairs done and their total.
+  public func wearingGlasses(
+    drawnBy editor: FaceEditor, variants: Int = 3, progress: ((_ done: Int, _ total: Int) -> Void)? = nil
+  ) throws -> FacePairs {
+    var worn: [[[UInt8]]] = []
+    for start in stride(from: 0, to: count, by: 32) {
+      let part = Array(start..<min(count, start + 32))
+      let outcomes = concurrently(part.count) { i in
+        Result { try self.wearingGlasses(part[i], drawnBy: editor, variants) }
+      }
+      for outcome in outcomes { worn.append(try outcome.get()) }
+      progress?(worn.count, count)
+    }
+    return FacePairs(self, worn: worn)
+  }
+
+  private func wearingGlasses(_ position: Int, drawnBy editor: FaceEditor, _ variants: Int) throws -> [[UInt8]] {
+    let (photo, classes) = (records[position].prefix(3 * side * side), records[position].suffix(side * side))
+    let (glasses, own) = (FaceClass.eyeglasses.rawValue, Set([FaceClass.leftEye, .rightEye, .leftBrow, .rightBrow].map(\.rawValue)))
+    if classes.contains(glasses) { return [] }
+    let picture = Picture(width: side, height: side, channels: 3, pixels: Array(photo))
+    return try editor.glasses(on: picture, seeds: (0..<variants).map { UInt64(position * variants + $0) }).map { drawn in
+      let map = zip(classes, zip(drawn.frame, drawn.whole)).map { own.contains($0) ? $1.0 ? glasses : $0 : $1.1 ? glasses : $0 }
+      return drawn.photo.pixels + map
+    }
   }
 
   /// The pairs of one part of a folder.
@@ -110,9 +148,20 @@ public final class FacePairs: Sendable {
   }
 
   /// Some pairs as tensors.
+  /// - Parameters:
+  ///   - positions: of the pairs.
+  ///   - glasses: the share of them that wear drawn glasses, where there are some.
+  ///   - seed: decides which.
   /// - Returns: images, N × 3 × side × side in [0, 1], and classes, N × 1 × side × side, float32.
-  func batch(_ positions: ArraySlice<Int>, on device: Device) throws -> (images: Tensor, classes: Tensor) {
-    let all = try Tensor(positions.flatMap { records[$0] }, shape: [positions.count, 4 * side * side]).to(device)
+  func batch(
+    _ positions: ArraySlice<Int>, glasses: Double = 0, seed: UInt64 = 0, on device: Device
+  ) throws -> (images: Tensor, classes: Tensor) {
+    var chance = SplitMix64(seed: seed ^ 1 << 61)
+    let chosen = positions.flatMap { position in
+      let wears = Double.random(in: 0..<1, using: &chance) < glasses
+      return (wears ? worn[position].randomElement(using: &chance) : nil) ?? records[position]
+    }
+    let all = try Tensor(chosen, shape: [positions.count, 4 * side * side]).to(device)
     let pixels = side * side
     let images = try all.narrow(1, 0..<3 * pixels).reshape([-1, side, side, 3]).permute([0, 3, 1, 2]).to(.float32) / 255
     return (images, try all.narrow(1, 3 * pixels..<4 * pixels).reshape([-1, 1, side, side]).to(.float32))

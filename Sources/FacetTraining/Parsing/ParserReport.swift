@@ -29,7 +29,7 @@ public struct ParserReport: Codable, Sendable, Equatable {
 
 /// Photos with given label maps, to measure a parser on.
 public struct LabelledPhotos: Sendable {
-  let files: [LabelledPhoto]
+  private(set) var files: [LabelledPhoto]
 
   public var count: Int { files.count }
 
@@ -37,6 +37,16 @@ public struct LabelledPhotos: Sendable {
   /// - Throws: ``DatasetError`` when it is no such folder.
   public static func heldOut(of directory: URL) throws(DatasetError) -> LabelledPhotos {
     LabelledPhotos(files: try FacePairs.files(in: directory, .heldOut))
+  }
+
+  /// The photos of a partition, of whose maps only what is right in the large is believed: of glasses, what agrees with the label.
+  public static func coarse(_ partition: Partition, of dataset: CelebA) -> LabelledPhotos {
+    var photos = Self.partition(partition, of: dataset)
+    guard let column = try? dataset.attributeIndex(of: AttributeTable.glasses) else { return photos }
+    for (place, sample) in dataset.indices(of: partition).enumerated() {
+      photos.files[place].wearsGlasses = dataset.labels(of: sample)[dataset.labels(of: sample).startIndex + column] > 0
+    }
+    return photos
   }
 
   /// The photos of a partition with the label maps that training reads.

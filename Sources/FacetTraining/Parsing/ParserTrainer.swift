@@ -20,7 +20,9 @@ public struct ParserTraining: Codable, Sendable, Equatable {
   /// ``largestWeight`` times the mean pixel's.
   public var rarity = 0.2
   public var largestWeight = 4.0
-  /// Convolutions in bfloat16, losses and statistics in float32.
+  /// The share of pairs on whose faces glasses are drawn, of pairs made by ``FacePairs/wearingGlasses(drawnBy:variants:progress:)``.
+  public var glasses = 0.0
+  /// Convolutions in bfloat16 where the processor has it, losses and statistics in float32.
   public var usesBFloat16 = true
   public var budget = TrainingConfiguration.Budget(minutes: 30)
   /// Minutes between two checkpoints, each with a measurement on held-out pairs.
@@ -42,6 +44,7 @@ public struct ParserTraining: Codable, Sendable, Equatable {
     try require((0..<1).contains(emaDecay), "emaDecay", "at least 0 and under 1")
     try require((0...1).contains(rarity), "rarity", "from 0 to 1")
     try require((1...100).contains(largestWeight), "largestWeight", "from 1 to 100")
+    try require((0...1).contains(glasses), "glasses", "from 0 to 1")
     try require(budget.isLimited, "budget", "limited")
     try require(checkpointMinutes >= 0, "checkpointMinutes", "at least 0")
     let d = degradation
@@ -183,9 +186,9 @@ public final class ParserTrainer {
   /// One step of gradient descent.
   private func step(_ positions: ArraySlice<Int>, learningRate: Double) throws -> Double {
     // A seed for each step, so that a resumed run draws what it would have drawn.
-    let source = try pairs.batch(positions, on: device)
-    let (count, size) = (positions.count, configuration.model.imageSize)
     let seed = configuration.seed ^ UInt64(progress.step) << 20
+    let source = try pairs.batch(positions, glasses: configuration.glasses, seed: seed, on: device)
+    let (count, size) = (positions.count, configuration.model.imageSize)
     var (images, classes) = try configuration.degradation(
       images: source.images, classes: source.classes, size: size, seed: seed)
     if let coarse {
@@ -196,7 +199,7 @@ public final class ParserTrainer {
     }
     network.setTraining(true)
     try network.zeroGrad()
-    let logits = try withAutocast(configuration.usesBFloat16 ? .bfloat16 : nil, on: device) {
+    let logits = try withAutocast(device.precision(bfloat16: configuration.usesBFloat16), on: device) {
       try network(images).to(.float32)
     }
     // Judged at the picture's own resolution, borders of classes find their place between the coarser pixels.
@@ -231,15 +234,15 @@ public final class ParserTrainer {
   /// Mean cross-entropy between ``FaceClass/groups``, whose probabilities are the sums of their classes'.
   /// - Parameters:
   ///   - logits: N × classes × H × W.
-  ///   - classes: N × H × W, int64; ``Degradation/noClass`` where a pixel does not count.
+  ///   - classes: N × H × W, int64; ``Degradation/noClass`` or `FaceClass.unknown` where a pixel does not count.
   static func coarseLoss(_ logits: Tensor, _ classes: Tensor) throws -> Tensor {
     let members = try Tensor(
       (0..<FaceClass.groupCount).flatMap { group in FaceClass.groups.map { $0 == group ? Float(1) : 0 } },
       shape: [FaceClass.groupCount, FaceClass.groups.count, 1, 1])
     // No logit is so large that its exponential is not a number.
     let weights = try logits.clamp(min: -30, max: 30).exp().conv2d(members.to(logits.device))
-    // The first entry is that of no class.
-    let group = try Tensor(([Degradation.noClass] + FaceClass.groups).map(Int64.init)).to(logits.device)
+    // The first entry is that of no class, the last one of an unknown one.
+    let group = try Tensor(([Degradation.noClass] + FaceClass.groups + [Degradation.noClass]).map(Int64.init)).to(logits.device)
     let entries = try (classes - Double(Degradation.noClass)).to(.int64).reshape([-1])
     return try weights.log()
       .crossEntropy(group.indexSelect(0, entries).reshape(classes.shape), ignored: Degradation.noClass)

@@ -26,7 +26,7 @@ public struct DecoderTraining: TrainingRecipe {
   public var likeness = 4.0
   /// How far codes are moved, in parts of strength 1.
   public var strengths: [Double] = [0.5, 1.1]
-  /// Convolutions in bfloat16, losses in float32.
+  /// Convolutions in bfloat16 where the processor has it, losses in float32.
   public var usesBFloat16 = true
   public var budget = TrainingConfiguration.Budget(minutes: 60)
   /// Minutes between two checkpoints.

@@ -24,7 +24,7 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
   /// Whether several processes take batch norm's statistics over all their photos of a step, as one process with the
   /// same batch does, or each over its own, which saves time.
   public var synchronizesBatchNorm = false
-  /// Convolutions in bfloat16, losses and statistics in float32.
+  /// Convolutions in bfloat16 where the processor has it, losses and statistics in float32.
   public var usesBFloat16 = false
   public var budget = Budget()
   /// Images between two validations; `nil` validates at the end of each epoch.

@@ -14,7 +14,7 @@ public protocol TrainingRecipe: Codable, Sendable, Equatable {
   var learningRate: Double { get set }
   /// The decay of the averaged weights, which are the ones that ship.
   var emaDecay: Double { get set }
-  /// Convolutions in bfloat16, losses in float32.
+  /// Convolutions in bfloat16 where the processor has it, losses in float32.
   var usesBFloat16: Bool { get set }
   var budget: TrainingConfiguration.Budget { get set }
   /// Minutes between two checkpoints.
@@ -148,7 +148,7 @@ extension SteppingTrainer {
   }
 
   func autocast<Result>(_ body: () throws -> Result) throws -> Result {
-    try withAutocast(configuration.usesBFloat16 ? .bfloat16 : nil, on: device, body)
+    try withAutocast(device.precision(bfloat16: configuration.usesBFloat16), on: device, body)
   }
 
   func decoded(_ codes: Tensor, by model: any FaceVAE) throws -> Reconstruction {
@@ -204,4 +204,10 @@ extension SteppingTrainer {
       throw TrainingError("\(content.url.path): cannot resume: \(error)")
     }
   }
+}
+
+extension Device {
+  /// What convolutions are computed in; `nil` for float32.
+  /// - Parameter isWanted: whether bfloat16 is, where the device has it.
+  func precision(bfloat16 isWanted: Bool) -> DType? { isWanted && computesBFloat16 ? .bfloat16 : nil }
 }

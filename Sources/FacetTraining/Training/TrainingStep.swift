@@ -78,7 +78,7 @@ public final class TrainingStep {
       images: images, masks: masks, generator: generator, share: share)
 
     try model.zeroGrad()
-    let (posterior, reconstruction) = try withAutocast(configuration.usesBFloat16 ? .bfloat16 : nil, on: device) {
+    let (posterior, reconstruction) = try withAutocast(device.precision(bfloat16: configuration.usesBFloat16), on: device) {
       let posterior = try model.encode(images).float32()
       return (posterior, try model.decode(posterior.sample(noise: noise)).float32())
     }

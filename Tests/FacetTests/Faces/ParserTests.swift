@@ -281,20 +281,83 @@ import Torch
   }
 
   @Test func coarseMapsTellGroupsApart() throws {
-    // All classes are as likely: a head has 13 of 19, hair is one.
+    // All classes are as likely: a head has 12 of 19, hair is one.
     let even = try Tensor.zeros([1, 19, 1, 2])
     func loss(_ classes: [FaceClass], _ logits: Tensor) throws -> Double {
       let target = try Tensor(classes.map { Int64($0.rawValue) }, shape: [1, 1, classes.count])
       return try ParserTrainer.coarseLoss(logits, target).item()
     }
-    #expect(abs(try loss([.skin, .skin], even) + log(13.0 / 19)) < 1e-5)
+    #expect(abs(try loss([.skin, .skin], even) + log(12.0 / 19)) < 1e-5)
+    #expect(abs(try loss([.eyeglasses, .eyeglasses], even) + log(1.0 / 19)) < 1e-5)
     #expect(abs(try loss([.hair, .neck], even) + (log(1.0 / 19) + log(2.0 / 19)) / 2) < 1e-5)
     // Left and right are one, whatever the parser says.
     let any = try Tensor.randn([1, 19, 1, 2], generator: Generator(seed: 1)) * 5
     #expect(try loss([.leftBrow, .nose], any) == loss([.rightBrow, .upperLip], any))
     #expect(try loss([.hair, .nose], any) != loss([.background, .nose], any))
-    let unknown = try Tensor([Int64(FaceClass.hair.rawValue), Int64(Degradation.noClass)], shape: [1, 1, 2])
-    #expect(abs(try ParserTrainer.coarseLoss(even, unknown).item() + log(1.0 / 19)) < 1e-5)
+    for unknown in [Int64(Degradation.noClass), Int64(FaceClass.unknown)] {
+      let target = try Tensor([Int64(FaceClass.hair.rawValue), unknown], shape: [1, 1, 2])
+      #expect(abs(try ParserTrainer.coarseLoss(even, target).item() + log(1.0 / 19)) < 1e-5)
+    }
+  }
+
+  @Test func coarseMapsKnowGlassesWhereTheLabelAgrees() throws {
+    let (size, glasses, skin) = (50, FaceClass.eyeglasses.rawValue, FaceClass.skin.rawValue)
+    let photo = folder("face.png")
+    try Picture(width: size, height: size, filledWith: 90).write(to: photo)
+    /// The map as it is read, of a face below hair with glasses in some rows and columns.
+    func read(_ rows: Range<Int>, _ columns: Range<Int>, wearsGlasses: Bool?) throws -> (Int, Int) -> UInt8 {
+      let pixels = (0..<size * size).map { i -> UInt8 in
+        if rows.contains(i / size) && columns.contains(i % size) { return glasses }
+        return i / size < 10 ? FaceClass.hair.rawValue : skin
+      }
+      let map = folder("face-map.png")
+      try Picture(width: size, height: size, channels: 1, pixels: pixels).write(to: map)
+      let read = try LabelledPhoto(
+        photo: photo, map: .file(map, order: FaceClass.allCases), wearsGlasses: wearsGlasses
+      ).read().map.pixels
+      return { read[$0 * size + $1] }
+    }
+    let (rows, columns) = (20..<25, 10..<40)  // 6 % of the picture
+    let plain = try read(rows, columns, wearsGlasses: nil)
+    #expect(plain(22, 20) == glasses && plain(20, 10) == glasses)
+    // What is inside of a lens may be an eye.
+    let worn = try read(rows, columns, wearsGlasses: true)
+    #expect(worn(22, 20) == FaceClass.unknown && worn(20, 20) == glasses && worn(24, 39) == glasses)
+    #expect(worn(30, 20) == skin && worn(2, 2) == FaceClass.hair.rawValue)
+    // Glasses that the map misses, and those that are not there.
+    let missed = try read(20..<21, 10..<15, wearsGlasses: true)
+    #expect(missed(20, 12) == FaceClass.unknown && missed(40, 20) == FaceClass.unknown && missed(2, 2) == FaceClass.hair.rawValue)
+    let bare = try read(20..<21, 10..<15, wearsGlasses: false)
+    #expect(bare(20, 12) == skin && bare(40, 20) == skin)
+    let doubtful = try read(rows, columns, wearsGlasses: false)
+    #expect(doubtful(22, 20) == FaceClass.unknown && doubtful(40, 20) == skin)
+  }
+
+  @Test func glassesAreDrawnOnPairs() throws {
+    let sample = try Photo(contentsOf: FaceEditor.samplePhotoURL).picture
+    let editor = try FaceEditor()
+    let side = 160
+    let photo = try editor.face(in: sample).alignment.crop(sample, size: side)
+    let drawn = try editor.glasses(on: photo, seeds: [1, 2, 3])
+    #expect(drawn.count == 3)
+    for (index, glasses) in drawn.enumerated() {
+      if let folder = ProcessInfo.processInfo.environment["DUMP"] {
+        try glasses.photo.write(to: URL(fileURLWithPath: folder + "/worn\(index).png"))
+        for (name, map) in [("frame", glasses.frame), ("whole", glasses.whole)] {
+          try Picture(width: side, height: side, channels: 1, pixels: map.map { $0 ? 255 : 0 }).write(to: URL(fileURLWithPath: folder + "/\(name)\(index).png"))
+        }
+      }
+      let count = glasses.whole.count { $0 }
+      #expect((side * side / 50...side * side / 6).contains(count), "\(count) pixels")
+      #expect(zip(glasses.frame, glasses.whole).allSatisfy { !$0 || $1 })
+      // What is drawn lies in them, but for shadows.
+      let far = zip(0..., glasses.whole).filter { !$1 && ($0 / side < side / 5 || $0 / side > side * 3 / 4) }.map(\.0)
+      #expect(far.allSatisfy { i in (0..<3).allSatisfy { glasses.photo.pixels[3 * i + $0] == photo.pixels[3 * i + $0] } })
+      let changed = glasses.whole.indices.filter { i in
+        glasses.frame[i] && (0..<3).contains { abs(Int(glasses.photo.pixels[3 * i + $0]) - Int(photo.pixels[3 * i + $0])) > 20 }
+      }
+      #expect(changed.count > glasses.frame.count { $0 } / 2)
+    }
   }
 
   @Test func trainingGoesOnFromAParser() throws {

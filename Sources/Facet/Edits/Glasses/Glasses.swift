@@ -23,9 +23,7 @@ struct Glasses: Edit {
   func apply(to canvas: inout Canvas) throws {
     // Who wears glasses already gets no others.
     guard let fitting = try canvas.face.anatomy.cached({ try FittedGlasses(on: canvas.face, with: canvas.tools) }) else { return }
-    let worn = try fitting.drawn(in: style ?? GlassesStyle.standard)
-    let opacity = min(1, opacity)
-    try canvas.draw(.cat([worn.narrow(1, 0..<3) * opacity, (worn.narrow(1, 3..<4) - 1) * opacity], dim: 1))
+    try canvas.draw(FittedGlasses.change(fitting.drawn(in: style ?? GlassesStyle.standard)) * min(1, opacity))
   }
 }
 
@@ -84,9 +82,23 @@ final class FittedGlasses: Sendable, Sized {
     }
   }
 
+  /// A drawing, as of ``drawn(in:)``, as a change of the face.
+  static func change(_ drawing: Tensor) throws -> Tensor {
+    try .cat([drawing.narrow(1, 0..<3), drawing.narrow(1, 3..<4) - 1], dim: 1)
+  }
+
+  private func picture(_ style: GlassesStyle) -> GlassesPicture {
+    GlassesPicture(style, at: place, in: light, beyond: beyond, side: side, toFrame)
+  }
+
+  /// How much of each pixel glasses cover, without their shadow, 1 × 1 × side × side in [0, 1].
+  func cover(of style: GlassesStyle) throws -> Tensor {
+    try Tensor(picture(style).colours.map { 1 - $0.w }, shape: [1, 1, side, side]) * shown.enlarged(to: side)
+  }
+
   /// Glasses on the face, as of ``drawn(in:)``.
   func draw(_ style: GlassesStyle) throws -> Tensor {
-    let picture = GlassesPicture(style, at: place, in: light, beyond: beyond, side: side, toFrame)
+    let picture = picture(style)
     let planes = (0..<4).flatMap { channel in picture.colours.map { $0[channel] } }
     // As soft as edges in photos are.
     let soft = try Tensor(planes, shape: [1, 4, side, side]).blurred(sigma: max(Self.least, Self.softness * pixel))

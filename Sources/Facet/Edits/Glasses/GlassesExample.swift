@@ -28,13 +28,61 @@ extension FaceEditor {
       guard try unedited.anatomy.glasses == nil, let fitting = try FittedGlasses(on: unedited, with: tools) else { return nil }
       let drawing = try fitting.draw(.random(seed: seed))
       var worn = crop
-      let change = try Tensor.cat([drawing.narrow(1, 0..<3), drawing.narrow(1, 3..<4) - 1], dim: 1)
-      alignment.apply(Layer(content: .change(try FloatPicture(change))), to: &worn, in: .crop)
+      alignment.apply(Layer(content: .change(try FloatPicture(FittedGlasses.change(drawing)))), to: &worn, in: .crop)
       let edited = try face(worn)
       guard let glasses = try edited.anatomy.glasses, let removed = try FaceWithoutGlasses(edited, with: tools) else { return nil }
       return GlassesExample(worn: worn, glasses: glasses, bare: removed.decoded.reconstruction.image)
     }
   }
+}
+
+/// Glasses of random style drawn on the face of a photo, and the pixels that are theirs, row by row.
+package struct DrawnGlasses: Sendable {
+  package let photo: Picture
+  /// The frame, with the glass where that is dark.
+  package let frame: [Bool]
+  /// Frame and glass.
+  package let whole: [Bool]
+}
+
+extension FaceEditor {
+  /// - Parameters:
+  ///   - photo: of one face, three channels.
+  ///   - seeds: of the style of each.
+  /// - Returns: glasses for each seed; none where no face is found, or one that wears glasses.
+  package func glasses(on photo: Picture, seeds: [UInt64]) throws -> [DrawnGlasses] {
+    try withoutGradients {
+      guard let found = try tools.observer.detector.clearFace(in: photo),
+        let alignment = FaceAlignment(found, view: bundle.configuration.view)
+      else { return [] }
+      let face = try encode(FaceCrop(of: photo, alignment, size: bundle.configuration.imageSize))
+      guard let fitting = try FittedGlasses(on: face, with: tools) else { return [] }
+      func laid(_ change: Tensor, on picture: Picture) throws -> Picture {
+        var picture = picture
+        alignment.apply(Layer(content: .change(try FloatPicture(change))), to: &picture, in: .photo)
+        return picture
+      }
+      let black = Picture(width: photo.width, height: photo.height, channels: 3, pixels: photo.pixels.map { _ in 0 })
+      func place(_ style: GlassesStyle) throws -> [Bool] {
+        let cover = try fitting.cover(of: style)
+        let map = try laid(.cat([cover, cover, cover, cover * 0], dim: 1), on: black)
+        return stride(from: 0, to: map.pixels.count, by: 3).map { map.pixels[$0] > 127 }
+      }
+      return try seeds.map { seed in
+        let style = try GlassesStyle.random(seed: seed)
+        var (clear, opaque) = (style, style)
+        (clear.glass.above, clear.glass.below) = (0, 0)
+        (opaque.glass.above, opaque.glass.below) = (1, 1)
+        let whole = try place(opaque)
+        let isDark = style.glass.above > Self.darkGlass
+        return DrawnGlasses(
+          photo: try laid(FittedGlasses.change(fitting.draw(style)), on: photo), frame: try isDark ? whole : place(clear), whole: whole)
+      }
+    }
+  }
+
+  /// Eyes behind glass of this tint or more are not told.
+  private static var darkGlass: Double { 0.3 }
 }
 
 extension GlassesStyle {
