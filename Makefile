@@ -13,17 +13,19 @@ demo: build ## Set up, build, and give the astronaut of the sample black hair an
 
 # Tests run what ships, optimized: in a debug build they take four times as long. They have a folder of their own, for
 # what they see of the modules (`@testable`) changes how all of them are compiled.
+# Products are named, for a build without a name makes all that the dependencies have, protoc among them.
 TESTING := --configuration release --scratch-path .build/testing -Xswiftc -enable-testing
 # Tests in a browser and with several processes need the machine for themselves, for they notice when the other side does
 # not answer in time.
 ALONE := BrowserTests|ProcessesTests|ProcessGroupTests
 test: setup ## Set up, check the documents, run all tests, and build the examples
 	Scripts/lint-docs
-	swift build $(TESTING) --build-tests
+	swift build $(TESTING) --product facetPackageTests
+	swift build $(TESTING) --product facet
 	FACET_PYTHON="$$(Scripts/test-python)" && export FACET_PYTHON \
 	  && export FACET_PROGRAM="$(CURDIR)/.build/testing/release/facet" \
 	  && swift test $(TESTING) --skip-build --skip '$(ALONE)' && swift test $(TESTING) --skip-build --filter '$(ALONE)'
-	swift build --package-path Examples/Portrait
+	swift build --package-path Examples/Portrait --product portrait
 
 setup: ## Install what is missing: Debian packages, LibTorch
 	@Scripts/setup
@@ -65,7 +67,8 @@ test-package: deb ## Install the package into a clean Debian and edit a photo th
 	@Scripts/test-package .build/package/facet_*.deb
 
 bench: build ## Measure Facet and its peers
-	swift build --configuration release --package-path Benchmarks
+	swift build --configuration release --package-path Benchmarks --product facet-step
+	swift build --configuration release --package-path Benchmarks --product facet-data
 	Benchmarks/run
 
 clean: ## Remove what was built; the unpacked LibTorch stays in the cache

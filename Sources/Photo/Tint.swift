@@ -6,10 +6,11 @@ public struct Tint: Equatable, Sendable {
   /// 256 × 3 sRGB values, by luma.
   private let colours: [UInt8]
 
-  /// What a colour may differ from the tint's in 98 and in 99.5 of 100 pixels, by noise or coding: prints of one tint
-  /// that were scanned and saved as JPEG have up to 3, photos in colour from 8 on.
-  private static let (mostly, nearly): (Float, Float) = (4, 7)
-  private static let samples = 1 << 17
+  /// What colours may differ from the tint's in 98 and in 99.5 of 100 squares, by noise or coding: prints of one tint
+  /// that were scanned and saved as JPEG have up to 5, photos in colour from 8 on.
+  private static let (mostly, nearly): (Float, Float) = (5, 7)
+  /// Squares that are looked at, first a few, which tell nearly all pictures with colours.
+  private static let samples = (few: 128, many: 1 << 12)
 
   /// The tint of a picture; nil for one with colours.
   public init?(of picture: Picture) {
@@ -17,10 +18,9 @@ public struct Tint: Equatable, Sendable {
       self.init { (Float($0), Float($0), Float($0)) }
       return
     }
-    // A few pixels tell nearly all pictures with colours.
-    let count = picture.pixels.count / 3
-    guard Self.curve(of: picture, step: max(1, count / 4096)) != nil,
-      let curve = Self.curve(of: picture, step: max(1, count / Self.samples))
+    let count = Squares(of: picture).count
+    guard Self.curve(of: picture, step: max(1, count / Self.samples.few)) != nil,
+      let curve = Self.curve(of: picture, step: max(1, count / Self.samples.many))
     else { return nil }
     self.init { curve[$0] }
   }
@@ -32,10 +32,11 @@ public struct Tint: Equatable, Sendable {
     }
   }
 
-  /// The colour at each luma, if every `step`-th pixel has about that.
+  /// The colour at each luma, if every `step`-th square has about that.
   private static func curve(of picture: Picture, step: Int) -> [(Float, Float, Float)]? {
     picture.pixels.withUnsafeBufferPointer { pixels -> [(Float, Float, Float)]? in
-      let places = stride(from: 0, to: pixels.count, by: 3 * step)
+      let squares = Squares(of: picture)
+      let looked = stride(from: 0, to: squares.count, by: step)
       func chroma(_ i: Int) -> (luma: Int, SIMD3<Float>) {
         let colour = SIMD3(Float(pixels[i]), Float(pixels[i + 1]), Float(pixels[i + 2]))
         let luma = lumaOf(colour.x, colour.y, colour.z)
@@ -44,11 +45,13 @@ public struct Tint: Equatable, Sendable {
       var sums = [SIMD3<Float>](repeating: .zero, count: 256)
       var counts = [Float](repeating: 0, count: 256)
       var isGrey = true
-      for i in places {
-        let (luma, chroma) = chroma(i)
-        sums[luma] += chroma
-        counts[luma] += 1
-        isGrey = isGrey && pixels[i] == pixels[i + 1] && pixels[i] == pixels[i + 2]
+      for square in looked {
+        squares.forEachPixel(of: square) { i in
+          let (luma, chroma) = chroma(i)
+          sums[luma] += chroma
+          counts[luma] += 1
+          isGrey = isGrey && pixels[i] == pixels[i + 1] && pixels[i] == pixels[i + 2]
+        }
       }
       if isGrey { return (0..<256).map { (Float($0), Float($0), Float($0)) } }
       // The mean of lumas nearby, more of them where there are few pixels.
@@ -64,9 +67,14 @@ public struct Tint: Equatable, Sendable {
         return sum / max(count, 1)
       }
       var histogram = [Int](repeating: 0, count: 256)
-      for i in places {
-        let (luma, chroma) = chroma(i)
-        let rest = chroma - means[luma]
+      for square in looked {
+        var (rest, count) = (SIMD3<Float>.zero, Float(0))
+        squares.forEachPixel(of: square) { i in
+          let (luma, chroma) = chroma(i)
+          rest += chroma - means[luma]
+          count += 1
+        }
+        rest /= count
         histogram[min(255, Int(max(rest.max(), -rest.min())))] += 1
       }
       let total = histogram.reduce(0, +)
@@ -91,11 +99,19 @@ public struct Tint: Equatable, Sendable {
         func place(_ pixels: UnsafeBufferPointer<UInt8>, _ i: Int) -> Int {
           3 * Int(byte(lumaOf(Float(pixels[i]), Float(pixels[i + 1]), Float(pixels[i + 2]))))
         }
+        let squares = Squares(of: before)
         var (changed, coloured) = (0, 0)
-        for i in stride(from: 0, to: new.count, by: 3) where isChanged(i) {
-          let tint = place(old, i)
+        for square in 0..<squares.count {
+          var (rest, count, isLooked) = (SIMD3<Float>.zero, Float(0), false)
+          squares.forEachPixel(of: square) { i in
+            let tint = place(old, i)
+            for c in 0..<3 { rest[c] += Float(old[i + c]) - Float(colours[tint + c]) }
+            count += 1
+            isLooked = isLooked || isChanged(i)
+          }
+          if !isLooked { continue }
           changed += 1
-          if (0..<3).contains(where: { abs(Int(old[i + $0]) - Int(colours[tint + $0])) > Int(Self.nearly) + 1 }) { coloured += 1 }
+          if max(rest.max(), -rest.min()) > (Self.nearly + 1) * count { coloured += 1 }
         }
         if coloured * 50 > changed { return }
         for i in stride(from: 0, to: new.count, by: 3) where isChanged(i) {
@@ -103,6 +119,29 @@ public struct Tint: Equatable, Sendable {
           for c in 0..<3 { new[i + c] = colours[tint + c] }
         }
       }
+    }
+  }
+}
+
+/// The squares of a picture that are compared with a tint in the mean. JPEG keeps colours at half the resolution: beside an edge a
+/// pixel has a colour of another brightness.
+private struct Squares {
+  private static let side = 8
+  private let width, height, columns: Int
+  let count: Int
+
+  init(of picture: Picture) {
+    (width, height) = (picture.width, picture.height)
+    columns = (width + Self.side - 1) / Self.side
+    count = columns * ((height + Self.side - 1) / Self.side)
+  }
+
+  /// - Parameter body: called with the place of each pixel's first channel.
+  @inline(__always)
+  func forEachPixel(of square: Int, _ body: (Int) -> Void) {
+    let (row, column) = square.quotientAndRemainder(dividingBy: columns)
+    for y in row * Self.side..<min(height, (row + 1) * Self.side) {
+      for x in column * Self.side..<min(width, (column + 1) * Self.side) { body(3 * (y * width + x)) }
     }
   }
 }

@@ -54,6 +54,29 @@ import Testing
     #expect(try Photo(data: Photo(Self.colours).encoded(as: .jpeg)).tint == nil)
   }
 
+  /// Chroma at half the resolution, beside edges of a few pixels.
+  @Test func tintsAreFoundBesideEdges() throws {
+    let side = 160
+    let grey = Picture(width: side, height: side, channels: 3, pixels: (0..<side * side).flatMap { i -> [UInt8] in
+      let (y, x) = i.quotientAndRemainder(dividingBy: side)
+      let value = UInt8((x / 3 + y / 5) % 2 == 0 ? 40 + x : 220 - y / 2)
+      return [value, value, value]
+    })
+    for quality in [70, 85] {
+      let photo = try Photo(data: Photo(Self.sepia(grey)).encoded(as: .jpeg, quality: quality))
+      let tint = try #require(photo.tint)
+      var edited = photo.picture
+      edited.paste(Drawn.gradient(60, 60), x: 70, y: 40)
+      tint.apply(to: &edited, changedFrom: photo.picture)
+      let expected = Self.sepia(edited)
+      for y in stride(from: 45, to: 95, by: 5) {
+        for x in stride(from: 75, to: 125, by: 5) {
+          #expect(zip(edited[x, y], expected[x, y]).allSatisfy { abs(Int($0) - Int($1)) <= 8 })
+        }
+      }
+    }
+  }
+
   /// A small photo in colour on a large grey page.
   @Test func aColouredPartOfAGreyPageKeepsItsColours() throws {
     var page = Picture(width: 1500, height: 1000, filledWith: 200)

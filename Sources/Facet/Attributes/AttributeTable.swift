@@ -145,7 +145,11 @@ package enum AttributeTable {
       remove: .drawn(.face) { [SkinTint(.pale, -$0.strength)] }),
 
     Attribute(
-      "Eyeglasses", .accessories, isSharpened: true, isBinary: true, add: .drawn { [Glasses(opacity: $0.strength, style: $0.style)] },
+      "Eyeglasses", .accessories, isSharpened: true, isBinary: true,
+      // Other glasses than those that a face wears come in their place.
+      add: .drawn {
+        [Glasses(opacity: $0.strength, style: $0.style)] + ($0.style == nil ? [] : [GlassesRemoval(amount: $0.strength)])
+      },
       remove: .drawn { [GlassesRemoval(amount: $0.strength)] }),
     // What is put on is pigment alone, so skin stays the photo's; what is taken off needs decoding for lashes, but all of it makes men
     // of women.

@@ -13,6 +13,8 @@ struct Canvas {
   private(set) var flow: FaceFlow?
   /// The part of each pixel where later changes at the model's size do not show, 1 × 1 × S × S: hair that has its colour already.
   var protected: Tensor?
+  /// The face without its glasses, where these have been taken off.
+  private(set) var uncovered: FaceWithoutGlasses?
   /// The image under ``open``, 1 × 3 × S × S in [0, 1], and the same without grain.
   private var base: Tensor
   private var smooth: FloatPicture?
@@ -44,6 +46,9 @@ struct Canvas {
     seen = anatomy
     return anatomy
   }
+
+  /// Tells that glasses have been taken off. The parts are then those of the bare face.
+  mutating func uncover(_ bare: FaceWithoutGlasses) { (uncovered, seen) = (bare, bare.anatomy) }
 
   /// Tells that an edit has moved the face's features.
   mutating func featuresMoved() { seen = nil }

@@ -65,6 +65,12 @@ import Torch
     var crop = wearer.crop
     change.apply(toCrop: &crop)
     #expect(crop != wearer.crop && change.layers.count == 1)
+    // Glasses of a named style come in place of those that are worn; others are not drawn over them.
+    #expect(try edited(wearer, worn, [AttributeEdit("Eyeglasses")]) == worn)
+    let round = AttributeEdit("Eyeglasses", style: "round-metal")
+    let (others, alone) = try (edited(wearer, worn, [round]), edited(face, photo.picture, [round]))
+    #expect(distance(others, alone) < 0.9 * distance(worn, alone), "\(distance(others, alone)), \(distance(worn, alone))")
+    #expect(distance(others, taken) > 0.3 * distance(alone, photo.picture))
     // The article's way decodes a step.
     #expect(try editor.change(FaceEdit(wearer, [off], options: .init(style: .article))) != change)
   }

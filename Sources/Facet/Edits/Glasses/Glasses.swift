@@ -21,8 +21,11 @@ struct Glasses: Edit {
   }
 
   func apply(to canvas: inout Canvas) throws {
-    // Who wears glasses already gets no others.
-    guard let fitting = try canvas.face.anatomy.cached({ try FittedGlasses(on: canvas.face, with: canvas.tools) }) else { return }
+    let (face, tools) = (canvas.face, canvas.tools)
+    // Who wears glasses already gets no others, unless they have been taken off.
+    if try canvas.uncovered == nil && face.anatomy.wearsGlasses { return }
+    let anatomy = canvas.uncovered?.anatomy ?? face.anatomy
+    guard let fitting = try anatomy.cached({ try FittedGlasses(on: face, anatomy, with: tools) }) else { return }
     try canvas.draw(FittedGlasses.change(fitting.drawn(in: style ?? GlassesStyle.standard)) * min(1, opacity))
   }
 }
@@ -47,13 +50,16 @@ final class FittedGlasses: Sendable, Sized {
     shown.byteCount + shaded.byteCount + 4 * beyond.count + last.withLock { $0?.drawing.byteCount ?? 0 }
   }
 
-  /// - Returns: `nil` where the bundle has no model of glasses, or the face wears some or shows no pose.
-  init?(on face: EncodedFace, with tools: EditTools) throws {
+  /// - Parameters:
+  ///   - face: the face.
+  ///   - anatomy: its parts, without glasses.
+  ///   - tools: with a model of glasses.
+  /// - Returns: `nil` where there is no such model, or the face shows no pose.
+  init?(on face: EncodedFace, _ anatomy: Anatomy, with tools: EditTools) throws {
     let coarse = face.crop.width
     let scale = min(Self.finest, max(1, (Self.detail * face.alignment.side / Double(coarse)).rounded(.up)))
     side = coarse * Int(scale)
-    let anatomy = face.anatomy
-    guard let glasses = tools.glasses, try !anatomy.wearsGlasses, let frame = try anatomy.frame(size: side),
+    guard let glasses = tools.glasses, let frame = try anatomy.frame(size: side),
       let place = glasses.place(on: frame.landmarks), let crop = try anatomy.frame(size: coarse)
     else { return nil }
     (self.place, toFrame) = (place, frame.place)

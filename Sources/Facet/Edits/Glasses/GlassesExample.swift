@@ -25,7 +25,8 @@ extension FaceEditor {
         try encode(FaceCrop(of: crop, alignment, size: bundle.configuration.imageSize))
       }
       let unedited = try face(crop)
-      guard try unedited.anatomy.glasses == nil, let fitting = try FittedGlasses(on: unedited, with: tools) else { return nil }
+      guard try unedited.anatomy.glasses == nil, let fitting = try FittedGlasses(on: unedited, unedited.anatomy, with: tools)
+      else { return nil }
       let drawing = try fitting.draw(.random(seed: seed))
       var worn = crop
       alignment.apply(Layer(content: .change(try FloatPicture(FittedGlasses.change(drawing)))), to: &worn, in: .crop)
@@ -56,7 +57,7 @@ extension FaceEditor {
         let alignment = FaceAlignment(found, view: bundle.configuration.view)
       else { return [] }
       let face = try encode(FaceCrop(of: photo, alignment, size: bundle.configuration.imageSize))
-      guard let fitting = try FittedGlasses(on: face, with: tools) else { return [] }
+      guard try !face.anatomy.wearsGlasses, let fitting = try FittedGlasses(on: face, face.anatomy, with: tools) else { return [] }
       func laid(_ change: Tensor, on picture: Picture) throws -> Picture {
         var picture = picture
         alignment.apply(Layer(content: .change(try FloatPicture(change))), to: &picture, in: .photo)

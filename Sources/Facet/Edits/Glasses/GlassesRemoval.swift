@@ -18,6 +18,7 @@ struct GlassesRemoval: Edit {
     guard let bare = try Self.faceWithoutGlasses(canvas.face, with: canvas.tools) else { return }
     let amount = min(1, amount)
     try canvas.lay(Layer(content: .change(FloatPicture(bare.change * amount))))
+    canvas.uncover(bare)
     if amount == 1 {
       (canvas.latent, canvas.decoded) = (bare.latent, bare.decoded)
     } else {
@@ -38,8 +39,10 @@ struct FaceWithoutGlasses: Sendable, Sized {
   /// The code of the crop without them, and the face that it decodes to.
   let latent: Tensor
   let decoded: DecodedFace
+  /// The parts of the crop without them.
+  let anatomy: Anatomy
 
-  var byteCount: Int { change.byteCount + latent.byteCount + decoded.byteCount }
+  var byteCount: Int { change.byteCount + latent.byteCount + decoded.byteCount + anatomy.byteCount }
 
   /// - Returns: `nil` where the parser sees none, or there is no painter.
   init?(_ face: EncodedFace, with tools: EditTools) throws {
@@ -50,16 +53,19 @@ struct FaceWithoutGlasses: Sendable, Sized {
     // has left is fainter for the second.
     var latent = try face.latent + tools.directions.step(AttributeTable.glasses, strength: -1, on: face.latent)
     var (change, decoded) = (Tensor?.none, DecodedFace(try tools.model.decode(latent)))
+    var image = face.anatomy.image
     for _ in 0..<2 {
       let guide = decoded.reconstruction.image
       guard let next = try painter.painting(of: crop, from: guide, to: guide, in: hole)?.change else { return nil }
       change = try change.map { try Composition.then($0, next) } ?? next
       crop = try crop.changed(by: next).clamp(min: 0, max: 1)
-      latent = try tools.model.encode(crop.resized(to: (face.crop.height, face.crop.width))).mean
+      image = try crop.resized(to: (face.crop.height, face.crop.width))
+      latent = try tools.model.encode(image).mean
       decoded = DecodedFace(try tools.model.decode(latent))
     }
     guard let change else { return nil }
     (self.change, self.latent, self.decoded) = (change, latent, decoded)
+    anatomy = Anatomy(of: image, face.alignment, landmarks: try face.anatomy.landmarks, by: tools.observer)
   }
 
   /// Where a painter paints, 1 × 1 × S × S of its size: glasses and some pixels around, where the parser takes rims for brows or skin,
