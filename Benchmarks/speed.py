@@ -5,6 +5,7 @@ import json
 import os
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -181,14 +182,14 @@ def directions(options: argparse.Namespace) -> None:
     )
 
 
-def timed(command: list[str]) -> tuple[float, float]:
-    """Seconds and peak memory in MB of a process."""
+def timed(command: list[str], quiet: bool = False) -> tuple[float, float, float]:
+    """Seconds, peak memory in MB, and processor time in seconds of a process."""
     start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL if quiet else None)
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         raise SystemExit(f"{command} failed")
-    return time.perf_counter() - start, usage.ru_maxrss / 1024
+    return time.perf_counter() - start, usage.ru_maxrss / 1024, usage.ru_utime + usage.ru_stime
 
 
 def edit(options: argparse.Namespace) -> None:
@@ -207,11 +208,54 @@ def edit(options: argparse.Namespace) -> None:
             for name, command in commands.items():
                 results[name].append(timed(command))
     print("edit of the astronaut's portrait, 512x512, whole process")
-    ours = statistics.median(s for s, _ in results["facet"])
+    ours = statistics.median(s for s, _, _ in results["facet"])
     for name, values in results.items():
-        median = statistics.median(s for s, _ in values)
-        peak = max(m for _, m in values)
+        median = statistics.median(s for s, _, _ in values)
+        peak = max(m for _, m, _ in values)
         print(f"  {name:14} {median:6.2f} s   peak {peak:5.0f} MB   facet is {median / ours:.1f} x")
+
+
+def folder(options: argparse.Namespace) -> None:
+    """Many photos in one process: at once against one after the other, and on a busy machine against a quiet one."""
+    photos = sorted(str(p) for p in options.photos.iterdir() if p.suffix.lower() in (".jpg", ".jpeg", ".png"))[:options.count]
+    programs = {"facet": options.facet} | ({"against": options.against} if options.against else {})
+    with tempfile.TemporaryDirectory() as out:
+        def command(program: Path, count: int, *more: str) -> list[str]:
+            return [str(program), "edit", *photos[:count], "--attribute", "Smiling=1", "--skip", "-o", out, "--force", *more]
+
+        turns = {name: command(program, len(photos)) for name, program in programs.items()}
+        turns["one thread"] = command(options.facet, len(photos), "--threads", "1")
+        few = {name: command(program, 10) for name, program in programs.items()}
+        results: dict[str, list[tuple[float, float, float]]] = {}
+        for name, words in few.items():
+            timed(words, quiet=True)  # warms the file cache
+        for _ in range(options.rounds):
+            for name, words in turns.items():
+                results.setdefault(name, []).append(timed(words, quiet=True))
+            for name, words in few.items():
+                results.setdefault(f"{name}, ten", []).append(timed(words, quiet=True))
+        others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(os.cpu_count() or 1)]
+        try:
+            for _ in range(options.rounds):
+                for name, words in few.items():
+                    results.setdefault(f"{name}, ten, busy", []).append(timed(words, quiet=True))
+        finally:
+            for other in others:
+                other.kill()
+
+    def median(name: str, place: int) -> float:
+        return statistics.median(values[place] for values in results[name])
+
+    cores = os.cpu_count() or 1
+    print(f"{len(photos)} photos, {cores} cores")
+    for name in turns:
+        seconds = median(name, 0)
+        print(f"  {name:12} {seconds:7.2f} s   {len(photos) / seconds:5.1f} photos/s   {median(name, 2):7.2f} s of processor time")
+    print(f"  time of one thread over that of {cores} cores: {median('one thread', 0) / median('facet', 0) / cores:.2f}")
+    print("ten photos beside a program on each core, over a quiet machine")
+    for name in few:
+        (wall, processor) = (median(f"{name}, ten, busy", p) / median(f"{name}, ten", p) for p in (0, 2))
+        print(f"  {name:12} {wall:5.2f} x the time   {processor:5.2f} x the processor time")
 
 
 def tints(options: argparse.Namespace) -> None:
