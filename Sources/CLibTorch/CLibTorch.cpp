@@ -267,7 +267,7 @@ bool ct_cpu_computes_bfloat16(void) {
   static const bool result = [] {
     try {
       const auto capabilities = at::cpu::get_cpu_capabilities();
-      for (const char *name : {"avx512_bf16", "amx_bf16", "arm_bf16"}) {
+      for (const char *name : {"avx512_bf16", "amx_bf16", "bf16"}) {
         const auto found = capabilities.find(name);
         if (found != capabilities.end() && found->second.isBool() && found->second.toBool()) return true;
       }

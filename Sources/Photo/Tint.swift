@@ -102,14 +102,15 @@ public struct Tint: Equatable, Sendable {
         let squares = Squares(of: before)
         var (changed, coloured) = (0, 0)
         for square in 0..<squares.count {
-          var (rest, count, isLooked) = (SIMD3<Float>.zero, Float(0), false)
+          var touched = false
+          squares.forEachPixel(of: square) { touched = touched || isChanged($0) }
+          if !touched { continue }
+          var (rest, count) = (SIMD3<Float>.zero, Float(0))
           squares.forEachPixel(of: square) { i in
             let tint = place(old, i)
             for c in 0..<3 { rest[c] += Float(old[i + c]) - Float(colours[tint + c]) }
             count += 1
-            isLooked = isLooked || isChanged(i)
           }
-          if !isLooked { continue }
           changed += 1
           if max(rest.max(), -rest.min()) > (Self.nearly + 1) * count { coloured += 1 }
         }

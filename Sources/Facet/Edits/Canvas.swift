@@ -47,8 +47,11 @@ struct Canvas {
     return anatomy
   }
 
-  /// Tells that glasses have been taken off. The parts are then those of the bare face.
-  mutating func uncover(_ bare: FaceWithoutGlasses) { (uncovered, seen) = (bare, bare.anatomy) }
+  /// Tells that glasses have been taken off. Where all of them are gone, the parts are those of the bare face.
+  mutating func uncover(_ bare: FaceWithoutGlasses, wholly: Bool) {
+    uncovered = bare
+    if wholly { seen = bare.anatomy }
+  }
 
   /// Tells that an edit has moved the face's features.
   mutating func featuresMoved() { seen = nil }

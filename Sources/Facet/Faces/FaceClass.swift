@@ -25,8 +25,8 @@ public enum FaceClass: UInt8, CaseIterable, Sendable {
     }
   }
 
-  /// What maps of other parsers agree on, in a few groups: they may mix up left and right, or leave out brows and lips.
-  /// The group of each class, 0 ..< ``groupCount``.
+  /// The group of each class, 0 ..< ``groupCount``: what maps of other parsers agree on. They may mix up left and right, or leave
+  /// out brows and lips.
   package static let groups: [Int] = allCases.map { face in
     switch face {
     case .background: 0

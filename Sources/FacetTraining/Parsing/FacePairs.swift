@@ -13,7 +13,7 @@ import Torch
 ///     DIR/CelebA-HQ-img/12345.jpg                          photos
 ///     DIR/CelebAMask-HQ-mask-anno/6/12345_skin.png, …      a black and white picture for each part
 ///
-/// Each pair takes 4 × side² bytes.
+/// Each pair takes 4 × side² bytes, and each pair of glasses drawn on it as many again.
 public final class FacePairs: Sendable {
   /// Which pairs of a folder are meant. Every tenth, in the order of their names, is never trained on.
   public enum Part: Sendable {
@@ -105,7 +105,10 @@ public final class FacePairs: Sendable {
     if classes.contains(glasses) { return [] }
     let picture = Picture(width: side, height: side, channels: 3, pixels: Array(photo))
     return try editor.glasses(on: picture, seeds: (0..<variants).map { UInt64(position * variants + $0) }).map { drawn in
-      let map = zip(classes, zip(drawn.frame, drawn.whole)).map { own.contains($0) ? $1.0 ? glasses : $0 : $1.1 ? glasses : $0 }
+      // Eyes and brows are seen through glass.
+      let map = zip(classes, zip(drawn.frame, drawn.whole)).map { value, cover in
+        (own.contains(value) ? cover.0 : cover.1) ? glasses : value
+      }
       return drawn.photo.pixels + map
     }
   }

@@ -262,6 +262,9 @@ public final class ParserTrainer {
   private var checkpoint: CheckpointFile { CheckpointFile(in: output) }
 
   private var photos: Int { pairs.count + (coarse?.count ?? 0) }
+  private var glasses: String {
+    configuration.glasses > 0 ? ", \(Int((100 * configuration.glasses).rounded())) % of them with drawn glasses," : ""
+  }
   private var beside: String { coarse.map { " and, of \($0.count) more photos, coarse maps" } ?? "" }
 
   /// Writes the checkpoint, then the parser and its card, and measures it.
@@ -314,7 +317,7 @@ public final class ParserTrainer {
 
       It says of each pixel of a photo of one face which of \(FaceClass.allCases.count) classes it shows: \
       \(network.parameterCount) parameters, \(configuration.model.imageSize) pixels a side. Trained by \
-      `facet parse train` on \(pairs.count) pairs of photos and label maps\(beside), \(progress.images) images seen, \
+      `facet parse train` on \(pairs.count) pairs of photos and label maps\(glasses)\(beside), \(progress.images) images seen, \
       degraded by chance.
 
       **Terms.** Those of the pairs that it was trained on; of CelebAMask-HQ: non-commercial research only.

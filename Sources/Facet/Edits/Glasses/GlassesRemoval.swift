@@ -18,7 +18,7 @@ struct GlassesRemoval: Edit {
     guard let bare = try Self.faceWithoutGlasses(canvas.face, with: canvas.tools) else { return }
     let amount = min(1, amount)
     try canvas.lay(Layer(content: .change(FloatPicture(bare.change * amount))))
-    canvas.uncover(bare)
+    canvas.uncover(bare, wholly: amount == 1)
     if amount == 1 {
       (canvas.latent, canvas.decoded) = (bare.latent, bare.decoded)
     } else {
