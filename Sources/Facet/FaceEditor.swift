@@ -148,7 +148,9 @@ public final class FaceEditor: Sendable {
   public func change(_ edit: FaceEdit) throws -> FaceChange {
     try withoutGradients {
       let plan = try planner(for: edit.face, edit.edits, edit.options).plan
-      return FaceChange(alignment: edit.face.alignment, layers: try plan.applied(to: edit.face, with: tools).layers)
+      let change = FaceChange(alignment: edit.face.alignment, layers: try plan.applied(to: edit.face, with: tools).layers)
+      guard edit.options.style == .natural, !change.layers.isEmpty, let occlusion = try edit.face.occlusion else { return change }
+      return try change.cut(by: occlusion)
     }
   }
 
