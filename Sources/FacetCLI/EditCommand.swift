@@ -70,8 +70,8 @@ struct EditCommand: ParsableCommand {
       let changes = try editor.faces(in: photo.picture, photos.face, isAligned: photos.aligned).map { face in
         let change = try editor.change(FaceEdit(face, resolved(edits, on: face, with: editor, options, job), options: options))
         if !change.layers.isEmpty, options.style == .natural, case let hidden = try face.hiddenFeatures, !hidden.isEmpty {
-          let names = hidden.map(\.rawValue).formatted(.list(type: .and).locale(Locale(identifier: "en_US")))
-          note("\(job.input.name): something is in front of the \(names); what is covered stays as it is")
+          let names = hidden.map(\.rawValue).joined(separator: ", ")
+          note("\(job.input.name): something is in front of the face (\(names)); what is covered stays as it is")
         }
         return change
       }
