@@ -63,7 +63,8 @@ struct FaceLight: Sendable {
     }
     let above = (-way.y).smoothStep(from: 0.1, to: 0.9)
     let other = SIMD3<Float>(SIMD3<Double>(Double(-source.x) - (source.x < 0 ? -0.5 : 0.5), Double(source.y) * 0.7, -0.6).normalized)
-    let room = white * (0.06 + 0.3 * above + lamp(source) + 0.35 * lamp(other))
+    let walls = abs(way.x).smoothStep(from: 0.3, to: 0.9)
+    let room = white * (0.06 + 0.3 * above + 0.3 * walls + lamp(source) + 0.35 * lamp(other))
     return SIMD3(repeating: room) + skin * (0.35 * way.y.smoothStep(from: 0, to: 0.7))
   }
 
