@@ -70,7 +70,7 @@ let package = Package(
     .target(
       name: "FacetStudio",
       dependencies: [
-        "Facet", "Photo", "Torch", "Zlib", .product(name: "HTTPTypes", package: "swift-http-types", condition: .when(traits: ["Studio"])),
+        "Facet", "Files", "Photo", "Torch", "Zlib", .product(name: "HTTPTypes", package: "swift-http-types", condition: .when(traits: ["Studio"])),
         .product(name: "Hummingbird", package: "hummingbird", condition: .when(traits: ["Studio"])), .product(name: "Logging", package: "swift-log", condition: .when(traits: ["Studio"])),
         .product(name: "NIOCore", package: "swift-nio", condition: .when(traits: ["Studio"])), .product(name: "NIOHTTPTypes", package: "swift-nio-extras", condition: .when(traits: ["Studio"])),
         .product(name: "NIOPosix", package: "swift-nio", condition: .when(traits: ["Studio"])),

@@ -1,4 +1,5 @@
 import Facet
+import Files
 import Foundation
 
 /// How the studio is served, and the limits that it keeps.
@@ -59,6 +60,6 @@ public struct StudioLimits: Sendable {
 }
 
 /// A configuration that the studio cannot be served with.
-public struct StudioError: Error, Equatable, CustomStringConvertible {
+public struct StudioError: DescribedError, Equatable {
   public let description: String
 }

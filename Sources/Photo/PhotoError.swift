@@ -1,5 +1,10 @@
+import Files
+
+/// A file or folder that could not be read or written. It is the same type in each module that throws it.
+public typealias FileError = Files.FileError
+
 /// A picture that could not be read or written. The description names the file and what to do.
-public enum PhotoError: Error, Equatable, CustomStringConvertible {
+public enum PhotoError: DescribedError, Equatable {
   /// Missing, a folder, or not allowed to be read.
   case unreadable(file: String, reason: String)
   /// Empty, or none of JPEG, PNG, WebP, TIFF, HEIC and AVIF.

@@ -1,4 +1,5 @@
 import CLibTorch
+import Files
 import Foundation
 
 /// Processes that do one task together, on one machine or on several: torch's c10d, with Gloo for tensors on the CPU
@@ -231,7 +232,7 @@ public struct Launch: Sendable, Equatable {
 }
 
 /// Processes that cannot work together, or no longer.
-public struct ProcessGroupError: Error, Equatable, CustomStringConvertible {
+public struct ProcessGroupError: DescribedError, Equatable {
   public let description: String
   public init(_ description: String) { self.description = description }
 

@@ -118,7 +118,7 @@ public struct SafetensorsFile: Sendable {
 }
 
 /// A file that is no valid safetensors file, or tensors that cannot become one.
-public struct SafetensorsError: Error, Equatable, CustomStringConvertible {
+public struct SafetensorsError: DescribedError, Equatable {
   public enum Fault: Error, Equatable, CustomStringConvertible {
     /// The file ends inside its header.
     case truncatedHeader

@@ -1,3 +1,4 @@
+import Files
 import Foundation
 
 /// A direction between two groups of photos that queries over the labels choose, such as blond beards against none.
@@ -78,7 +79,7 @@ package struct LabelGroups {
 }
 
 /// A combined direction that cannot be made.
-public enum CombinedDirectionError: Error, Equatable, CustomStringConvertible {
+public enum CombinedDirectionError: DescribedError, Equatable {
   case badName(String)
   case nameTaken(String)
   case badQuery(option: String, QueryError)

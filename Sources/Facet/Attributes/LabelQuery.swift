@@ -1,3 +1,5 @@
+import Files
+
 /// A condition on the labels of a photo, such as `No_Beard=-1 & (Blond_Hair | Gray_Hair) & !Young`.
 ///
 ///     or  := and ('|' and)*
@@ -62,7 +64,7 @@ public struct LabelQuery: Sendable, Equatable, CustomStringConvertible {
 }
 
 /// A query that cannot be read: what was expected, and where.
-public struct QueryError: Error, Equatable, CustomStringConvertible {
+public struct QueryError: DescribedError, Equatable {
   public let query: String
   /// The character at fault, from 0; the query's length for its end.
   public let position: Int

@@ -1,3 +1,4 @@
+import Files
 import Torch
 
 /// A distribution of latent codes, to draw new faces from.
@@ -53,6 +54,6 @@ public struct LatentPrior: Sendable {
 }
 
 /// A request for codes that a prior cannot answer.
-public struct LatentPriorError: Error, Equatable, CustomStringConvertible {
+public struct LatentPriorError: DescribedError, Equatable {
   public let description: String
 }

@@ -1,5 +1,7 @@
+import Files
+
 /// A photo in which no face can be edited. The description names the file and what to do.
-public enum PortraitError: Error, Equatable, CustomStringConvertible {
+public enum PortraitError: DescribedError, Equatable {
   /// The detector found no face; `file` is nil for a picture without a file.
   case noFace(file: String?)
   /// There is a face, but landmarks do not fit it: it is seen from the side, or covered.

@@ -1,3 +1,4 @@
+import Files
 import Torch
 
 /// A variational autoencoder of aligned faces with a mask: q(z | x) from the encoder, an image and a
@@ -158,7 +159,7 @@ public struct ModelConfiguration: Codable, Sendable, Equatable {
 }
 
 /// A model configuration that cannot be built.
-public struct ModelError: Error, Equatable, CustomStringConvertible {
+public struct ModelError: DescribedError, Equatable {
   public let description: String
   public init(_ description: String) { self.description = description }
 }

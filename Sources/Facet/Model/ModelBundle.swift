@@ -185,8 +185,11 @@ public struct ModelBundle: Sendable {
   package static let cardFile = "card.md"
 }
 
+/// A file or folder that could not be read or written. It is the same type in each module that throws it.
+public typealias FileError = Files.FileError
+
 /// A model bundle that cannot be read.
-public struct BundleError: Error, Equatable, CustomStringConvertible {
+public struct BundleError: DescribedError, Equatable {
   public let path: String
   public let reason: String
   public var description: String { "\(path): \(reason)" }

@@ -1,8 +1,12 @@
 import Facet
+import Files
 import Foundation
 
+/// A file or folder that could not be read or written. It is the same type in each module that throws it.
+public typealias FileError = Files.FileError
+
 /// A fault in a data set on disk or in its configuration, with the file (and line) at fault.
-public struct DatasetError: Error, Hashable, Codable, Sendable, CustomStringConvertible {
+public struct DatasetError: DescribedError, Hashable, Codable {
   /// What kind of fault it is.
   public enum Kind: String, Codable, Sendable {
     /// A file or folder that the data set needs is not there or cannot be read.

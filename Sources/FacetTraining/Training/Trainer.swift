@@ -330,7 +330,7 @@ public struct TrainingProgress: Codable, Sendable, Equatable {
 }
 
 /// A training run that cannot start or go on.
-public struct TrainingError: Error, Equatable, CustomStringConvertible {
+public struct TrainingError: DescribedError, Equatable {
   public let description: String
   public init(_ description: String) { self.description = description }
 }
