@@ -21,7 +21,9 @@ public enum PhotoError: DescribedError, Equatable {
   case unknownFormat(file: String)
   /// The file's ending names no format that an animation can be written in.
   case unknownAnimationFormat(file: String)
+  /// The file cannot be written; nothing of it is left.
   case unwritable(file: String, reason: String)
+  /// A text cannot be drawn.
   case captionFailed(text: String, reason: String)
   /// ``PhotoWork/shouldStop`` said so.
   case stopped(file: String)

@@ -7,8 +7,10 @@ public typealias FileError = Files.FileError
 /// A failure inside LibTorch, with torch's own message: shapes that don't fit, an unknown operator,
 /// no memory, no such device.
 public struct TorchError: DescribedError, Equatable {
+  /// Torch's own message.
   public let message: String
 
+  /// A failure with its message.
   public init(_ message: String) { self.message = message }
 
   public var description: String { message }

@@ -65,9 +65,11 @@ public struct LabelQuery: Sendable, Equatable, CustomStringConvertible {
 
 /// A query that cannot be read: what was expected, and where.
 public struct QueryError: DescribedError, Equatable {
+  /// The query, as it was given.
   public let query: String
   /// The character at fault, from 0; the query's length for its end.
   public let position: Int
+  /// What was expected.
   public let reason: String
 
   /// The reason and, below it, the query with a mark under the character.

@@ -20,6 +20,7 @@ public struct Layer: Sendable, Equatable {
 
 /// The result of edits of one face: layers for the photo, or for a copy of it at another size.
 public struct FaceChange: Sendable, Equatable {
+  /// Where the face lies in the picture that it was found in.
   public let alignment: FaceAlignment
   /// The lowest one first.
   public let layers: [Layer]

@@ -10,6 +10,7 @@ public enum PortraitError: DescribedError, Equatable {
   case noSuchFace(file: String?, number: Int, found: Int)
   /// The landmark file is missing or damaged.
   case landmarksUnreadable(file: String, reason: String)
+  /// dlib's detector could not be made, or failed on a picture.
   case detectorFailed(reason: String)
 
   public var description: String {

@@ -78,7 +78,7 @@ extension FaceEditor {
 
   /// Faces that nobody has, decoded from codes drawn from a prior, on grey.
   /// - Parameters:
-  ///   - count: how many, at most ``LatentPrior/maximumCount``.
+  ///   - count: how many, at most 10 000.
   ///   - seed: the same seed gives the same faces.
   ///   - prior: what the codes are drawn from.
   ///   - temperature: on the codes' deviation from their mean; `nil` for the prior's own.

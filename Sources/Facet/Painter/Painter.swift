@@ -10,6 +10,7 @@ public final class Painter: Sendable {
   /// Windows seen in training.
   public let images: Int
 
+  /// The size of its network.
   public var configuration: PainterConfiguration { network.configuration }
 
   /// - Parameters:

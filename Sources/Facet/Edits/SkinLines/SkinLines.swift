@@ -154,8 +154,10 @@ public struct SkinPrototype: Sendable {
 
 /// The prototypes of a bundle.
 public struct SkinPrototypes: Sendable {
+  /// One an attribute and way, at most 100.
   public var prototypes: [SkinPrototype]
 
+  /// Prototypes to be written into a bundle.
   public init(_ prototypes: [SkinPrototype] = []) { self.prototypes = prototypes }
 
   subscript(edit: AttributeState) -> SkinPrototype? { prototypes.first { $0.edit == edit } }
