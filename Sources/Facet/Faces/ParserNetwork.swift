@@ -67,7 +67,7 @@ public struct ParserConfiguration: Codable, Sendable, Equatable {
   /// Residual blocks in each of them.
   public var residuals = [0, 1, 1, 2]
 
-  /// The size of the parser that ships inside the package.
+  /// The default size.
   public init() {}
 
   /// What height and width of a picture must be multiples of.

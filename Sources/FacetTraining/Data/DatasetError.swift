@@ -25,6 +25,7 @@ public struct DatasetError: DescribedError, Hashable, Codable {
     case invalidConfiguration
   }
 
+  /// The kind of the fault.
   public let kind: Kind
   /// The file or folder at fault; for ``Kind/invalidConfiguration`` the name of the field.
   public let path: String
@@ -33,6 +34,7 @@ public struct DatasetError: DescribedError, Hashable, Codable {
   /// What is wrong and what to do about it.
   public let reason: String
 
+  /// A fault with its place and its text.
   public init(_ kind: Kind, path: String, line: Int? = nil, reason: String) {
     self.kind = kind
     self.path = path
