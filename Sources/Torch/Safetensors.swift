@@ -122,7 +122,7 @@ public struct SafetensorsFile: Sendable {
 /// A file that is no valid safetensors file, or tensors that cannot become one.
 public struct SafetensorsError: DescribedError, Equatable {
   /// What is wrong.
-  public enum Fault: Error, Equatable, CustomStringConvertible {
+  public enum Fault: DescribedError, Equatable {
     /// The file ends inside its header.
     case truncatedHeader
     /// The header is longer than the format allows.
