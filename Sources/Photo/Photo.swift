@@ -160,6 +160,7 @@ public struct Photo: Sendable {
   ///   - keepsLocation: whether the metadata goes on to tell where the photo was taken: GPS positions in EXIF and XMP,
   ///     places in XMP and IPTC. What a camera's maker hides in notes of its own is not known.
   ///   - isQuick: whether a JPEG or WebP takes less time and more bytes, as suits one that is looked at once.
+  /// - Throws: ``PhotoError``, for a quality out of range, too.
   public func encoded(
     as format: Format? = nil, quality: Int? = nil, keepsLocation: Bool = false, isQuick: Bool = false
   ) throws(PhotoError) -> Data {

@@ -10,7 +10,7 @@ import Photo
 struct Portrait {
   static func main() async {
     let arguments = CommandLine.arguments.dropFirst().map(\.self)
-    let seconds = arguments.count == 3 ? Double(arguments[2]) : 60
+    let seconds = arguments.count == 3 ? Double(arguments[2]) : 600
     guard (2...3).contains(arguments.count), let seconds, (0...86_400).contains(seconds) else {
       fail("usage: portrait PHOTO RESULT [SECONDS]", status: 64)
     }
