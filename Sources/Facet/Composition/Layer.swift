@@ -25,7 +25,8 @@ public struct FaceChange: Sendable, Equatable {
   /// The lowest one first.
   public let layers: [Layer]
 
-  /// Changes the picture that the face was found in, or a copy of it.
+  /// Changes the picture that the face was found in, or a copy of it, for a view. The result itself is made by `Photo.changed(by:)`,
+  /// which keeps the photo's tint and marks it as edited.
   /// - Parameters:
   ///   - picture: the picture; pixels outside the layers keep their bits.
   ///   - place: from the picture that the face was found in to this one.
