@@ -6,7 +6,7 @@ import Photo
 public struct ParserReport: Codable, Sendable, Equatable {
   /// How well the maps agree on one class.
   public struct ClassFigure: Codable, Sendable, Equatable {
-    /// The name of the class, as of ``FaceClass``.
+    /// The name of the class, a case of `FaceClass`.
     public var name: String
     /// Intersection over union of all pixels of the class in all photos; `nil` where neither map has any.
     public var iou: Double?
