@@ -24,7 +24,8 @@ struct Portrait {
     // The source takes the signal in place of the default, which ends the process.
     signal(SIGINT, SIG_IGN)
     let interruption = DispatchSource.makeSignalSource(signal: SIGINT, queue: .global())
-    interruption.setEventHandler { work.cancel() }
+    // Called off the main actor, which `main` belongs to.
+    interruption.setEventHandler { @Sendable in work.cancel() }
     interruption.resume()
     defer { limit.cancel() }
 
