@@ -205,7 +205,9 @@ public final class FaceEditor: Sendable {
     try withoutGradients {
       let plan = try planner(for: edit.face, edit.edits, edit.options).plan
       let layers = try plan.applied(to: edit.face, with: tools, onEdit: onEdit).layers
-      return FaceChange(alignment: edit.face.alignment, layers: layers)
+      let change = FaceChange(alignment: edit.face.alignment, layers: layers)
+      guard edit.options.style == .natural, !change.layers.isEmpty, let occlusion = try edit.face.occlusion else { return change }
+      return try change.cut(by: occlusion)
     }
   }
 

@@ -68,7 +68,12 @@ struct EditCommand: ParsableCommand {
     try editor.validate(edits, options: options)
     try photos.forEach(jobs) { photo, job in
       let changes = try editor.faces(in: photo.picture, photos.face, isAligned: photos.aligned).map { face in
-        try editor.change(FaceEdit(face, resolved(edits, on: face, with: editor, options, job), options: options))
+        let change = try editor.change(FaceEdit(face, resolved(edits, on: face, with: editor, options, job), options: options))
+        if !change.layers.isEmpty, options.style == .natural, case let hidden = try face.hiddenFeatures, !hidden.isEmpty {
+          let names = hidden.map(\.rawValue).joined(separator: ", ")
+          note("\(job.input.name): something is in front of the face (\(names)); what is covered stays as it is")
+        }
+        return change
       }
       if to == nil, changes.allSatisfy(\.layers.isEmpty), edits.contains(where: { $0.amount != .strength(0) }) {
         note("\(job.input.name): nothing is changed: \(edits.map(\.attribute).joined(separator: ", ")) finds nothing to change in the face")

@@ -24,14 +24,27 @@ public struct ParserTraining: Codable, Sendable, Equatable {
   public var rarity = 0.2
   /// The most that a class weighs, in weights of the mean pixel.
   public var largestWeight = 4.0
-  /// The share of pairs on whose faces glasses are drawn, of pairs made by ``FacePairs/wearingGlasses(drawnBy:variants:progress:)``.
-  public var glasses = 0.0
+  /// What is drawn on pairs, whose classes are then exactly known.
+  public var drawn = Drawn()
   /// Convolutions in bfloat16 where the processor has it, losses and statistics in float32.
   public var usesBFloat16 = true
   /// How much is trained.
   public var budget = TrainingConfiguration.Budget(minutes: 30)
   /// Minutes between two checkpoints, each with a measurement on held-out pairs.
   public var checkpointMinutes = 5.0
+
+  /// The shares of pairs on which something is drawn, each from 0 to 1.
+  public struct Drawn: Codable, Sendable, Equatable {
+    /// Glasses, of pairs made by ``FacePairs/wearingGlasses(drawnBy:variants:progress:)``.
+    public var glasses = 0.0
+    /// Hands, microphones, masks, scarves and other things in front of the face, which are background.
+    public var occluders = 0.0
+    /// White or gray hair, before a light background in half of them.
+    public var whiteHair = 0.0
+
+    /// Nothing is drawn.
+    public init() {}
+  }
 
   /// The defaults, for half an hour.
   public init() {}
@@ -50,7 +63,9 @@ public struct ParserTraining: Codable, Sendable, Equatable {
     try require((0..<1).contains(emaDecay), "emaDecay", "at least 0 and under 1")
     try require((0...1).contains(rarity), "rarity", "from 0 to 1")
     try require((1...100).contains(largestWeight), "largestWeight", "from 1 to 100")
-    try require((0...1).contains(glasses), "glasses", "from 0 to 1")
+    for (name, share) in [("glasses", drawn.glasses), ("occluders", drawn.occluders), ("whiteHair", drawn.whiteHair)] {
+      try require((0...1).contains(share), "drawn.\(name)", "from 0 to 1")
+    }
     try require(budget.isLimited, "budget", "limited")
     try require(checkpointMinutes >= 0, "checkpointMinutes", "at least 0")
     let d = degradation
@@ -197,7 +212,7 @@ public final class ParserTrainer {
   private func step(_ positions: ArraySlice<Int>, learningRate: Double) throws -> Double {
     // A seed for each step, so that a resumed run draws what it would have drawn.
     let seed = configuration.seed ^ UInt64(progress.step) << 20
-    let source = try pairs.batch(positions, glasses: configuration.glasses, seed: seed, on: device)
+    let source = try pairs.batch(positions, drawn: configuration.drawn, seed: seed, on: device)
     let (count, size) = (positions.count, configuration.model.imageSize)
     var (images, classes) = try configuration.degradation(
       images: source.images, classes: source.classes, size: size, seed: seed)
@@ -272,8 +287,11 @@ public final class ParserTrainer {
   private var checkpoint: CheckpointFile { CheckpointFile(in: output) }
 
   private var photos: Int { pairs.count + (coarse?.count ?? 0) }
-  private var glasses: String {
-    configuration.glasses > 0 ? ", \(Int((100 * configuration.glasses).rounded())) % of them with drawn glasses," : ""
+  private var drawn: String {
+    let drawn = configuration.drawn
+    let shares = [("glasses", drawn.glasses), ("things in front of the face", drawn.occluders), ("white hair", drawn.whiteHair)]
+      .filter { $0.1 > 0 }.map { "\(Int((100 * $0.1).rounded())) % with drawn \($0.0)" }
+    return shares.isEmpty ? "" : " (\(shares.joined(separator: ", ")))"
   }
   private var beside: String { coarse.map { " and, of \($0.count) more photos, coarse maps" } ?? "" }
 
@@ -327,7 +345,7 @@ public final class ParserTrainer {
 
       It says of each pixel of a photo of one face which of \(FaceClass.allCases.count) classes it shows: \
       \(network.parameterCount) parameters, \(configuration.model.imageSize) pixels a side. Trained by \
-      `facet parse train` on \(pairs.count) pairs of photos and label maps\(glasses)\(beside), \(progress.images) images seen, \
+      `facet parse train` on \(pairs.count) pairs of photos and label maps\(drawn)\(beside), \(progress.images) images seen, \
       degraded by chance.
 
       **Terms.** Those of the pairs that it was trained on; of CelebAMask-HQ: non-commercial research only.
