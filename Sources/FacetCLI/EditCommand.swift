@@ -62,7 +62,7 @@ struct EditCommand: ParsableCommand {
   func run() throws {
     let jobs = try photos.jobs()
     if jobs.isEmpty { return }
-    let edits = try (look.map { try LookFile(contentsOf: $0).edits } ?? []) + attribute.map { $0.edit(to: to) }
+    let edits = try (look.map { try LookFile(contentsOf: $0).edits } ?? []) + attribute.map { try $0.edit(to: to) }
     let editor = try photos.makeEditor(for: edits.map(\.attribute) + editing.keep)
     let options = editing.options
     try editor.validate(edits, options: options)
@@ -94,13 +94,13 @@ struct EditCommand: ParsableCommand {
   ) throws -> [AttributeEdit] {
     guard let to else { return edits }
     let strengths = try editor.strengths(of: edits, on: face, options: options)
-    let resolved = zip(edits, strengths).map { AttributeEdit($0.attribute, strength: $1, style: $0.style) }
+    let resolved = try zip(edits, strengths).map { try AttributeEdit($0.attribute, strength: $1, style: $0.style) }
     let reached = try editor.probabilities(in: face, after: resolved, options: options)
     for (edit, strength) in zip(edits, strengths) {
       guard case .probability = edit.amount, let index = try? editor.directions.index(of: edit.attribute),
-        reached.indices.contains(index)
+        let probability = reached[editor.directions.names[index]]
       else { continue }
-      let seen = String(format: "%.1f %%", 100 * reached[index])
+      let seen = String(format: "%.1f %%", 100 * probability)
       let asked = String(format: "asked for %.1f %%", 100 * to)
       note("\(job.input.name): \(edit.attribute) is seen with \(seen), \(asked)\(strength == 0 ? "; nothing is changed" : "")")
     }
@@ -146,10 +146,9 @@ struct AttributeArgument: ExpressibleByArgument {
   }
 
   /// Brings what has no strength of its own to a probability, or to strength 1 without one.
-  func edit(to probability: Double? = nil) -> AttributeEdit {
-    if let style { return AttributeEdit(name, strength: strength ?? 1, style: style) }
-    if let strength { return AttributeEdit(name, strength: strength) }
-    return probability.map { AttributeEdit(name, to: $0) } ?? AttributeEdit(name)
+  func edit(to probability: Double? = nil) throws(AttributeError) -> AttributeEdit {
+    if strength == nil, style == nil, let probability { return try AttributeEdit(name, to: probability) }
+    return try AttributeEdit(name, strength: strength ?? 1, style: style)
   }
 }
 

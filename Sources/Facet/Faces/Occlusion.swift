@@ -3,6 +3,7 @@ import Torch
 
 /// A part of a face that something can be in front of.
 public enum FaceFeature: String, CaseIterable, Sendable {
+  /// As people name them; the eyes with their lids, the mouth with the lips.
   case eyes, nose, mouth, chin
 
   /// Those of the 68 landmarks that lie in it.

@@ -32,10 +32,10 @@ final class PhotoSession: Sendable {
   let tint: Tint?
   let faces: [EncodedFace]
   /// Of each face and label, as the photo has them.
-  let probabilities: [[Double]]
+  let probabilities: [[String: Double]]
   private let scaled = Mutex<[(view: View, copy: ScaledCopy)]>([])
 
-  init(_ kind: Kind, seed: UInt64? = nil, _ photo: Photo, _ faces: [EncodedFace], probabilities: [[Double]]) {
+  init(_ kind: Kind, seed: UInt64? = nil, _ photo: Photo, _ faces: [EncodedFace], probabilities: [[String: Double]]) {
     (self.kind, self.seed, self.photo, self.faces, self.probabilities) = (kind, seed, photo, faces, probabilities)
     tint = photo.tint
   }

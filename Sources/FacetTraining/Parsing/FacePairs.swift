@@ -17,6 +17,7 @@ import Torch
 public final class FacePairs: Sendable {
   /// Which pairs of a folder are meant. Every tenth, in the order of their names, is never trained on.
   public enum Part: Sendable {
+    /// Those that are trained on; the others, which are measured on.
     case training, heldOut
 
     func contains(_ index: Int) -> Bool { (index % 10 == 9) == (self == .heldOut) }
@@ -26,6 +27,7 @@ public final class FacePairs: Sendable {
   public let names: [String]
   /// Width and height of a decoded pair in pixels.
   public let side: Int
+  /// The number of pairs.
   public var count: Int { names.count }
 
   /// The photo's red, green and blue, side × side × 3, then the classes of ``FaceClass``, side × side.

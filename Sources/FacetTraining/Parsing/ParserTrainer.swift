@@ -5,7 +5,9 @@ import Torch
 
 /// Everything that decides how a parser is trained; stored in each checkpoint.
 public struct ParserTraining: Codable, Sendable, Equatable {
+  /// The size of the network.
   public var model = ParserConfiguration()
+  /// How photos are made worse.
   public var degradation = Degradation()
   /// Photos in a step.
   public var batchSize = 16
@@ -13,17 +15,20 @@ public struct ParserTraining: Codable, Sendable, Equatable {
   public var seed: UInt64 = 1
   /// The highest learning rate; its course is ``TrainingConfiguration/Schedule/cosine``.
   public var learningRate = 2e-3
+  /// The decay of the weights, as of `Adam.Configuration`.
   public var weightDecay = 0.01
   /// The decay of the averaged weights, which are the ones that ship.
   public var emaDecay = 0.998
   /// Rare classes weigh more in the loss: each by its share of the pixels to the power of minus this, up to
   /// ``largestWeight`` times the mean pixel's.
   public var rarity = 0.2
+  /// The most that a class weighs, in weights of the mean pixel.
   public var largestWeight = 4.0
   /// What is drawn on pairs, whose classes are then exactly known.
   public var drawn = Drawn()
   /// Convolutions in bfloat16 where the processor has it, losses and statistics in float32.
   public var usesBFloat16 = true
+  /// How much is trained.
   public var budget = TrainingConfiguration.Budget(minutes: 30)
   /// Minutes between two checkpoints, each with a measurement on held-out pairs.
   public var checkpointMinutes = 5.0
@@ -37,9 +42,11 @@ public struct ParserTraining: Codable, Sendable, Equatable {
     /// White or gray hair, before a light background in half of them.
     public var whiteHair = 0.0
 
+    /// Nothing is drawn.
     public init() {}
   }
 
+  /// The defaults, for half an hour.
   public init() {}
 
   /// Checks the ranges of the fields.
@@ -80,7 +87,9 @@ public struct ParserTraining: Codable, Sendable, Equatable {
 /// The output folder is a parser's folder from the first checkpoint on. A run that is taken up from a checkpoint does
 /// what it would have done without the break, on the CPU to the last bit with the same threads and a budget in images.
 public final class ParserTrainer {
+  /// The recipe.
   public let configuration: ParserTraining
+  /// The folder that the run is written to.
   public let output: URL
   /// Where the run stands.
   public private(set) var progress = TrainingProgress()
@@ -99,7 +108,9 @@ public final class ParserTrainer {
 
   /// What happens while training runs, in order.
   public enum Event: Sendable {
+    /// The run starts, or goes on.
     case started(TrainingProgress, parameters: Int, pairs: Int)
+    /// A step is done.
     case step(TrainingProgress, loss: Double, learningRate: Double)
     /// The checkpoint and the parser are written; the report is of held-out pairs.
     case checkpoint(TrainingProgress, ParserReport)
