@@ -45,7 +45,11 @@ struct AttributesCommand: ParsableCommand {
       let lock = try source.lock()
       defer { withExtendedLifetime(lock) {} }
       let bundle = try source.bundle()
-      guard let photos = try source.encode(with: bundle) else { return }
+      guard var photos = try source.encode(with: bundle) else { return }
+      let (names, missing) = photos.training.usableLabels()
+      for fault in missing { note("left out: \(fault)") }
+      if names.isEmpty { throw CommandError("\(source.data): no label that some photos have and some lack; a direction needs both") }
+      photos = (try photos.training.selecting(names), try photos.validation?.selecting(names))
       var wanted = CombinedDirection.articles
       let present = try? AttributeDirections(of: bundle)
       if let present {
@@ -114,7 +118,9 @@ struct AttributesCommand: ParsableCommand {
       let definition = CombinedDirection(name, positives: positives, negatives: negatives, within: within)
       // Before minutes of work.
       try directions.check(definition)
-      guard let photos = try source.encode(with: bundle) else { return }
+      guard var photos = try source.encode(with: bundle) else { return }
+      let names = directions.labelNames
+      photos = (try photos.training.selecting(names), try photos.validation?.selecting(names))
       let defined = try directions.defining(
         definition, in: photos.training, validation: photos.validation, limit: source.limit,
         scale: source.scale ?? AttributeDirections.defaultScale)
@@ -190,7 +196,7 @@ struct AttributesCommand: ParsableCommand {
   struct SourceOptions: ParsableArguments {
     @Option(help: "Folder of the model bundle.", completion: .directory)
     var model: String
-    @Option(help: "Folder laid out as CelebA, masks are not needed; train is used, val to measure.", completion: .directory)
+    @Option(help: "Folder of 'facet prepare' or laid out as CelebA, masks are not needed; train is used, val to measure.", completion: .directory)
     var data: String
     @Option(help: "The most photos with, and the most without, that count for an attribute's mean difference.")
     var limit = 10_000

@@ -17,7 +17,7 @@ struct EvaluateCommand: ParsableCommand {
         facet evaluate --data celeba --partition test --model runs/a --json | tail -1
       """)
 
-  @Option(help: "Folder laid out as CelebA.", completion: .directory)
+  @Option(help: "Folder of 'facet prepare' or laid out as CelebA.", completion: .directory)
   var data: String
   @Option(help: "The part of the data set.")
   var partition: Partition = .validation

@@ -63,7 +63,9 @@ struct PainterCommand: ParsableCommand {
     if let glasses { configuration.glasses = glasses }
     let distance = try PerceptualDistance(
       contentsOf: perceptualWeights.map { URL(fileURLWithPath: $0) } ?? PerceptualDistance.defaultURL, device: device)
-    let crops = try CropSet(contentsOf: URL(fileURLWithPath: data, isDirectory: true), sharpest: configuration.sharpest)
+    let crops = try CropSet(
+      contentsOf: URL(fileURLWithPath: data, isDirectory: true), sharpest: configuration.sharpest,
+      leastSide: CropSet.paintedSide)
     if configuration.glasses > 0, !crops.hasGlasses {
       throw CommandError("\(data): made without glasses; make it with 'facet prepare --glasses'")
     }

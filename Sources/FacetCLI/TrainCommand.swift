@@ -7,7 +7,7 @@ import Torch
 struct TrainCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "train",
-    abstract: "Train a model on a folder laid out as CelebA.",
+    abstract: "Train a model on faces that 'facet prepare' has made a set of, or on CelebA.",
     discussion: """
       The output folder becomes a model bundle with the best weights so far; 'tensorboard --logdir OUTPUT/logs' shows \
       how it goes. Without --minutes or --images, training goes on until the validation loss stops improving.
@@ -21,6 +21,7 @@ struct TrainCommand: ParsableCommand {
       torchrun, they go on from the last checkpoint as with --resume.
 
       Examples:
+        facet train --data faces --output runs/own --minutes 90
         facet train --data celeba --preset compact --output runs/a --minutes 90
         facet train --data celeba --output runs/a --resume --minutes 120
         facet train --data celeba --preset article --output runs/b --images 2000000 --device cuda
@@ -28,7 +29,7 @@ struct TrainCommand: ParsableCommand {
       """)
 
   @Option(
-    help: "Folder with list_attr_celeba.txt, list_eval_partition.txt and the image and mask folders.",
+    help: "Folder of 'facet prepare', or of CelebA or CelebA-HQ as they are published, with a folder of label maps.",
     completion: .directory)
   var data: String
   @Option(help: "compact, for real time without a GPU, or article, the article's model; default: compact.")

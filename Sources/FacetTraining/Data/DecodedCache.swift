@@ -81,8 +81,7 @@ public final class DecodedCache: Sendable {
   ) throws -> DecodedCache {
     let samples = dataset.indices(of: partition)
     guard !samples.isEmpty else {
-      let path = dataset.directory.appendingPathComponent(CelebA.partitionList).path
-      throw DatasetError(.missingFile, path: path, reason: "no photo belongs to partition \(partition.rawValue)")
+      throw DatasetError(.missingFile, path: dataset.directory.path, reason: "no photo belongs to partition \(partition.rawValue)")
     }
     let key = Self.key(of: samples, in: dataset)
     let url = (folder ?? defaultFolder).appendingPathComponent(key)
@@ -282,14 +281,11 @@ public final class DecodedCache: Sendable {
     var hash = FNV1a()
     hash.add("facet decoded cache 1 \(configuration.crop) \(configuration.size)")
     if configuration.requiresMasks { hash.add("masks \(configuration.backgroundClasses.sorted())") }
-    let folders = [configuration.imageFolder] + (configuration.requiresMasks ? [configuration.maskFolder] : [])
     for sample in samples {
-      let name = dataset.samples[sample].fileName
-      hash.add(name)
-      for folder in folders {
-        let file = folder == configuration.imageFolder ? name : (name as NSString).deletingPathExtension + ".png"
+      hash.add(dataset.samples[sample].fileName)
+      for url in [dataset.imageURL(of: sample)] + (configuration.requiresMasks ? [dataset.maskURL(of: sample)] : []) {
         var status = stat()
-        guard stat("\(dataset.directory.path)/\(folder)/\(file)", &status) == 0 else {
+        guard stat(url.path, &status) == 0 else {
           hash.add("missing")
           continue
         }
