@@ -51,6 +51,7 @@ struct PainterCommand: ParsableCommand {
     let (output, lock) = try options.checkedFolder()
     defer { withExtendedLifetime(lock) {} }
     var configuration = try (options.resume ? PainterTrainer.savedConfiguration(in: output) : nil) ?? PainterTraining()
+    configuration = try options.configured(configuration)
     options.set(in: &configuration)
     if let realism { configuration.realism = realism }
     if let criticStart { configuration.criticStart = criticStart }

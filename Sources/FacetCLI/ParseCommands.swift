@@ -155,6 +155,7 @@ struct ParseCommand: ParsableCommand {
       let data = URL(fileURLWithPath: data, isDirectory: true)
       let device = try engine.prepare()
       var configuration = try options.resume ? ParserTrainer.savedConfiguration(in: output) ?? .init() : .init()
+      configuration = try options.configured(configuration)
       options.set(
         batch: &configuration.batchSize, learningRate: &configuration.learningRate,
         checkpointMinutes: &configuration.checkpointMinutes, seed: &configuration.seed, budget: &configuration.budget)

@@ -50,6 +50,7 @@ struct SharpenCommand: ParsableCommand {
     let (output, lock) = try options.checkedFolder()
     defer { withExtendedLifetime(lock) {} }
     var configuration = try (options.resume ? DecoderTrainer.savedConfiguration(in: output) : nil) ?? DecoderTraining()
+    configuration = try options.configured(configuration)
     if !attribute.isEmpty { configuration.attributes = attribute }
     if let critic { configuration.critic = critic }
     options.set(in: &configuration)

@@ -144,7 +144,7 @@ extension SteppingTrainer {
 
   private func burst(_ what: String) -> TrainingError {
     TrainingError(
-      "step \(progress.step + 1): \(what); the last good checkpoint is kept. Resume with a lower --learning-rate")
+      "step \(progress.step + 1): \(what), the run has diverged; the last good checkpoint is kept. Resume with a lower --learning-rate")
   }
 
   func autocast<Result>(_ body: () throws -> Result) throws -> Result {
@@ -171,6 +171,7 @@ extension SteppingTrainer {
     if checkpoint.exists {
       if resume { try restore(checkpoint) } else { try checkpoint.remove() }
     }
+    try ConfigurationFile.write(configuration, in: output)
   }
 
   /// Writes the checkpoint, then what was trained.

@@ -106,7 +106,7 @@ public final class TrainingStep {
     }
     if let bad = losses.last(where: { !$0.value.isFinite }) {
       throw TrainingError(
-        "step \(number + 1): the loss term '\(bad.name)' is \(bad.value); the last good checkpoint is kept. "
+        "step \(number + 1): the loss term '\(bad.name)' is \(bad.value), the run has diverged; the last good checkpoint is kept. "
           + "Resume with a lower --learning-rate")
     }
     try optimizer.step(learningRate: learningRate)
