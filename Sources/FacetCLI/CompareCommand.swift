@@ -16,7 +16,7 @@ struct CompareCommand: ParsableCommand {
       """)
 
   @Argument(help: "Folders of runs.", completion: .directory)
-  var run: [String]
+  var runs: [String]
   @Flag(help: "Print one JSON array on the last line instead of a table.")
   var json = false
 
@@ -29,7 +29,7 @@ struct CompareCommand: ParsableCommand {
   }
 
   func run() throws {
-    let rows = try run.map { path in
+    let rows = try runs.map { path in
       let history = try RunHistory(of: URL(fileURLWithPath: path, isDirectory: true))
       // A run without validation shows its last losses.
       let point = history.best ?? history.points[history.points.count - 1]

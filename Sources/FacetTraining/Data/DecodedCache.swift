@@ -299,10 +299,12 @@ public final class DecodedCache: Sendable {
 }
 
 /// The hash FNV-1a with 128 bits (Fowler, Noll and Vo): the same on every machine, unlike `Hasher`.
-private struct FNV1a {
+struct FNV1a {
   private var state: UInt128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d
 
   mutating func add(_ byte: UInt8) { state = (state ^ UInt128(byte)) &* 0x0000_0000_0100_0000_0000_0000_0000_013b }
+
+  mutating func add(_ bytes: UnsafeRawBufferPointer) { for byte in bytes { add(byte) } }
 
   /// Adds the text and an end mark.
   mutating func add(_ text: String) {
