@@ -66,9 +66,12 @@ public protocol RecipeTrainer: AnyObject {
   func run(shouldStop: () -> Bool, onEvent: (TrainingEvent<Losses>) throws -> Void) throws -> Trainer.Ending
   /// Pictures of what it makes at this point, where it shows some.
   func sheet() throws -> Picture?
+  /// Figures on photos that it does not learn from, as of the last checkpoint, where it measures some.
+  var figures: [(name: String, value: Double)] { get }
 }
 
 extension RecipeTrainer {
+  public var figures: [(name: String, value: Double)] { [] }
   public func sheet() throws -> Picture? { nil }
 }
 
