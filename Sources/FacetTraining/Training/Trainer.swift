@@ -83,6 +83,9 @@ public final class Trainer {
     guard configuration.batchSize % processes == 0 else {
       throw TrainingError("a batch of \(configuration.batchSize) cannot be shared evenly by \(processes) processes")
     }
+    guard (configuration.objective.labels ?? 0) == 0 || !training.dataset.attributeNames.isEmpty else {
+      throw TrainingError("the data set has no labels to weigh: leave --label-weight out, or give 'facet prepare' --labels")
+    }
     self.configuration = configuration
     self.group = group
     self.training = training
