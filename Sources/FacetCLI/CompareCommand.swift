@@ -33,7 +33,7 @@ struct CompareCommand: ParsableCommand {
       let history = try RunHistory(of: URL(fileURLWithPath: path, isDirectory: true))
       // A run without validation shows its last losses.
       let point = history.best ?? history.points[history.points.count - 1]
-      let figures = point.figures.map { ($0.key.replacing("validation/", with: ""), $0.value) }
+      let figures = point.figures.filter { !$0.key.hasPrefix("speed/") }.map { ($0.key.replacing("validation/", with: ""), $0.value) }
       return Row(run: path, images: history.images, at: point.step, figures: Dictionary(figures) { $1 })
     }
     if json {

@@ -50,7 +50,7 @@ public struct CelebA: Sendable {
     self.configuration = configuration
     if CropSet.exists(at: directory) {
       let crops: CropSet
-      do { crops = try CropSet(contentsOf: directory) } catch {
+      do { crops = try CropSet(contentsOf: directory, isVerified: false) } catch {
         throw error as? DatasetError ?? DatasetError(.missingFile, path: directory.path, reason: "\(error)")
       }
       guard configuration.crop != .whole else {

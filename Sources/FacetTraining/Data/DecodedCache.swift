@@ -207,6 +207,7 @@ public final class DecodedCache: Sendable {
     progress: ((_ done: Int, _ total: Int) -> Void)?
   ) throws -> Int {
     removeStaleTemporaries(in: url.deletingLastPathComponent())
+    try dataset.crops?.verify()
     let configuration = dataset.configuration
     let recordBytes = SampleDecoder.recordBytes(size: configuration.size, masks: configuration.requiresMasks)
     let chunkSize = min(samples.count, max(8, (16 << 20) / recordBytes))

@@ -173,7 +173,7 @@ public struct PhotoLabels: Sendable {
   /// - Parameter folder: a set that ``CropSetWriter`` has made.
   /// - Throws: ``DatasetError`` where a row names several photos, or no row names one; `FileError`.
   public func write(to folder: URL) throws -> Report {
-    let photos = try CropSet(contentsOf: folder).photos()
+    let photos = try CropSet(contentsOf: folder, isVerified: false).photos()
     let parts = photos.map(Self.components)
     let byName = Dictionary(grouping: parts.indices) { parts[$0].first ?? "" }
     var found = [Row?](repeating: nil, count: photos.count)

@@ -38,6 +38,8 @@ public struct CropSetWriter {
   public init(bundle: ModelBundle, parser: FaceParser, hasGlasses: Bool = false) throws {
     (self.bundle, self.parser) = (bundle, parser)
     bundle.model.setTraining(false)
+    // Crops and padded photos of one size after another.
+    Torch.keepFreedMemory()
     editor = try hasGlasses ? FaceEditor(bundle, detector: FaceDetector()) : nil
     detectors = (0..<max(1, ProcessInfo.processInfo.activeProcessorCount)).map { _ in FaceDetector() }
   }
