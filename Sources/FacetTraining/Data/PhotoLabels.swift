@@ -68,6 +68,7 @@ public struct LabelDefinition: Sendable, Equatable {
 /// The photos stand in the first column that is called `file`, `photo`, `image` or the like, otherwise in the first. A cell is
 /// `1`, `yes` or `true`, or `0`, `-1`, `no` or `false`; an empty one is not known.
 public struct PhotoLabels: Sendable {
+  /// The table's file.
   public let url: URL
   /// The labels' names.
   public let names: [String]

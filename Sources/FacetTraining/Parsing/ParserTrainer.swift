@@ -59,8 +59,10 @@ public struct ParserTraining: TrainingRecipe {
 
 /// The loss of a step of a parser's training, a mean over its pixels.
 public struct ParserLosses: TrainingLosses {
+  /// The weighted cross-entropy.
   public let loss: Double
 
+  /// Its name and value.
   public var named: [(name: String, value: Double)] { [("loss", loss)] }
 }
 

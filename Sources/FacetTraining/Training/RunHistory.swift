@@ -14,12 +14,11 @@ public struct RunHistory: Sendable {
 
   /// The points in the order of their steps.
   public let points: [Point]
-  public let url: URL
 
   /// Reads the figures of the run in a folder; lines that a killed run has left incomplete are passed over.
   /// - Throws: `FileError`; ``TrainingError`` where there is no figure.
   public init(of output: URL) throws {
-    url = output.appendingPathComponent("logs").appendingPathComponent(EventFileWriter.linesFile)
+    let url = output.appendingPathComponent("logs").appendingPathComponent(EventFileWriter.linesFile)
     var points: [Point] = []
     let text = try MappedFile(url).withBytes { String(decoding: $0, as: UTF8.self) }
     for line in text.split(separator: "\n") {
