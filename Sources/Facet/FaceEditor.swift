@@ -19,10 +19,13 @@ public final class FaceEditor: Sendable {
   /// - Parameters:
   ///   - bundle: the model and its directions.
   ///   - detector: made beforehand, it loads while the model does.
+  ///   - requiresDirections: whether a bundle without directions is refused; without them no attribute can be edited, but
+  ///     faces can be drawn, reconstructed and morphed.
   /// - Throws: ``BundleError`` when the bundle has no directions or a file of it is damaged; ``FileError``, `SafetensorsError`.
-  public init(_ bundle: ModelBundle, detector: FaceDetector) throws {
+  public init(_ bundle: ModelBundle, detector: FaceDetector, requiresDirections: Bool = true) throws {
     self.bundle = bundle
-    directions = try AttributeDirections(of: bundle)
+    directions = try requiresDirections || AttributeDirections.exist(in: bundle)
+      ? AttributeDirections(of: bundle) : .none(latentSize: bundle.configuration.latentSize)
     tools = EditTools(
       model: bundle.model, directions: directions, glasses: try GlassesModel.of(bundle),
       prototypes: try SkinPrototypes.of(bundle), painter: try Painter.of(bundle), observer: FaceObserver(detector))

@@ -31,7 +31,8 @@ struct AttributesCommand: ParsableCommand {
       discussion: """
         Each photo of the train partition is encoded once for all attributes; where there is a val partition, the \
         probes are measured on it. Combined directions that the bundle has, and those of the article, are made anew \
-        too; vectors that take the place of isolated directions stay as they are.
+        too; vectors that take the place of isolated directions stay as they are. The measured strengths are kept on the \
+        way: started again, the command goes on with the others.
 
         Examples:
           facet attributes --model runs/a --data celeba
@@ -45,7 +46,11 @@ struct AttributesCommand: ParsableCommand {
       let lock = try source.lock()
       defer { withExtendedLifetime(lock) {} }
       let bundle = try source.bundle()
-      guard let photos = try source.encode(with: bundle) else { return }
+      guard var photos = try source.encode(with: bundle) else { return }
+      let (names, missing) = photos.training.usableLabels()
+      for fault in missing { note("left out: \(fault)") }
+      if names.isEmpty { throw CommandError("\(source.data): no label that some photos have and some lack; a direction needs both") }
+      photos = (try photos.training.selecting(names), try photos.validation?.selecting(names))
       var wanted = CombinedDirection.articles
       let present = try? AttributeDirections(of: bundle)
       if let present {
@@ -64,7 +69,7 @@ struct AttributesCommand: ParsableCommand {
         scale: source.scale ?? AttributeDirections.defaultScale)
       var directions = try source.calibrate(found, of: bundle, on: photos.training)
       if let present { directions = directions.takingOverrides(of: present) }
-      try directions.write(to: bundle)
+      try source.write(directions, to: bundle)
       let combined = definitions.isEmpty ? "" : ", \(definitions.count) of them combined"
       let count = photos.training.count
       try show("\(directions.names.count) directions from \(count) photos\(combined), stored in \(bundle.url.path)")
@@ -114,12 +119,14 @@ struct AttributesCommand: ParsableCommand {
       let definition = CombinedDirection(name, positives: positives, negatives: negatives, within: within)
       // Before minutes of work.
       try directions.check(definition)
-      guard let photos = try source.encode(with: bundle) else { return }
+      guard var photos = try source.encode(with: bundle) else { return }
+      let names = directions.labelNames
+      photos = (try photos.training.selecting(names), try photos.validation?.selecting(names))
       let defined = try directions.defining(
         definition, in: photos.training, validation: photos.validation, limit: source.limit,
         scale: source.scale ?? AttributeDirections.defaultScale)
       let last = defined.names.count - 1
-      try source.calibrate(defined, of: bundle, on: photos.training, only: [last]).write(to: bundle)
+      try source.write(source.calibrate(defined, of: bundle, on: photos.training, only: [last]), to: bundle)
       try show(
         "\(name): \(defined.positives[last]) photos have it, \(defined.negatives[last]) lack it; "
           + "stored in \(bundle.url.path)")
@@ -190,7 +197,7 @@ struct AttributesCommand: ParsableCommand {
   struct SourceOptions: ParsableArguments {
     @Option(help: "Folder of the model bundle.", completion: .directory)
     var model: String
-    @Option(help: "Folder laid out as CelebA, masks are not needed; train is used, val to measure.", completion: .directory)
+    @Option(help: "Folder of 'facet prepare' or laid out as CelebA, masks are not needed; train is used, val to measure.", completion: .directory)
     var data: String
     @Option(help: "The most photos with, and the most without, that count for an attribute's mean difference.")
     var limit = 10_000
@@ -233,6 +240,15 @@ struct AttributesCommand: ParsableCommand {
       return training.map { ($0, validation) }
     }
 
+    /// The factors that a run which was stopped has left.
+    var partialURL: URL { URL(fileURLWithPath: model, isDirectory: true).appendingPathComponent("strengths.partial.json") }
+
+    /// Writes directions, which makes the factors found on the way of no use.
+    func write(_ directions: AttributeDirections, to bundle: ModelBundle) throws {
+      try directions.write(to: bundle)
+      try? FileManager.default.removeItem(at: partialURL)
+    }
+
     func calibrate(
       _ directions: AttributeDirections, of bundle: ModelBundle, on photos: EncodedPhotos, only: [Int]? = nil
     ) throws -> AttributeDirections {
@@ -242,7 +258,7 @@ struct AttributesCommand: ParsableCommand {
       let total = (only ?? Array(directions.names.indices)).count * 2 * DirectionMethod.allCases.count
       let report = ProgressReport("strengths", total: total, unit: "factors")
       let result = try directions.calibrated(
-        with: bundle.model, on: photos, calibration: calibration, only: only, device: engine.prepare()
+        with: bundle.model, on: photos, calibration: calibration, only: only, device: engine.prepare(), partial: partialURL
       ) { done, _ in report.update(done) }
       report.finish()
       return result

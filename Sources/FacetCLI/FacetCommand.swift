@@ -18,7 +18,7 @@ struct FacetCommand: AsyncParsableCommand {
       EditCommand.self, FacesCommand.self, InspectCommand.self, GridCommand.self, SpectrumCommand.self, MorphCommand.self,
       SampleCommand.self, ReconstructCommand.self, TrainCommand.self, AttributesCommand.self, SharpenCommand.self,
       GlassesCommand.self, PrototypeCommand.self, PrepareCommand.self, PainterCommand.self, EvaluateCommand.self,
-      ParseCommand.self, ServeCommand.self,
+      CompareCommand.self, ParseCommand.self, ServeCommand.self, CacheCommand.self,
       InfoCommand.self, ImportCommand.self, ExportCommand.self,
     ])
 

@@ -116,7 +116,7 @@ struct ReconstructCommand: ParsableCommand {
   func run() throws {
     let jobs = try photos.jobs(ending: "png")
     if jobs.isEmpty { return }
-    let editor = try photos.makeEditor(for: [])
+    let editor = try photos.editor.makeEditor(requiresDirections: false)
     try photos.forEach(jobs) { photo, job in
       try job.output.write(figure: editor.reconstruction(photo, of: photos.face, isAligned: photos.aligned))
     }
@@ -140,8 +140,8 @@ struct SampleCommand: ParsableCommand {
   var count = 24
   @Option(help: "The same seed gives the same faces.")
   var seed: UInt64 = 1
-  @Option(help: "fitted or standard-normal.")
-  var prior: LatentPrior.Kind = .fitted
+  @Option(help: "fitted or standard-normal; default: fitted, where 'facet attributes' has found it.")
+  var prior: LatentPrior.Kind?
   @Option(help: "The factor on the deviation from the mean face; default: that of the prior.")
   var temperature: Double?
   @Option(help: "Faces in a row.")
@@ -156,7 +156,10 @@ struct SampleCommand: ParsableCommand {
 
   func run() throws {
     try figure.prepare()
-    let faces = try editor.makeEditor().sample(count: count, seed: seed, prior: prior, temperature: temperature)
+    let editor = try editor.makeEditor(requiresDirections: false)
+    let faces = try editor.sample(
+      count: count, seed: seed, prior: prior ?? (editor.directions.names.isEmpty ? .standardNormal : .fitted),
+      temperature: temperature)
     let rows = stride(from: 0, to: count, by: columns).map { start in
       faces[start..<min(count, start + columns)].map { Tile($0) }
     }
@@ -204,7 +207,7 @@ struct MorphCommand: ParsableCommand {
     guard Animation.Format(pathExtension: figure.url.pathExtension) != nil else {
       throw PhotoError.unknownAnimationFormat(file: figure.url.path)
     }
-    let editor = try editor.makeEditor()
+    let editor = try editor.makeEditor(requiresDirections: false)
     let ends = try [first, last].map { path in
       let input = PhotoInput(named: path)
       let photo = try input.read()

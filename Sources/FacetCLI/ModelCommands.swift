@@ -12,16 +12,25 @@ struct EvaluateCommand: ParsableCommand {
       Each photo is decoded from its code's mean and composed with its true mask. With --json the last line on \
       standard output is one object: ssim, mae, mask_bce, mask_dice, mask_iou, kl, loss, images, images_per_second.
 
+      --distances adds perceptual, the shift-tolerant LPIPS of reconstructions, and frechet and frechet_samples, the Fréchet \
+      distance of the features of reconstructed and of drawn faces from those of photos. Scripts/perceptual-weights fetches \
+      the network's weights once. The fewer photos, the larger a Fréchet distance: compare the same partition.
+
       Examples:
         facet evaluate --data celeba --partition val
+        facet evaluate --data celeba --model runs/a --distances
         facet evaluate --data celeba --partition test --model runs/a --json | tail -1
       """)
 
-  @Option(help: "Folder laid out as CelebA.", completion: .directory)
+  @Option(help: "Folder of 'facet prepare' or laid out as CelebA.", completion: .directory)
   var data: String
   @Option(help: "The part of the data set.")
   var partition: Partition = .validation
   @OptionGroup var model: ModelOptions
+  @Flag(help: "Measure perceptual and Fréchet distances, too.")
+  var distances = false
+  @Option(help: "The perceptual distance's weights; default: where Scripts/perceptual-weights puts them.", completion: .file())
+  var perceptualWeights: String?
   @Flag(help: "Print one JSON object on the last line instead of a table.")
   var json = false
   @OptionGroup var engine: EngineOptions
@@ -29,6 +38,15 @@ struct EvaluateCommand: ParsableCommand {
   func run() throws {
     let device = try engine.prepare()
     let bundle = try ModelBundle(contentsOf: model.url, device: device)
+    let distance = try distances
+      ? PerceptualDistance(
+        contentsOf: perceptualWeights.map { URL(fileURLWithPath: $0) } ?? PerceptualDistance.defaultURL, device: device)
+      : nil
+    // A model without directions draws from N(0, 1).
+    let prior = try distance.map { _ in
+      try (try? AttributeDirections(of: bundle)).map { try LatentPrior(.fitted, of: $0) }
+        ?? LatentPrior(standardNormal: bundle.configuration.latentSize)
+    }
     let dataset = try CelebA(
       directory: URL(fileURLWithPath: data, isDirectory: true), configuration: .measuring(bundle.configuration))
     let group = try engine.meet()
@@ -36,7 +54,7 @@ struct EvaluateCommand: ParsableCommand {
     let report = group.speaks ? ProgressReport("evaluate", total: samples.count, unit: "photos") : nil
     let evaluator = try Evaluator(bundle.model, device: device)
     let figures = try group.watching {
-      try evaluator.evaluate(samples, over: group) { done, _ in report?.update(done) }
+      try evaluator.evaluate(samples, distance: distance, prior: prior, over: group) { done, _ in report?.update(done) }
     }
     report?.finish()
     guard group.speaks else { return }
@@ -58,10 +76,11 @@ struct EvaluateCommand: ParsableCommand {
       "ssim": "structural similarity, 1 is the same", "mae": "mean absolute error of values in 0 ... 1",
       "mask_bce": "cross entropy of the mask", "mask_dice": "Dice loss of the mask",
       "mask_iou": "overlap of the mask with its label, 1 is the same",
-      "kl": "divergence from the prior, a dimension", "loss": "weighted sum of the training objective",
+      "kl": "divergence from the prior, a dimension", "perceptual": "distance of reconstructions as people see it",
+      "frechet": "Fréchet distance of reconstructions", "frechet_samples": "Fréchet distance of faces drawn from the prior", "loss": "weighted sum of the training objective",
     ]
     let rows = report.figures.map { figure in
-      figure.name.padded(to: 12) + String(format: "%8.4f  ", figure.value) + (meanings[figure.name] ?? "")
+      figure.name.padded(to: 16) + String(format: "%8.4f  ", figure.value) + (meanings[figure.name] ?? "")
     }
     let speed = String(format: "%.1f", report.imagesPerSecond)
     return (rows + ["\(report.images) photos of partition \(partition.rawValue), \(speed) a second"])

@@ -51,6 +51,7 @@ struct PainterCommand: ParsableCommand {
     let (output, lock) = try options.checkedFolder()
     defer { withExtendedLifetime(lock) {} }
     var configuration = try (options.resume ? PainterTrainer.savedConfiguration(in: output) : nil) ?? PainterTraining()
+    configuration = try options.configured(configuration)
     options.set(in: &configuration)
     if let realism { configuration.realism = realism }
     if let criticStart { configuration.criticStart = criticStart }
@@ -63,7 +64,9 @@ struct PainterCommand: ParsableCommand {
     if let glasses { configuration.glasses = glasses }
     let distance = try PerceptualDistance(
       contentsOf: perceptualWeights.map { URL(fileURLWithPath: $0) } ?? PerceptualDistance.defaultURL, device: device)
-    let crops = try CropSet(contentsOf: URL(fileURLWithPath: data, isDirectory: true), sharpest: configuration.sharpest)
+    let crops = try CropSet(
+      contentsOf: URL(fileURLWithPath: data, isDirectory: true), sharpest: configuration.sharpest,
+      leastSide: CropSet.paintedSide)
     if configuration.glasses > 0, !crops.hasGlasses {
       throw CommandError("\(data): made without glasses; make it with 'facet prepare --glasses'")
     }

@@ -159,9 +159,8 @@ struct ParseCommand: ParsableCommand {
       let data = URL(fileURLWithPath: data, isDirectory: true)
       let device = try engine.prepare()
       var configuration = try options.resume ? ParserTrainer.savedConfiguration(in: output) ?? .init() : .init()
-      options.set(
-        batch: &configuration.batchSize, learningRate: &configuration.learningRate,
-        checkpointMinutes: &configuration.checkpointMinutes, seed: &configuration.seed, budget: &configuration.budget)
+      configuration = try options.configured(configuration)
+      options.set(in: &configuration)
       let side = ParserTrainer.sourceSide(of: configuration.model)
       if let glasses { configuration.drawn.glasses = glasses }
       if let occluders { configuration.drawn.occluders = occluders }
@@ -178,12 +177,7 @@ struct ParseCommand: ParsableCommand {
       let start = try from.map { try FaceParser(contentsOf: URL(fileURLWithPath: $0, isDirectory: true), device: device) }
       let trainer = try ParserTrainer(
         configuration, pairs: pairs, coarse: more, from: start, heldOut: .heldOut(of: data), output: output, device: device, resume: options.resume)
-      let log = try ParserLog(of: trainer)
-      if let notice = trainer.notice { note(notice) }
-      Interruption.watch()
-      let ending = try trainer.run(shouldStop: { Interruption.requested }, onEvent: log.record)
-      log.finish()
-      if ending == .interrupted { throw ExitCode(130) }
+      try FacetCLI.train(trainer, as: "parse train")
     }
 
     private func report(_ name: String, _ make: (@escaping (Int, Int) -> Void) throws -> FacePairs) rethrows -> FacePairs {
@@ -260,52 +254,4 @@ extension ParserReport {
       "\(images) photos, \(String(format: "%.1f", imagesPerSecond)) a second",
     ]).joined(separator: "\n")
   }
-}
-
-/// Shows a parser's training on a terminal and to TensorBoard.
-private final class ParserLog {
-  private let report: ProgressReport
-  private let events: EventFileWriter
-  private let budget: TrainingConfiguration.Budget
-  private var losses: [Double] = []
-
-  init(of trainer: ParserTrainer) throws {
-    budget = trainer.configuration.budget
-    report = ProgressReport(
-      "parse train", total: budget.images, completed: trainer.progress.images,
-      share: budget.progress(images: trainer.progress.images, minutes: trainer.progress.minutes),
-      interval: .seconds(30))
-    events = try EventFileWriter(
-      directory: trainer.output.appendingPathComponent("logs", isDirectory: true),
-      startingAtStep: trainer.progress.images + 1)
-  }
-
-  func record(_ event: ParserTrainer.Event) throws {
-    switch event {
-    case .started(let progress, let parameters, let pairs):
-      report.note("parse train  from step \(progress.step), \(parameters) parameters, \(pairs) pairs")
-    case .step(let progress, let loss, let learningRate):
-      losses.append(loss)
-      if losses.count == 20 {
-        let mean = Float(losses.reduce(0, +) / Double(losses.count))
-        try events.addScalars(
-          [("train/loss", mean), ("train/learning_rate", Float(learningRate))], step: progress.images)
-        losses = []
-      }
-      report.update(
-        progress.images, share: budget.progress(images: progress.images, minutes: progress.minutes),
-        detail: String(format: "epoch %d  loss %.4f  lr %.1e", progress.epoch + 1, loss, learningRate))
-    case .checkpoint(let progress, let figures):
-      let text = String(
-        format: "%d images seen  held out: mean IoU %.4f  face IoU %.4f", progress.images, figures.meanIoU,
-        figures.faceIoU)
-      report.note("checkpoint  \(text)")
-      try events.addScalars(
-        [("validation/mean_iou", Float(figures.meanIoU)), ("validation/face_iou", Float(figures.faceIoU))],
-        step: progress.images)
-      try events.synchronize()
-    }
-  }
-
-  func finish() { report.finish() }
 }

@@ -22,11 +22,13 @@ struct EditorOptions: ParsableArguments {
 
   /// The editor with the face detector loading beside the model.
   /// - Parameter attributes: that are asked for; one that there is not is found before the weights are read.
-  func makeEditor(for attributes: [String] = []) throws -> FaceEditor {
+  /// - Parameter requiresDirections: whether a model without directions is refused.
+  func makeEditor(for attributes: [String] = [], requiresDirections: Bool = true) throws -> FaceEditor {
     try AttributeDirections.check(attributes, in: model.url)
     let detector = FaceDetector()
     let device = try engine.prepare()
-    return try FaceEditor(ModelBundle(contentsOf: model.url, device: device), detector: detector)
+    return try FaceEditor(
+      ModelBundle(contentsOf: model.url, device: device), detector: detector, requiresDirections: requiresDirections)
   }
 }
 

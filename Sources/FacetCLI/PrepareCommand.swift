@@ -7,16 +7,21 @@ import Photo
 struct PrepareCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "prepare",
-    abstract: "Make a set of aligned crops from folders of photos, to train a painter on.",
+    abstract: "Make a data set of aligned faces from folders of any photos, to train models and painters on.",
     discussion: """
       The largest face of each photo is found, aligned and cut out with 288 pixels a side, as 'facet edit' does. Its code, \
       the decoded face, 68 landmarks and a label map are kept beside. A set takes some 340 kB a face. Photos without a \
-      face, and with a face of fewer than 160 pixels, are left out and counted. A run that was stopped goes on \
-      where it ended.
+      face, or with one of fewer than 48 pixels, are left out and counted. A run that was stopped goes on where it ended.
+
+      --labels takes a CSV with a row of names and a row a photo, in the column 'file' or in the first. A cell is 1, yes or \
+      true; or 0, -1, no or false; an empty one is not known. A column 'partition' has train, val or test; without one \
+      every tenth face is for validation. --label chooses and compares: 'Old: age > 50'. The photos are not read again \
+      where only labels change.
 
       Examples:
-        facet prepare photos --output crops
-        facet prepare ages/images celebamask-hq/images --hold-out 20 --output crops
+        facet prepare photos --output faces
+        facet prepare photos --output faces --labels people.csv --label 'Old: age > 50' --label 'Man: sex = male'
+        facet prepare ages/images celebamask-hq/images --hold-out 20 --output faces
       """)
 
   @Argument(help: "Folders of photos.", completion: .directory)
@@ -25,6 +30,13 @@ struct PrepareCommand: ParsableCommand {
   var output: String
   @Option(help: "Leave out every N-th photo of each folder, in the order of names, the first one included: for tests.")
   var holdOut: Int?
+  @Option(help: "A CSV file with labels of the photos.", completion: .file())
+  var labels: String?
+  @Option(
+    help: ArgumentHelp(
+      "A label: a column, or a comparison; may be given several times. Default: each column of the file.",
+      valueName: "NAME: COLUMN > VALUE"))
+  var label: [String] = []
   @Flag(help: "Keep each crop with glasses drawn on it, too, to learn their removal from: 340 kB a face more, and slower.")
   var glasses = false
   @OptionGroup var model: ModelOptions
@@ -32,10 +44,15 @@ struct PrepareCommand: ParsableCommand {
 
   func validate() throws {
     if let holdOut, holdOut < 2 { throw ValidationError("--hold-out must be at least 2") }
+    if labels == nil, !label.isEmpty { throw ValidationError("--label needs --labels FILE") }
   }
 
   func run() throws {
     let device = try engine.prepare()
+    // Before minutes of work.
+    let labels = try labels.map { path in
+      try PhotoLabels(contentsOf: URL(fileURLWithPath: path), definitions: label.map { try LabelDefinition($0) })
+    }
     var files: [URL] = []
     for path in photos {
       let folder = URL(fileURLWithPath: path, isDirectory: true)
@@ -53,7 +70,8 @@ struct PrepareCommand: ParsableCommand {
       hasGlasses: glasses)
     Interruption.watch()
     let report = ProgressReport("prepare", total: files.count, unit: "photos", completed: 0)
-    let made = try writer.write(files, to: URL(fileURLWithPath: output, isDirectory: true)) { done in
+    let folder = URL(fileURLWithPath: output, isDirectory: true)
+    let made = try writer.write(files, to: folder) { done in
       report.update(done)
       return !Interruption.requested
     }
@@ -62,5 +80,9 @@ struct PrepareCommand: ParsableCommand {
     let omitted = made.omitted
     try show("\(made.faces) faces of \(files.count) photos; left out: "
       + "\(omitted[.noFace] ?? 0) without a face, \(omitted[.tooSmall] ?? 0) too small, \(omitted[.unreadable] ?? 0) unreadable")
+    guard let labels, made.faces > 0 else { return }
+    let labelled = try labels.write(to: folder)
+    try show("\(labelled.labelled) faces have labels; \(labelled.unused) rows of \(labels.url.lastPathComponent) have no face in the set")
+    for count in labelled.counts { try show("  \(count.name): \(count.present) have it, \(count.absent) lack it") }
   }
 }

@@ -56,7 +56,12 @@ private final class RunLog<Trained: RecipeTrainer> {
         window = []
       }
     case .checkpoint(let progress):
-      report.note("checkpoint  \(progress.images) images seen")
+      let figures = trainer.figures
+      let held = figures.map { String(format: "  %@ %.4f", $0.name, $0.value) }.joined()
+      report.note("checkpoint  \(progress.images) images seen\(held)")
+      if !figures.isEmpty {
+        try events.addScalars(figures.map { ("validation/\($0.name)", Float($0.value)) }, step: progress.images)
+      }
       if let sheet = try trainer.sheet() {
         try events.addImage(
           png: Photo(sheet).encoded(as: .png), width: sheet.width, height: sheet.height, tag: name, step: progress.images)

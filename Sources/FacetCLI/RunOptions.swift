@@ -25,6 +25,17 @@ struct RunOptions: ParsableArguments {
   @Option(help: "Seed of the weights, the order and all chance.")
   var seed: UInt64?
 
+  @Option(
+    help: "A JSON file with fields of the configuration, such as the run.json of another run; options go before it.",
+    completion: .file())
+  var config: String?
+  @Option(
+    name: .customLong("set"),
+    help: ArgumentHelp(
+      "A field of the configuration, such as objective.ssim=2 or augmentation.rotation=10; may be given several times.",
+      valueName: "FIELD=VALUE"))
+  var fields: [String] = []
+
   var folder: URL { URL(fileURLWithPath: output, isDirectory: true) }
 
   func validate() throws {
@@ -38,6 +49,12 @@ struct RunOptions: ParsableArguments {
       throw ValidationError("--checkpoint-minutes must be at least 0")
     }
     if resume && force { throw ValidationError("--resume goes on with a run, --force starts anew; give one of them") }
+  }
+
+  /// A configuration with the file and the fields that were given in the place of its own.
+  func configured<Configuration: Codable>(_ configuration: Configuration) throws -> Configuration {
+    let read = try config.map { try ConfigurationFile.applying(URL(fileURLWithPath: $0), to: configuration) } ?? configuration
+    return try fields.reduce(read) { try ConfigurationFile.setting($1, in: $0) }
   }
 
   /// Puts the options that were given over those of a recipe.

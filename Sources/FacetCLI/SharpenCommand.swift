@@ -23,7 +23,7 @@ struct SharpenCommand: ParsableCommand {
 
   @Option(help: "Folder of the model bundle, with directions; default: the one inside the package.", completion: .directory)
   var model: String?
-  @Option(help: "Folder laid out as CelebA, with masks; train is used.", completion: .directory)
+  @Option(help: "Folder of 'facet prepare' or laid out as CelebA, with masks; train is used.", completion: .directory)
   var data: String
   @Option(help: "An attribute by which codes are moved; may be repeated. Default: eleven that change the face.")
   var attribute: [String] = []
@@ -50,6 +50,7 @@ struct SharpenCommand: ParsableCommand {
     let (output, lock) = try options.checkedFolder()
     defer { withExtendedLifetime(lock) {} }
     var configuration = try (options.resume ? DecoderTrainer.savedConfiguration(in: output) : nil) ?? DecoderTraining()
+    configuration = try options.configured(configuration)
     if !attribute.isEmpty { configuration.attributes = attribute }
     if let critic { configuration.critic = critic }
     options.set(in: &configuration)

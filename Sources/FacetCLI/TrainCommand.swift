@@ -7,10 +7,12 @@ import Torch
 struct TrainCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "train",
-    abstract: "Train a model on a folder laid out as CelebA.",
+    abstract: "Train a model on faces that 'facet prepare' has made a set of, or on CelebA.",
     discussion: """
       The output folder becomes a model bundle with the best weights so far; 'tensorboard --logdir OUTPUT/logs' shows \
       how it goes. Without --minutes or --images, training goes on until the validation loss stops improving.
+
+      OUTPUT/run.json has all fields of the configuration, OUTPUT/logs/log.jsonl the figures; 'facet compare' reads both.
 
       Ctrl-C or SIGTERM ends training at the next step with a checkpoint and exit code 130; --resume goes on exactly \
       from there, with the options of the run where none are given.
@@ -21,14 +23,16 @@ struct TrainCommand: ParsableCommand {
       torchrun, they go on from the last checkpoint as with --resume.
 
       Examples:
+        facet train --data faces --output runs/own --minutes 90
         facet train --data celeba --preset compact --output runs/a --minutes 90
         facet train --data celeba --output runs/a --resume --minutes 120
+        facet train --data celeba --output runs/b --config runs/a/run.json --set augmentation.rotation=10
         facet train --data celeba --preset article --output runs/b --images 2000000 --device cuda
         torchrun --nproc-per-node 8 --max-restarts 3 --no-python facet train --data celeba --output runs/c --device cuda
       """)
 
   @Option(
-    help: "Folder with list_attr_celeba.txt, list_eval_partition.txt and the image and mask folders.",
+    help: "Folder of 'facet prepare', or of CelebA or CelebA-HQ as they are published, with a folder of label maps.",
     completion: .directory)
   var data: String
   @Option(help: "compact, for real time without a GPU, or article, the article's model; default: compact.")
@@ -70,6 +74,9 @@ struct TrainCommand: ParsableCommand {
     }
   }
 
+  @Flag(help: "Print the configuration, with all defaults, as --config takes it, and train nothing.")
+  var showConfig = false
+
   func validate() throws {
     if let klWeight, !(klWeight >= 0 && klWeight.isFinite) { throw ValidationError("--kl-weight must be at least 0") }
     if let labelWeight, !(0...1e6).contains(labelWeight) {
@@ -80,6 +87,7 @@ struct TrainCommand: ParsableCommand {
   }
 
   func run() throws {
+    if showConfig { return try show(ConfigurationFile.text(of: makeConfiguration(resuming: nil))) }
     let device = try engine.prepare()
     let group = try engine.meet()
     if group.speaks { precision?.check(on: device) }
@@ -113,6 +121,7 @@ struct TrainCommand: ParsableCommand {
   private func makeConfiguration(resuming saved: TrainingConfiguration?) throws -> TrainingConfiguration {
     var configuration = saved ?? TrainingConfiguration(preset: preset ?? .compact)
     if let preset, preset != configuration.model.architecture { configuration = TrainingConfiguration(preset: preset) }
+    configuration = try options.configured(configuration)
     if let schedule { configuration.schedule = schedule }
     if let klWeight { configuration.objective.kl = klWeight }
     if let labelWeight { configuration.objective.labels = labelWeight }

@@ -43,6 +43,7 @@ private enum Op {
   static let matmul = Operator("aten::matmul")
   static let cholesky = Operator("aten::linalg_cholesky")
   static let choleskySolve = Operator("aten::cholesky_solve")
+  static let eigh = Operator("aten::linalg_eigh")
 
   static let reshape = Operator("aten::reshape")
   static let permute = Operator("aten::permute")
@@ -244,6 +245,13 @@ extension Tensor {
   /// - Parameter factor: A's ``cholesky()``.
   public func choleskySolve(_ factor: Tensor) throws(TorchError) -> Tensor {
     try Op.choleskySolve(.tensor(self), .tensor(factor))
+  }
+
+  /// The eigenvalues of this symmetric matrix, ascending, and its eigenvectors as columns.
+  public func symmetricEigen() throws(TorchError) -> (values: Tensor, vectors: Tensor) {
+    let results = try Op.eigh.call(.tensor(self))
+    guard results.count == 2 else { throw TorchError("an operator with two results gave \(results.count)") }
+    return (results[0], results[1])
   }
 }
 

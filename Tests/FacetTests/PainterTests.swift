@@ -46,7 +46,10 @@ struct DrawnCrops {
       tensors["glasses"] = try Tensor(glasses, shape: [count, labels, labels])
       tensors["bare"] = tensors["decoded"]
     }
-    try Tensor.save(tensors, metadata: ["format": CropSet.format], to: folder.appendingPathComponent("faces-00000.safetensors"))
+    let metadata = [
+      "format": CropSet.format, "sources": try JSON.encode((0..<count).map { "/photos/p/\($0).jpg" }), "omitted": "{}",
+    ]
+    try Tensor.save(tensors, metadata: metadata, to: folder.appendingPathComponent("faces-00000.safetensors"))
   }
 
   /// The lines of the bars.

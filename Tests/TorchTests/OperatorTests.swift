@@ -125,6 +125,9 @@ extension Engine {
       try expect(matrix.matmul(matrix.transpose(0, 1)), [14, 32, 32, 77], shape: [2, 2])
       let product = try Tensor([4, 2, 2, 5] as [Float], shape: [2, 2])
       try expect(product.cholesky(), [2, 0, 1, 2], shape: [2, 2])
+      let eigen = try Tensor([2, 1, 1, 2] as [Float], shape: [2, 2]).symmetricEigen()
+      try expect(eigen.values, [1, 3], shape: [2])
+      try expect(eigen.vectors.square(), [0.5, 0.5, 0.5, 0.5], shape: [2, 2])
       try expect(Tensor([8, 0] as [Float], shape: [2, 1]).choleskySolve(product.cholesky()), [2.5, -1], shape: [2, 1])
     }
 

@@ -78,6 +78,11 @@ extension AttributeDirections {
     }
   }
 
+  /// Whether a bundle has directions.
+  static func exist(in bundle: ModelBundle) -> Bool {
+    FileManager.default.fileExists(atPath: bundle.url.appendingPathComponent(file).path)
+  }
+
   /// Reads the directions of a bundle.
   /// - Throws: ``BundleError`` when there are none, or they belong to other weights.
   public init(of bundle: ModelBundle) throws {

@@ -89,6 +89,17 @@ public struct AttributeDirections: Sendable {
     (self.overrides, self.precision) = (overrides, precision)
   }
 
+  /// No directions: those of a model that has just been trained.
+  static func none(latentSize: Int) throws -> AttributeDirections {
+    let (mean, none) = (try Tensor.zeros([latentSize]), try Tensor.zeros([0, latentSize]))
+    return AttributeDirections(
+      names: [], definitions: [], positives: [], negatives: [],
+      probes: AttributeProbes(names: [], mean: mean, weights: none, biases: [], figures: []), codeMean: mean,
+      codeFactor: try .zeros([latentSize, latentSize]),
+      vectorsByMethod: [.isolated: none, .meanDifference: none], factorsByMethod: [.isolated: [], .meanDifference: []],
+      typicalOdds: nil)
+  }
+
   /// The factor at strength 1 where nothing else is known: the way from the mean photo without the attribute to the
   /// mean photo with it, and half as far again.
   public static let defaultScale = 1.5

@@ -7,7 +7,7 @@ public struct CombinedDirection: Codable, Sendable, Equatable {
   public var name: String
   /// The photos that have it, a ``LabelQuery``.
   public var positives: String
-  /// The photos that lack it; `nil` for all that are not positive. A photo on both sides counts as positive.
+  /// The photos that lack it; `nil` for all that are known not to be positive. A photo on both sides counts as positive.
   public var negatives: String?
   /// The photos that are looked at; `nil` for all.
   public var within: String?
@@ -57,9 +57,10 @@ public struct CombinedDirection: Codable, Sendable, Equatable {
     for row in 0..<(names.isEmpty ? 0 : labels.count / names.count) {
       let labels = labels[row * names.count..<(row + 1) * names.count]
       if let within, !within.matches(labels) { continue }
-      if positives.matches(labels) {
+      let isPositive = positives.truth(of: labels)
+      if isPositive == true {
         groups.positives.append(row)
-      } else if negatives?.matches(labels) ?? true {
+      } else if negatives?.matches(labels) ?? (isPositive == false) {
         groups.negatives.append(row)
       }
     }

@@ -48,18 +48,27 @@ public struct LabelQuery: Sendable, Equatable, CustomStringConvertible {
     attributes = parser.named.sorted()
   }
 
-  /// Whether the condition holds for a photo.
-  /// - Parameter labels: −1 or 1, one an attribute.
-  public func matches(_ labels: ArraySlice<Int8>) -> Bool {
-    func holds(_ node: Node) -> Bool {
+  /// Whether the condition holds for a photo, as far as its labels tell.
+  /// - Parameter labels: −1, 1 or, where it is not known, 0, one an attribute.
+  public func matches(_ labels: ArraySlice<Int8>) -> Bool { truth(of: labels) == true }
+
+  /// Whether the condition holds; `nil` where labels that are not known decide it.
+  func truth(of labels: ArraySlice<Int8>) -> Bool? {
+    func truth(_ node: Node) -> Bool? {
       switch node {
-      case .label(let attribute, let value): labels[labels.startIndex + attribute] == value
-      case .not(let node): !holds(node)
-      case .all(let nodes): nodes.allSatisfy(holds)
-      case .any(let nodes): nodes.contains(where: holds)
+      case .label(let attribute, let value):
+        let label = labels[labels.startIndex + attribute]
+        return label == 0 ? nil : label == value
+      case .not(let node): return truth(node).map { !$0 }
+      case .all(let nodes):
+        let truths = nodes.map(truth)
+        return truths.contains(false) ? false : truths.contains(nil) ? nil : true
+      case .any(let nodes):
+        let truths = nodes.map(truth)
+        return truths.contains(true) ? true : truths.contains(nil) ? nil : false
       }
     }
-    return holds(root)
+    return truth(root)
   }
 }
 

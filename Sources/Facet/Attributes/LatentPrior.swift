@@ -20,14 +20,20 @@ public struct LatentPrior: Sendable {
   private let factor: Tensor?
 
   /// A distribution of the codes that directions were found in.
-  /// - Throws: `TorchError` where there is no memory for it.
+  /// - Throws: ``LatentPriorError`` where nothing was fitted, for there are no directions; `TorchError` where there is no memory.
   public init(_ kind: Kind, of directions: AttributeDirections) throws {
+    if kind == .fitted, directions.names.isEmpty {
+      throw LatentPriorError(description: "this model has no fitted prior yet: 'facet attributes' finds it; N(0, 1) needs none")
+    }
     self.kind = kind
     switch kind {
     case .fitted: (mean, factor) = (directions.codeMean, directions.codeFactor)
     case .standardNormal: (mean, factor) = (try .zeros(directions.codeMean.shape), nil)
     }
   }
+
+  /// N(0, 1) for codes of a size.
+  public init(standardNormal latentSize: Int) throws { (kind, mean, factor) = (.standardNormal, try .zeros([latentSize]), nil) }
 
   /// The temperature where none is given. Fitted at 1, colours and shapes get extreme: the codes are not quite
   /// normal.

@@ -19,7 +19,7 @@ struct BalancedPhotos {
     }
     let labels = (0..<samples.count).map { Array(dataset.labels(of: samples.sampleIndices[$0])) }
     let sides = [false, true].map { shows in
-      labels.indices.filter { ((labels[$0][column] == 1) == edit.adds) == shows }
+      labels.indices.filter { labels[$0][column] != 0 && ((labels[$0][column] == 1) == edit.adds) == shows }
     }
     guard sides.allSatisfy({ $0.count >= 8 }) else {
       throw TrainingError(
@@ -28,7 +28,7 @@ struct BalancedPhotos {
     }
     let others = AttributeTable.others(than: column, among: names)
     func presence(_ rows: [Int]) throws -> Tensor {
-      let values = rows.flatMap { row in others.map { Double(labels[row][$0] == 1 ? 1 : 0) } + [1] }
+      let values = rows.flatMap { row in others.map { Double(labels[row][$0] + 1) / 2 } + [1] }
       return try Tensor(values, shape: [rows.count, others.count + 1])
     }
     let inputs = try sides.map(presence)

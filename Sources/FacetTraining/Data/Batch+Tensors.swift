@@ -21,7 +21,7 @@ extension Batch {
     return try bytes.to(device).to(.float32)
   }
 
-  /// The labels as float32 N × attributes in {−1, 1}.
+  /// The labels as float32 N × attributes in {−1, 0, 1}; 0 is not known.
   public func labelTensor() throws -> Tensor {
     try Tensor(
       copying: UnsafeRawBufferPointer(labels), dtype: .int8, shape: [count, attributeCount]

@@ -23,7 +23,7 @@ public final class Batch: @unchecked Sendable {
   public let images: UnsafeMutableRawBufferPointer
   /// Masks, count × size × size, 1 where the face is and 0 elsewhere; nil where there are none.
   public let masks: UnsafeMutableRawBufferPointer?
-  /// Labels, count × attributeCount, −1 or 1.
+  /// Labels, count × attributeCount: −1, 1 or, where it is not known, 0.
   public let labels: UnsafeMutableBufferPointer<Int8>
 
   private let memory: UnsafeMutableRawBufferPointer

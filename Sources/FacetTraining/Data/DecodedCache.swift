@@ -82,8 +82,7 @@ public final class DecodedCache: Sendable {
   ) throws -> DecodedCache {
     let samples = dataset.indices(of: partition)
     guard !samples.isEmpty else {
-      let path = dataset.directory.appendingPathComponent(CelebA.partitionList).path
-      throw DatasetError(.missingFile, path: path, reason: "no photo belongs to partition \(partition.rawValue)")
+      throw DatasetError(.missingFile, path: dataset.directory.path, reason: "no photo belongs to partition \(partition.rawValue)")
     }
     let key = Self.key(of: samples, in: dataset)
     let url = (folder ?? defaultFolder).appendingPathComponent(key)
@@ -209,6 +208,7 @@ public final class DecodedCache: Sendable {
     progress: ((_ done: Int, _ total: Int) -> Void)?
   ) throws -> Int {
     removeStaleTemporaries(in: url.deletingLastPathComponent())
+    try dataset.crops?.verify()
     let configuration = dataset.configuration
     let recordBytes = SampleDecoder.recordBytes(size: configuration.size, masks: configuration.requiresMasks)
     let chunkSize = min(samples.count, max(8, (16 << 20) / recordBytes))
@@ -283,14 +283,11 @@ public final class DecodedCache: Sendable {
     var hash = FNV1a()
     hash.add("facet decoded cache 1 \(configuration.crop) \(configuration.size)")
     if configuration.requiresMasks { hash.add("masks \(configuration.backgroundClasses.sorted())") }
-    let folders = [configuration.imageFolder] + (configuration.requiresMasks ? [configuration.maskFolder] : [])
     for sample in samples {
-      let name = dataset.samples[sample].fileName
-      hash.add(name)
-      for folder in folders {
-        let file = folder == configuration.imageFolder ? name : (name as NSString).deletingPathExtension + ".png"
+      hash.add(dataset.samples[sample].fileName)
+      for url in [dataset.imageURL(of: sample)] + (configuration.requiresMasks ? [dataset.maskURL(of: sample)] : []) {
         var status = stat()
-        guard stat("\(dataset.directory.path)/\(folder)/\(file)", &status) == 0 else {
+        guard stat(url.path, &status) == 0 else {
           hash.add("missing")
           continue
         }
@@ -304,10 +301,12 @@ public final class DecodedCache: Sendable {
 }
 
 /// The hash FNV-1a with 128 bits (Fowler, Noll and Vo): the same on every machine, unlike `Hasher`.
-private struct FNV1a {
+struct FNV1a {
   private var state: UInt128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d
 
   mutating func add(_ byte: UInt8) { state = (state ^ UInt128(byte)) &* 0x0000_0000_0100_0000_0000_0000_0000_013b }
+
+  mutating func add(_ bytes: UnsafeRawBufferPointer) { for byte in bytes { add(byte) } }
 
   /// Adds the text and an end mark.
   mutating func add(_ text: String) {

@@ -12,7 +12,9 @@ struct SampleDecoder: Sendable {
 
   init(_ dataset: CelebA) {
     self.dataset = dataset
-    isFace = dataset.configuration.isFace
+    var isFace = dataset.configuration.isFace
+    if dataset.crops != nil { isFace[Int(CropSet.noLabel)] = false }
+    self.isFace = isFace
   }
 
   /// The most pixels of a photo in a data set: a hostile file cannot take all memory on every core.
@@ -31,6 +33,15 @@ struct SampleDecoder: Sendable {
     let configuration = dataset.configuration
     let size = configuration.size
     let imageURL = dataset.imageURL(of: sample)
+    if let crops = dataset.crops {
+      do {
+        record.copyBytes(from: try crops.picture(sample).resized(to: (size, size)).pixels)
+        if configuration.requiresMasks { try write(crops.labelMap(sample), size: size, to: record) }
+      } catch {
+        throw DatasetError(.unreadableImage, path: imageURL.path, reason: "\(error)")
+      }
+      return
+    }
     let photo = try read(imageURL, of: sample) { url throws(PhotoError) in
       try Picture(contentsOf: url, pixelLimit: Self.pixelLimit)
     }
@@ -51,9 +62,17 @@ struct SampleDecoder: Sendable {
         + "but its photo \(imageURL.lastPathComponent) is \(photo.width)×\(photo.height)"
       throw DatasetError(.maskSizeMismatch, path: maskURL.path, reason: reason)
     }
+    write(labels, window: window, size: size, to: record)
+  }
+
+  /// Writes the mask of a label map behind the image; what a photo does not have is not face.
+  private func write(
+    _ labels: Picture, window: Window? = nil, size: Int, to record: UnsafeMutableRawBufferPointer
+  ) {
     let face = Picture(
       width: labels.width, height: labels.height, channels: 1, pixels: labels.pixels.map { isFace[Int($0)] ? 255 : 0 })
-    let coverage = face.resized(window: window, to: (size, size)).pixels
+    let coverage = face.resized(
+      window: window ?? Window(x: 0, y: 0, width: labels.width, height: labels.height), to: (size, size)).pixels
     let rowBytes = Self.maskRowBytes(size: size)
     let mask = UnsafeMutableRawBufferPointer(rebasing: record[(size * size * 3)...])
     for y in 0..<size {

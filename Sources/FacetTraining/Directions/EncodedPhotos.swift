@@ -5,7 +5,7 @@ import Torch
 public struct EncodedPhotos: Sendable {
   /// Posterior means, photos × latent size, float32, on the CPU.
   public let codes: Tensor
-  /// −1 or 1, photos × attributes, row after row.
+  /// −1, 1 or, where it is not known, 0, photos × attributes, row after row.
   public let labels: [Int8]
   /// The attributes' names.
   public let attributeNames: [String]
@@ -119,13 +119,41 @@ public struct EncodedPhotos: Sendable {
       let rows = 0..<count
       return LabelGroups(
         positives: rows.filter { labels[$0 * width + attribute] == 1 },
-        negatives: rows.filter { labels[$0 * width + attribute] != 1 }, asked: [attribute])
+        negatives: rows.filter { labels[$0 * width + attribute] == -1 }, asked: [attribute])
     }
   }
 
-  /// The labels as photos × attributes in {0, 1}, float64.
+  /// The labels as photos × attributes in {0, 1}, float64; those that are not known have the mean of the others.
   func presence() throws -> Tensor {
-    try (Tensor(labels, shape: [count, attributeNames.count]) > 0).to(.float64)
+    let labels = try Tensor(labels, shape: [count, attributeNames.count]).to(.float64)
+    let (isPresent, isMissing) = (try (labels > 0).to(.float64), try 1 - labels.abs())
+    let share = try isPresent.sum(dims: [0]) / (Double(count) - isMissing.sum(dims: [0])).clamp(min: 1)
+    return try isPresent + isMissing * share
+  }
+
+  /// The same photos with some of the labels.
+  /// - Throws: ``CombinedDirectionError/otherLabels`` where one of them is not there.
+  public func selecting(_ names: [String]) throws -> EncodedPhotos {
+    if names == attributeNames { return self }
+    let columns = names.compactMap(attributeNames.firstIndex)
+    guard columns.count == names.count else { throw CombinedDirectionError.otherLabels }
+    let width = attributeNames.count
+    return EncodedPhotos(
+      codes: codes, labels: (0..<count).flatMap { row in columns.map { labels[row * width + $0] } }, attributeNames: names,
+      samples: samples)
+  }
+
+  /// The labels that some photos have and some lack, and for each of the others why no direction can be found.
+  public func usableLabels() -> (names: [String], faults: [String]) {
+    var (names, faults) = ([String](), [String]())
+    for (name, group) in zip(attributeNames, groups()) {
+      if group.positives.isEmpty || group.negatives.isEmpty {
+        faults.append("'\(name)': \(group.positives.count) photos have it, \(group.negatives.count) lack it")
+      } else {
+        names.append(name)
+      }
+    }
+    return (names, faults)
   }
 
   /// Calls `body` with float64 codes, a few thousand at a time: all of a large data set's would fill the memory.

@@ -8,7 +8,7 @@ extension AttributeDirections {
   ///   - samples: the training partition.
   ///   - limit: the most positives, and the most negatives, that count for a mean difference; the first in the list's
   ///     order.
-  ///   - scale: the factor on each direction at strength 1; ``calibrated(with:on:calibration:only:device:progress:)``
+  ///   - scale: the factor on each direction at strength 1; ``calibrated(with:on:calibration:only:device:partial:progress:)``
   ///     finds better ones.
   ///   - device: where the work is done.
   ///   - model: the model, for use.

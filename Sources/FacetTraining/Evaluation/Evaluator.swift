@@ -18,6 +18,12 @@ public struct EvaluationReport: Codable, Sendable, Equatable {
   public var kl = 0.0
   /// The weighted sum of the losses, by which checkpoints are compared.
   public var loss = 0.0
+  /// The distance of reconstructions from their photos as people see it; `nil` where it was not measured, as the next two.
+  public var perceptual: Double?
+  /// The Fréchet distance of the features of reconstructions, and of faces drawn from the prior, from those of photos.
+  public var frechet: Double?
+  /// The same of faces drawn from the prior.
+  public var frechetSamples: Double?
   /// Photos that were measured.
   public var images = 0
   /// Photos in a second.
@@ -25,6 +31,7 @@ public struct EvaluationReport: Codable, Sendable, Equatable {
 
   enum CodingKeys: String, CodingKey {
     case ssim, mae, maskBCE = "mask_bce", maskDice = "mask_dice", maskIoU = "mask_iou", kl, loss, images
+    case perceptual, frechet, frechetSamples = "frechet_samples"
     case imagesPerSecond = "images_per_second"
   }
 }
@@ -51,10 +58,13 @@ public final class Evaluator {
   /// - Parameters:
   ///   - samples: the photos.
   ///   - batchSize: photos at once; Dice is a figure of a batch.
+  ///   - distance: also measures perceptual and Fréchet distances by it.
+  ///   - prior: of the faces whose Fréchet distance is measured.
   ///   - group: processes that share the batches and all get the figures, which are those of one process.
   ///   - progress: called with the photos done and their total.
   public func evaluate(
-    _ samples: DecodedCache, batchSize: Int = 32, over group: ProcessGroup? = nil,
+    _ samples: DecodedCache, batchSize: Int = 32, distance: PerceptualDistance? = nil, prior: LatentPrior? = nil,
+    over group: ProcessGroup? = nil,
     progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
   ) throws -> EvaluationReport {
     guard samples.count > 0 else { throw TrainingError("there are no photos to evaluate") }
@@ -62,6 +72,7 @@ public final class Evaluator {
     loader.start(epoch: 0)
     model.setTraining(false)
     var report = EvaluationReport()
+    let distances = try distance.map { try PictureDistances($0) }
     let start = ContinuousClock.now
     try withoutGradients {
       while let batch = try loader.next() {
@@ -70,6 +81,7 @@ public final class Evaluator {
         let posterior = try model.encode(images)
         let reconstruction = try model.decode(posterior.mean)
         let terms = try objective(images: images, masks: masks, reconstruction: reconstruction, posterior: posterior)
+        try distances?.add(images: images, masks: masks, reconstruction: reconstruction)
         let weight = Double(batch.count)
         report.ssim += try (2 - terms.ssimLoss.item()) * weight
         report.mae += try terms.mae.item() * weight
@@ -94,6 +106,9 @@ public final class Evaluator {
     let count = Double(report.images)
     for figure in figures { report[keyPath: figure] /= count }
     report.imagesPerSecond = count / seconds
+    try withoutGradients {
+      try distances?.finish(&report, model: model, prior: prior, device: device, over: group)
+    }
     return report
   }
 
@@ -113,5 +128,8 @@ extension EvaluationReport {
       ("loss", loss), ("ssim", ssim), ("mae", mae), ("mask_bce", maskBCE), ("mask_dice", maskDice),
       ("mask_iou", maskIoU), ("kl", kl),
     ]
+      + [("perceptual", perceptual), ("frechet", frechet), ("frechet_samples", frechetSamples)].compactMap { name, value in
+        value.map { (name, $0) }
+      }
   }
 }

@@ -28,6 +28,7 @@ public struct GlassesFitting: Sendable {
     _ dataset: CelebA, examples: Set<String>? = nil, detector: FaceDetector = FaceDetector(),
     onPhoto: (_ done: Int, _ count: Int) -> Bool = { _, _ in true }
   ) throws {
+    try dataset.requireFiles(for: "the place of glasses")
     let column = try dataset.attributeIndex(of: GlassesModel.edit.name)
     let chosen = dataset.indices(of: .train).filter { sample in
       let labels = dataset.labels(of: sample)

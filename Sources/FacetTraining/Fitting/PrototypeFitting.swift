@@ -41,6 +41,7 @@ public struct PrototypeFitting {
     _ edit: AttributeState, _ groups: Groups, in dataset: CelebA, detector: FaceDetector = FaceDetector(),
     onPhoto: (_ done: Int, _ count: Int) -> Bool = { _, _ in true }
   ) throws {
+    try dataset.requireFiles(for: "a prototype")
     let chosen = try CombinedDirection("prototype", positives: groups.positives, negatives: groups.negatives)
       .groups(dataset.labels, attributes: dataset.attributeNames)
     let balanced = try groups.balanced.map { try dataset.attributeIndex(of: $0) }

@@ -14,6 +14,8 @@ public struct CropSet: Sendable {
   static let labelSize = 144
   /// The label of a place that the photo does not have.
   static let noLabel: UInt8 = 255
+  /// The side of a crop in its photo's pixels from which on a face is sharp enough to paint.
+  public static let paintedSide = Double(size) / 1.8
 
   /// A face of the set.
   struct Face: Sendable {
@@ -31,24 +33,26 @@ public struct CropSet: Sendable {
   let decodedSize: Int
   /// Whether crops are kept with glasses drawn on them, too.
   public let hasGlasses: Bool
-  private let shards: [SafetensorsFile]
+  private let shards: [(url: URL, file: SafetensorsFile)]
 
   /// Opens a set.
   /// - Parameters:
   ///   - url: its folder.
   ///   - sharpest: the share of the faces that is kept, the sharpest ones, in 0…1.
+  ///   - leastSide: the fewest pixels that a face has in its photo, as the side of its crop.
+  ///   - isVerified: whether all files are read to find damage.
   /// - Throws: ``DatasetError`` where there is no face or a file is not of a set; `FileError`, `SafetensorsError`.
-  public init(contentsOf url: URL, sharpest: Double = 1) throws {
+  public init(contentsOf url: URL, sharpest: Double = 1, leastSide: Double = 0, isVerified: Bool = true) throws {
     let names = try FileManager.default.contentsOfDirectory(atPath: url.path)
       .filter { $0.hasPrefix("faces-") && $0.hasSuffix(".safetensors") }.sorted()
     var faces: [Face] = []
-    var shards: [SafetensorsFile] = []
+    var shards: [(url: URL, file: SafetensorsFile)] = []
     var decodedSize = 0
     var hasGlasses = true
     for name in names {
       // A set is larger than memory: its files are mapped.
       let file = try SafetensorsFile(url.appendingPathComponent(name), copyLimit: 0)
-      try file.verify()
+      if isVerified { try file.verify() }
       func fault(_ reason: String) -> DatasetError {
         DatasetError(.malformedList, path: url.appendingPathComponent(name).path, reason: reason)
       }
@@ -74,14 +78,16 @@ public struct CropSet: Sendable {
       }
       let landmarks = try check("landmarks", .float32, [68, 2]).floats
       let sharpness = try check("sharpness", .float32, []).floats
+      // Sets of older versions have large faces alone, and do not say so.
+      let sides = file.tensors["sides"] == nil ? nil : try check("sides", .float32, []).floats
       guard landmarks.allSatisfy({ abs($0) < 1e5 }), sharpness.allSatisfy(\.isFinite) else { throw fault("its numbers are impossible") }
-      for row in 0..<count {
+      for row in 0..<count where sides.map({ Double($0[row]) >= leastSide }) ?? true {
         faces.append(
           Face(
             shard: shards.count, row: row, landmarks: Array(landmarks[row * 136..<(row + 1) * 136]),
             sharpness: sharpness[row]))
       }
-      shards.append(file)
+      shards.append((url.appendingPathComponent(name), file))
     }
     if faces.isEmpty { throw DatasetError(.missingFile, path: url.path, reason: "no faces; make a set with 'facet prepare'") }
     let threshold = faces.map(\.sharpness).sorted()[min(faces.count - 1, Int((1 - sharpest) * Double(faces.count)))]
@@ -91,6 +97,48 @@ public struct CropSet: Sendable {
 
   /// The number of crops that are learned from.
   public var count: Int { faces.count }
+
+  /// Whether a folder holds a set.
+  static func exists(at url: URL) -> Bool {
+    FileManager.default.fileExists(atPath: url.appendingPathComponent(fileName(0)).path)
+  }
+
+  /// The name of one of a set's files.
+  static func fileName(_ number: Int) -> String { String(format: "faces-%05d.safetensors", number) }
+
+  /// Reads all files to find damage.
+  /// - Throws: `SafetensorsError`, `FileError` that name the file.
+  func verify() throws { for shard in shards { try shard.file.verify() } }
+
+  /// The file that holds a face.
+  func url(of face: Int) -> URL { shards[faces[face].shard].url }
+
+  /// The path of each face's photo when the set was made.
+  /// - Throws: ``DatasetError`` where a file does not say.
+  func photos() throws(DatasetError) -> [String] {
+    var names: [[String]] = []
+    for (url, file) in shards {
+      guard let sources = try? JSON.decode([String].self, file.metadata["sources"] ?? ""),
+        let omitted = try? JSON.decode([String: CropSetWriter.Omission].self, file.metadata["omitted"] ?? "")
+      else { throw DatasetError(.malformedList, path: url.path, reason: "does not name its photos; make it again with 'facet prepare'") }
+      let photos = sources.filter { omitted[$0] == nil }
+      guard photos.count == file.tensors["crops"]?.shape[0] else {
+        throw DatasetError(.malformedList, path: url.path, reason: "names other photos than it holds; make it again with 'facet prepare'")
+      }
+      names.append(photos)
+    }
+    return faces.map { names[$0.shard][$0.row] }
+  }
+
+  /// A crop as a picture.
+  func picture(_ face: Int) throws -> Picture {
+    Picture(width: Self.size, height: Self.size, channels: 3, pixels: try crops([face]).array(UInt8.self))
+  }
+
+  /// A label map as a picture.
+  func labelMap(_ face: Int) throws -> Picture {
+    Picture(width: Self.labelSize, height: Self.labelSize, channels: 1, pixels: try labels([face]).array(UInt8.self))
+  }
 
   /// Crops, N × 288 × 288 × 3 of bytes.
   func crops(_ indices: [Int]) throws -> Tensor { try rows("crops", of: indices, [Self.size, Self.size, 3]) }
@@ -112,11 +160,11 @@ public struct CropSet: Sendable {
 
   private func rows(_ name: String, of indices: [Int], _ shape: [Int]) throws -> Tensor {
     let size = shape.reduce(1, *)
-    for shard in Set(indices.map { faces[$0].shard }) { try shards[shard].checkUnchanged() }
+    for shard in Set(indices.map { faces[$0].shard }) { try shards[shard].file.checkUnchanged() }
     let bytes = [UInt8](unsafeUninitializedCapacity: indices.count * size) { buffer, initialized in
       for (place, index) in indices.enumerated() {
         let face = faces[index]
-        shards[face.shard].tensors[name]!.withUnsafeBytes { source in
+        shards[face.shard].file.tensors[name]!.withUnsafeBytes { source in
           UnsafeMutableRawBufferPointer(buffer).baseAddress!.advanced(by: place * size)
             .copyMemory(from: source.baseAddress!.advanced(by: face.row * size), byteCount: size)
         }

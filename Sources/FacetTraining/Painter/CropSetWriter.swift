@@ -30,8 +30,8 @@ public struct CropSetWriter {
   /// Draws glasses, where the set is to have them.
   private let editor: FaceEditor?
   private static let photosInFile = 256
-  /// A face with fewer pixels of its own than this part of the crop's is too small to be sharp.
-  private static let leastScale = 1 / 1.8
+  /// The side of a crop in its photo's pixels below which nothing of a face is to be seen.
+  private static let leastSide = 48.0
 
   /// - Parameters:
   ///   - bundle: the model whose codes are kept.
@@ -41,6 +41,8 @@ public struct CropSetWriter {
   public init(bundle: ModelBundle, parser: FaceParser, hasGlasses: Bool = false) throws {
     (self.bundle, self.parser) = (bundle, parser)
     bundle.model.setTraining(false)
+    // Crops and padded photos of one size after another.
+    Torch.keepFreedMemory()
     editor = try hasGlasses ? FaceEditor(bundle, detector: FaceDetector()) : nil
     detectors = (0..<max(1, ProcessInfo.processInfo.activeProcessorCount)).map { _ in FaceDetector() }
   }
@@ -61,7 +63,7 @@ public struct CropSetWriter {
     let files = (photos.count + Self.photosInFile - 1) / Self.photosInFile
     for file in 0..<files {
       let part = Array(photos[file * Self.photosInFile..<min(photos.count, (file + 1) * Self.photosInFile)])
-      let url = folder.appendingPathComponent(String(format: "faces-%05d.safetensors", file))
+      let url = folder.appendingPathComponent(CropSet.fileName(file))
       let sources = try JSON.encode(part.map(\.path))
       var metadata = try? SafetensorsFile(url).metadata
       if metadata?["sources"] != sources || metadata?["model"] != bundle.fingerprint || metadata?["glasses"] != glasses {
@@ -86,6 +88,8 @@ public struct CropSetWriter {
     var small, coarse: Picture
     var landmarks: [Float]
     var isMissing: [Bool]
+    /// Of the crop, in the photo's pixels.
+    var side: Double
   }
 
   private func write(_ photos: [URL], _ sources: String, to url: URL, _ onPhoto: (Int) -> Bool) throws -> [String: String]? {
@@ -143,6 +147,7 @@ public struct CropSetWriter {
         "labels": try Tensor(labels, shape: [n, CropSet.labelSize, CropSet.labelSize]),
         "landmarks": try Tensor(cuts.flatMap(\.landmarks), shape: [n, 68, 2]),
         "sharpness": try Tensor(cuts.map { Self.sharpness(of: $0.crop) }, shape: [n]),
+        "sides": try Tensor(cuts.map { Float($0.side) }, shape: [n]),
       ]
     }
     for (name, parts) in worn { tensors[name] = try .cat(parts) }
@@ -180,7 +185,7 @@ public struct CropSetWriter {
       let points = alignment.landmarks
     else { return .failure(Omitted(reason: .noFace)) }
     let size = Double(CropSet.size)
-    guard alignment.side >= size * leastScale else { return .failure(Omitted(reason: .tooSmall)) }
+    guard alignment.side >= leastSide else { return .failure(Omitted(reason: .tooSmall)) }
     let back = alignment.transform(size: CropSet.size).inverse
     let step = size / Double(CropSet.labelSize)
     var isMissing: [Bool] = []
@@ -196,7 +201,7 @@ public struct CropSetWriter {
       Cut(
         crop: alignment.crop(padded, size: CropSet.size), small: alignment.crop(padded, size: modelSize),
         coarse: alignment.crop(padded, size: CropSet.labelSize),
-        landmarks: points.flatMap { [Float($0.x * size), Float($0.y * size)] }, isMissing: isMissing))
+        landmarks: points.flatMap { [Float($0.x * size), Float($0.y * size)] }, isMissing: isMissing, side: alignment.side))
   }
 
   /// The mean absolute Laplacian of the luma in the middle of a crop.

@@ -59,6 +59,14 @@ public struct PerceptualDistance {
     return sum!
   }
 
+  /// What the last stage sees of pictures, the mean over the places.
+  /// - Parameter pictures: N × 3 × H × W, sRGB in [0, 1].
+  /// - Returns: N × ``featureCount``, float32.
+  func features(of pictures: Tensor) throws -> Tensor { try stages(of: pictures)[2].to(.float32).mean(dims: [2, 3]) }
+
+  /// The numbers that ``features(of:)`` gives for a picture.
+  static let featureCount = 384
+
   private func unit(_ features: Tensor) throws -> Tensor {
     let wide = try features.to(.float32)
     return try wide / (wide.square().sum(dims: [1], keepDim: true) + 1e-10).sqrt()

@@ -4,7 +4,7 @@ import Foundation
 import Torch
 
 /// Everything that decides how a parser is trained; stored in each checkpoint.
-public struct ParserTraining: Codable, Sendable, Equatable {
+public struct ParserTraining: TrainingRecipe {
   /// The size of the network.
   public var model = ParserConfiguration()
   /// How photos are made worse.
@@ -53,21 +53,17 @@ public struct ParserTraining: Codable, Sendable, Equatable {
   /// - Throws: ``TrainingError`` that names the field, ``ModelError``.
   func validate() throws {
     func require(_ condition: Bool, _ field: String, _ range: String) throws {
-      if !condition { throw TrainingError("parser training: '\(field)' must be \(range)") }
+      try self.require(condition, field, range, of: "parser")
     }
+    try validateCourse(of: "parser")
     try model.validate()
     try require(model.imageSize % 8 == 0, "model.imageSize", "a multiple of 8")
-    try require((1...4096).contains(batchSize), "batchSize", "from 1 to 4096")
-    try require(learningRate > 0 && learningRate.isFinite, "learningRate", "above 0")
     try require((0..<1).contains(weightDecay), "weightDecay", "at least 0 and under 1")
-    try require((0..<1).contains(emaDecay), "emaDecay", "at least 0 and under 1")
     try require((0...1).contains(rarity), "rarity", "from 0 to 1")
     try require((1...100).contains(largestWeight), "largestWeight", "from 1 to 100")
     for (name, share) in [("glasses", drawn.glasses), ("occluders", drawn.occluders), ("whiteHair", drawn.whiteHair)] {
       try require((0...1).contains(share), "drawn.\(name)", "from 0 to 1")
     }
-    try require(budget.isLimited, "budget", "limited")
-    try require(checkpointMinutes >= 0, "checkpointMinutes", "at least 0")
     let d = degradation
     try require(d.scale.count == 2 && 0.2 <= d.scale[0] && d.scale[0] <= d.scale[1] && d.scale[1] <= 5,
       "degradation.scale", "two rising factors from 0.2 to 5")
@@ -82,39 +78,40 @@ public struct ParserTraining: Codable, Sendable, Equatable {
   }
 }
 
+/// The loss of a step of a parser's training, a mean over its pixels.
+public struct ParserLosses: TrainingLosses {
+  /// The weighted cross-entropy.
+  public let loss: Double
+
+  /// Its name and value.
+  public var named: [(name: String, value: Double)] { [("loss", loss)] }
+}
+
 /// Trains a face parser on pairs of photos and label maps.
 ///
 /// The output folder is a parser's folder from the first checkpoint on. A run that is taken up from a checkpoint does
 /// what it would have done without the break, on the CPU to the last bit with the same threads and a budget in images.
-public final class ParserTrainer {
+public final class ParserTrainer: SteppingTrainer {
   /// The recipe.
   public let configuration: ParserTraining
   /// The folder that the run is written to.
   public let output: URL
   /// Where the run stands.
-  public private(set) var progress = TrainingProgress()
-  /// A line for people on the checkpoint that the run goes on from, where it is not the last one.
-  public private(set) var notice: String?
-  private let lock: WriteLock
+  public internal(set) var progress = TrainingProgress()
+  public internal(set) var notice: String?
+  /// The measurement on held-out pairs at the last checkpoint of this run.
+  public private(set) var report: ParserReport?
+  var lock: WriteLock?
+  let device: Device
   private let pairs: FacePairs
   private let coarse: FacePairs?
   private let heldOut: LabelledPhotos
-  private let device: Device
   private let network: ParserNetwork
   private let optimizer: Adam
   private let average: ExponentialMovingAverage
   private let classWeights: Tensor
+  private var order: EpochOrder?
   private var coarseOrder: EpochOrder?
-
-  /// What happens while training runs, in order.
-  public enum Event: Sendable {
-    /// The run starts, or goes on.
-    case started(TrainingProgress, parameters: Int, pairs: Int)
-    /// A step is done.
-    case step(TrainingProgress, loss: Double, learningRate: Double)
-    /// The checkpoint and the parser are written; the report is of held-out pairs.
-    case checkpoint(TrainingProgress, ParserReport)
-  }
 
   /// Prepares a run.
   /// - Parameters:
@@ -141,7 +138,6 @@ public final class ParserTrainer {
     guard coarse.map({ $0.side == pairs.side }) ?? true else {
       throw TrainingError("coarse pairs of \(coarse!.side) pixels a side don't go with others of \(pairs.side)")
     }
-    lock = try WriteLock.folder(output)
     (self.configuration, self.pairs, self.coarse, self.heldOut) = (configuration, pairs, coarse, heldOut)
     (self.output, self.device) = (output, device)
     if device == .cpu { Torch.keepFreedMemory() }
@@ -163,11 +159,15 @@ public final class ParserTrainer {
     let weights = shares.map { $0 > 0 ? pow($0, -configuration.rarity) : 0 }
     let mean = zip(shares, weights).reduce(0) { $0 + $1.0 * $1.1 }
     classWeights = try Tensor(weights.map { Float(min($0 / mean, configuration.largestWeight)) }).to(device)
-    try Trainer.prepare(output)
-    if checkpoint.exists {
-      if resume { try restore() } else { try checkpoint.remove() }
-    }
+    try takeUp(resume: resume)
   }
+
+  let source = "parser"
+  static let format = "facet-parser-checkpoint-2"
+  /// The numbers that it trains.
+  public var parameterCount: Int { network.parameterCount }
+  /// The photos that it learns from.
+  public var photoCount: Int { pairs.count + (coarse?.count ?? 0) }
 
   /// The side at which pairs are kept: larger than what the network sees, so that a face made larger has its detail.
   public static func sourceSide(of model: ParserConfiguration) -> Int { model.imageSize * 4 / 3 }
@@ -176,40 +176,23 @@ public final class ParserTrainer {
   /// - Throws: ``TrainingError`` with the step when the loss is not finite, and what `onEvent` throws.
   @discardableResult
   public func run(
-    shouldStop: () -> Bool = { false }, onEvent: (Event) throws -> Void = { _ in }
+    shouldStop: () -> Bool = { false }, onEvent: (TrainingEvent<ParserLosses>) throws -> Void = { _ in }
   ) throws -> Trainer.Ending {
-    let clock = StopWatch(alreadySpent: progress.minutes * 60)
-    var lastSave = clock.seconds
-    try onEvent(.started(progress, parameters: network.parameterCount, pairs: pairs.count))
-    while true {
-      let order = EpochOrder(count: pairs.count, seed: configuration.seed, epoch: progress.epoch).positions
-      while (progress.batch + 1) * configuration.batchSize <= order.count {
-        progress.minutes = clock.seconds / 60
-        let spent = configuration.budget.progress(images: progress.images, minutes: progress.minutes)
-        if spent >= 1 || shouldStop() {
-          try save(onEvent)
-          return spent >= 1 ? .budgetSpent : .interrupted
-        }
-        let first = progress.batch * configuration.batchSize
-        let learningRate = configuration.learningRate * TrainingConfiguration.Schedule.cosine.factor(spent)
-        let loss = try step(order[first..<first + configuration.batchSize], learningRate: learningRate)
-        progress.step += 1
-        progress.batch += 1
-        progress.images += configuration.batchSize
-        progress.minutes = clock.seconds / 60
-        try onEvent(.step(progress, loss: loss, learningRate: learningRate))
-        if clock.seconds - lastSave >= configuration.checkpointMinutes * 60 {
-          try save(onEvent)
-          lastSave = clock.seconds
-        }
-      }
-      progress.epoch += 1
-      progress.batch = 0
-    }
+    try train(shouldStop, onEvent)
   }
 
-  /// One step of gradient descent.
-  private func step(_ positions: ArraySlice<Int>, learningRate: Double) throws -> Double {
+  /// The positions of the next batch of whole ones; where an epoch has no more the next one begins.
+  private func nextPositions() -> ArraySlice<Int> {
+    let size = configuration.batchSize
+    if (progress.batch + 1) * size > pairs.count { (progress.epoch, progress.batch) = (progress.epoch + 1, 0) }
+    if order?.epoch != progress.epoch {
+      order = EpochOrder(count: pairs.count, seed: configuration.seed, epoch: progress.epoch)
+    }
+    return order!.positions[progress.batch * size..<(progress.batch + 1) * size]
+  }
+
+  func step(learningRate: Double) throws -> ParserLosses {
+    let positions = nextPositions()
     // A seed for each step, so that a resumed run draws what it would have drawn.
     let seed = configuration.seed ^ UInt64(progress.step) << 20
     let source = try pairs.batch(positions, drawn: configuration.drawn, seed: seed, on: device)
@@ -224,9 +207,7 @@ public final class ParserTrainer {
     }
     network.setTraining(true)
     try network.zeroGrad()
-    let logits = try withAutocast(device.precision(bfloat16: configuration.usesBFloat16), on: device) {
-      try network(images).to(.float32)
-    }
+    let logits = try autocast { try network(images).to(.float32) }
     // Judged at the picture's own resolution, borders of classes find their place between the coarser pixels.
     let full = try logits.upsampleBilinear2d(scale: ParserNetwork.stem)
     var loss = try full.narrow(0, 0..<count).crossEntropy(classes.narrow(0, 0..<count), weights: classWeights)
@@ -234,15 +215,12 @@ public final class ParserTrainer {
       loss = try loss + Self.coarseLoss(full.narrow(0, count..<2 * count), classes.narrow(0, count..<2 * count))
     }
     let value = try loss.item()
-    guard value.isFinite else {
-      throw TrainingError(
-        "step \(progress.step + 1): the loss is \(value); the last good checkpoint is kept. "
-          + "Resume with a lower --learning-rate")
-    }
+    try checkFinite(value)
     try loss.backward()
     try optimizer.step(learningRate: learningRate)
     try average.update(step: progress.step + 1)
-    return value
+    progress.batch += 1
+    return ParserLosses(loss: value)
   }
 
   /// The positions of a step's coarse pairs.
@@ -275,18 +253,25 @@ public final class ParserTrainer {
 
   // MARK: Checkpoints
 
-  private static let format = "facet-parser-checkpoint-1"
-
   /// The configuration of the run that the folder `output` holds; `nil` where there is none.
   /// - Throws: ``TrainingError`` or `SafetensorsError` when its checkpoint is damaged.
   public static func savedConfiguration(in output: URL) throws -> ParserTraining? {
-    let checkpoint = CheckpointFile(in: output)
-    return checkpoint.exists ? try checkpoint.read(ParserTraining.self, format: format).checkpoint.configuration : nil
+    try saved(in: output)
   }
 
-  private var checkpoint: CheckpointFile { CheckpointFile(in: output) }
+  var stored: [String: StoredPart] {
+    ["model": StoredPart(network), "optimizer": StoredPart(optimizer), "ema": StoredPart(average)]
+  }
 
-  private var photos: Int { pairs.count + (coarse?.count ?? 0) }
+  func check(_ saved: ParserTraining) throws {
+    if saved.model != configuration.model { throw TrainingError("made for another parser") }
+  }
+
+  /// The figures of the last measurement.
+  public var figures: [(name: String, value: Double)] {
+    report.map { [("mean_iou", $0.meanIoU), ("face_iou", $0.faceIoU)] } ?? []
+  }
+
   private var drawn: String {
     let drawn = configuration.drawn
     let shares = [("glasses", drawn.glasses), ("things in front of the face", drawn.occluders), ("white hair", drawn.whiteHair)]
@@ -295,46 +280,13 @@ public final class ParserTrainer {
   }
   private var beside: String { coarse.map { " and, of \($0.count) more photos, coarse maps" } ?? "" }
 
-  /// Writes the checkpoint, then the parser and its card, and measures it.
-  private func save(_ onEvent: (Event) throws -> Void) throws {
-    var tensors = try network.state().prefixed("model.")
-    tensors.merge(try optimizer.state().prefixed("optimizer.")) { $1 }
-    let averaged = try average.state()
-    tensors.merge(averaged.prefixed("ema.")) { $1 }
-    let metadata = try Checkpoint(configuration: configuration, progress: progress, photos: photos)
-      .metadata(format: Self.format)
-    try checkpoint.save(tensors, metadata: metadata)
+  /// Writes the parser and its card, and measures it.
+  func writeResult() throws {
     let origin = "trained on \(progress.images) images of \(pairs.count) pairs\(beside), by Facet \(facetVersion)"
-    try FaceParser.write(configuration.model, weights: averaged, origin: origin, to: output)
-    let parser = try FaceParser(contentsOf: output, device: device)
-    let report = try parser.evaluate(heldOut)
+    try FaceParser.write(configuration.model, weights: average.state(), origin: origin, to: output)
+    let report = try FaceParser(contentsOf: output, device: device).evaluate(heldOut)
     try AtomicFile.write(Data(card(report).utf8), to: output.appendingPathComponent(ModelBundle.cardFile))
-    try onEvent(.checkpoint(progress, report))
-  }
-
-  private func restore() throws {
-    let content = try checkpoint.read(ParserTraining.self, format: Self.format)
-    let saved = content.checkpoint
-    do {
-      guard saved.configuration.model == configuration.model else {
-        throw TrainingError("made for another parser")
-      }
-      guard (saved.configuration.batchSize, saved.configuration.seed) == (configuration.batchSize, configuration.seed),
-        saved.photos == photos
-      else {
-        throw TrainingError(
-          "made with batch \(saved.configuration.batchSize), seed \(saved.configuration.seed) and "
-            + "\(saved.photos ?? 0) pairs; resume with the same")
-      }
-      let (tensors, _) = try Tensor.load(content.file)
-      try network.load(tensors.withPrefix("model."))
-      try optimizer.load(tensors.withPrefix("optimizer."))
-      try average.load(tensors.withPrefix("ema."))
-      progress = saved.progress
-      notice = try content.damage.map { try checkpoint.replace(damaged: $0, with: progress) }
-    } catch {
-      throw TrainingError("\(content.url.path): cannot resume: \(error)")
-    }
+    self.report = report
   }
 
   /// A word for people in the parser's folder.

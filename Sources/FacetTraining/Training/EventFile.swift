@@ -6,16 +6,20 @@ import Foundation
   import Glibc
 #endif
 
-/// Writes a TensorBoard event file: scalars and images by tag and step.
+/// Writes a TensorBoard event file, scalars and images by tag and step, and beside it the scalars as lines of JSON.
 ///
 /// The format is that of `tensorboard/compat/proto/event.proto` and `summary.proto` in the framing
 /// of TensorFlow's record files. Each record is appended with one write, so that a killed run leaves
 /// at most its last record incomplete, which readers skip. Calls may come from any thread.
+///
+/// `log.jsonl` has a line for each call: `{"step":640,"time":1764460800,"train/total":0.5}`. A run that starts or goes on writes
+/// `{"start":STEP}`: earlier lines of this step and later ones do not count any more. ``RunHistory`` reads it.
 public final class EventFileWriter: Sendable {
   /// The file, `events.out.tfevents.TIME.HOST.PROCESS.NUMBER`, which TensorBoard recognises by its name.
   public let url: URL
-  private let descriptor: Int32
-  private let lock = NSLock()
+  /// The name of the lines of JSON in the same folder.
+  public static let linesFile = "log.jsonl"
+  private let events, lines: AppendedFile
 
   /// Makes a new event file in `directory`, which is made where it is missing.
   /// - Parameter step: Where the run starts or resumes. TensorBoard hides what earlier files of the
@@ -31,18 +35,18 @@ public final class EventFileWriter: Sendable {
     let time = Date().timeIntervalSince1970
     let base = String(format: "events.out.tfevents.%010d.", Int(time)) + Self.hostName + ".\(getpid())"
     var number = 0
-    var url: URL
-    var descriptor: Int32
-    repeat {
-      url = directory.appendingPathComponent("\(base).\(number)")
-      descriptor = open(url.path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0o644)
-      number += 1
-    } while descriptor < 0 && errno == EEXIST && number < 10_000
-    guard descriptor >= 0 else {
-      throw FileError(path: url.path, operation: "write", reason: String(cString: strerror(errno)))
+    var file: AppendedFile?
+    while file == nil {
+      do throws(FileError) {
+        file = try AppendedFile(directory.appendingPathComponent("\(base).\(number)"), isNew: true)
+      } catch {
+        number += 1
+        if number >= 10_000 || !FileManager.default.fileExists(atPath: error.path) { throw error }
+      }
     }
-    self.url = url
-    self.descriptor = descriptor
+    events = file!
+    url = events.url
+    lines = try AppendedFile(directory.appendingPathComponent(Self.linesFile), isNew: false)
     var version = ProtocolBuffer()
     version.add(1, double: time)
     version.add(3, bytes: "brain.Event:2".utf8)
@@ -50,9 +54,8 @@ public final class EventFileWriter: Sendable {
     var session = ProtocolBuffer()
     session.add(1, integer: 1)  // SessionLog.START
     try appendEvent(step: step) { $0.add(7, bytes: session.bytes) }
+    try lines.append(Array("{\"start\":\(step)}\n".utf8))
   }
-
-  deinit { close(descriptor) }
 
   /// Adds one number, such as a loss.
   /// - Throws: `FileError` that names the file.
@@ -71,6 +74,9 @@ public final class EventFileWriter: Sendable {
       summary.add(1, bytes: entry.bytes)
     }
     try appendEvent(step: step) { $0.add(5, bytes: summary.bytes) }
+    // JSON has no word for what is not finite.
+    let figures = values.map { ",\"\($0.tag)\":\($0.value.isFinite ? "\($0.value)" : "null")" }.joined()
+    try lines.append(Array("{\"step\":\(step),\"time\":\(Int(Date().timeIntervalSince1970))\(figures)}\n".utf8))
   }
 
   /// Adds an RGB picture of `width` × `height` pixels, encoded as PNG.
@@ -92,9 +98,7 @@ public final class EventFileWriter: Sendable {
   /// Waits until everything written so far is on the disk. Readers see records without it.
   /// - Throws: `FileError` that names the file.
   public func synchronize() throws(FileError) {
-    if fsync(descriptor) != 0 {
-      throw FileError(path: url.path, operation: "write", reason: String(cString: strerror(errno)))
-    }
+    for file in [events, lines] { try file.synchronize() }
   }
 
   private func appendEvent(step: Int, _ add: (inout ProtocolBuffer) -> Void) throws(FileError) {
@@ -114,6 +118,38 @@ public final class EventFileWriter: Sendable {
     record += bytes
     withUnsafeBytes(of: CRC32C.masked(bytes).littleEndian) { record += $0 }
 
+    try events.append(record)
+  }
+
+  private static var hostName: String {
+    var name = [CChar](repeating: 0, count: 256)
+    guard gethostname(&name, name.count - 1) == 0 else { return "localhost" }
+    let text = String(decoding: name.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+    return text.isEmpty || text.contains("/") ? "localhost" : text
+  }
+}
+
+/// A file that grows by whole records.
+private final class AppendedFile: Sendable {
+  let url: URL
+  private let descriptor: Int32
+  private let lock = NSLock()
+
+  init(_ url: URL, isNew: Bool) throws(FileError) {
+    self.url = url
+    descriptor = open(url.path, O_WRONLY | O_CREAT | (isNew ? O_EXCL : 0) | O_APPEND | O_CLOEXEC, 0o644)
+    if descriptor < 0 { throw FileError(path: url.path, operation: "write", reason: String(cString: strerror(errno))) }
+  }
+
+  deinit { close(descriptor) }
+
+  func synchronize() throws(FileError) {
+    if fsync(descriptor) != 0 {
+      throw FileError(path: url.path, operation: "write", reason: String(cString: strerror(errno)))
+    }
+  }
+
+  func append(_ record: [UInt8]) throws(FileError) {
     lock.lock()
     defer { lock.unlock() }
     var written = 0
@@ -131,13 +167,6 @@ public final class EventFileWriter: Sendable {
       }
       written += count
     }
-  }
-
-  private static var hostName: String {
-    var name = [CChar](repeating: 0, count: 256)
-    guard gethostname(&name, name.count - 1) == 0 else { return "localhost" }
-    let text = String(decoding: name.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
-    return text.isEmpty || text.contains("/") ? "localhost" : text
   }
 }
 

@@ -13,8 +13,10 @@ final class LabelHead: Module {
   /// The mean cross entropy of the labels.
   /// - Parameters:
   ///   - codes: posterior means, N × latent size, float32.
-  ///   - labels: N × labels in {−1, 1}.
+  ///   - labels: N × labels in {−1, 0, 1}; one that is not known, 0, adds nothing.
   func loss(of codes: Tensor, labels: Tensor) throws -> Tensor {
-    try linear(codes).binaryCrossEntropyWithLogits((labels > 0).to(.float32))
+    let isKnown = try labels.abs()
+    // With these log odds nobody is surprised by 0.
+    return try (linear(codes) * isKnown + (isKnown - 1) * 40).binaryCrossEntropyWithLogits((labels > 0).to(.float32))
   }
 }

@@ -89,6 +89,9 @@ public final class Trainer {
     guard configuration.batchSize % processes == 0 else {
       throw TrainingError("a batch of \(configuration.batchSize) cannot be shared evenly by \(processes) processes")
     }
+    guard (configuration.objective.labels ?? 0) == 0 || !training.dataset.attributeNames.isEmpty else {
+      throw TrainingError("the data set has no labels to weigh: leave --label-weight out, or give 'facet prepare' --labels")
+    }
     self.configuration = configuration
     self.group = group
     self.training = training
@@ -113,6 +116,7 @@ public final class Trainer {
       try Self.prepare(output)
       let goesOn = resume && checkpoint.exists
       try goesOn ? restore() : clearOutput()
+      try ConfigurationFile.write(configuration, in: output)
     }
     try group?.watching { try shareStart() }
   }
@@ -197,6 +201,11 @@ public final class Trainer {
     let weights = try step.shippedWeights()
     try evaluator.model.load(weights)
     let report = try evaluator.evaluate(validation, over: group)
+    guard report.loss.isFinite else {
+      throw TrainingError(
+        "step \(progress.step): the run has diverged, its validation loss is \(report.loss); the last good checkpoint is kept. "
+          + "Resume with a lower --learning-rate")
+    }
     progress.validatedStep = progress.step
     let isBest = report.loss < progress.bestLoss
     progress.validationsSinceBest = isBest ? 0 : progress.validationsSinceBest + 1
@@ -254,7 +263,7 @@ public final class Trainer {
     let tensors = try step.state()
     for (name, tensor) in tensors.withPrefix("model.") where try !tensor.isAllFinite() {
       throw TrainingError(
-        "step \(progress.step): the weight '\(name)' is not finite; the last good checkpoint is kept. "
+        "step \(progress.step): the run has diverged, its weight '\(name)' is not finite; the last good checkpoint is kept. "
           + "Resume with a lower --learning-rate")
     }
     let metadata = try Checkpoint(configuration: configuration, progress: progress, photos: training.count)

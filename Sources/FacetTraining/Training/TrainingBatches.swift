@@ -8,7 +8,7 @@ protocol TrainingBatches: AnyObject {
   /// Starts an epoch, at its first batch or at a later one.
   func start(epoch: Int, batch: Int)
   /// The next batch, or nil at the epoch's end: images N × 3 × S × S in [0, 1], channels last, masks
-  /// N × 1 × S × S in {0, 1}, and labels N × attributes in {−1, 1}.
+  /// N × 1 × S × S in {0, 1}, and labels N × attributes in {−1, 0, 1}.
   func next() throws -> (images: Tensor, masks: Tensor, labels: Tensor)?
 }
 

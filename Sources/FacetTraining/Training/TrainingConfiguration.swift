@@ -106,6 +106,9 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     try require((0..<1).contains(augmentation.tint), "augmentation.tint", "at least 0 and under 1")
     try require((0...45).contains(augmentation.rotation), "augmentation.rotation", "from 0 to 45")
     try require((0...0.5).contains(augmentation.zoom), "augmentation.zoom", "from 0 to 0.5")
+    for (field, weight) in [("ssim", objective.ssim), ("mae", objective.mae), ("mask", objective.mask), ("kl", objective.kl)] {
+      try require((0...1e6).contains(weight), "objective.\(field)", "from 0 to 1000000")
+    }
     try require(objective.labels.map { (0...1e6).contains($0) } ?? true, "objective.labels", "from 0 to 1000000")
     try require(emaDecay.map((0..<1).contains) ?? true, "emaDecay", "at least 0 and under 1")
     try require(budget.images.map { $0 > 0 } ?? true, "budget.images", "above 0")

@@ -71,9 +71,13 @@ public protocol RecipeTrainer: AnyObject {
   func run(shouldStop: () -> Bool, onEvent: (TrainingEvent<Losses>) throws -> Void) throws -> Trainer.Ending
   /// Pictures of what it makes at this point, where it shows some.
   func sheet() throws -> Picture?
+  /// Figures on photos that it does not learn from, as of the last checkpoint, where it measures some.
+  var figures: [(name: String, value: Double)] { get }
 }
 
 extension RecipeTrainer {
+  /// No figures.
+  public var figures: [(name: String, value: Double)] { [] }
   /// No pictures.
   public func sheet() throws -> Picture? { nil }
 }
@@ -152,7 +156,7 @@ extension SteppingTrainer {
 
   private func burst(_ what: String) -> TrainingError {
     TrainingError(
-      "step \(progress.step + 1): \(what); the last good checkpoint is kept. Resume with a lower --learning-rate")
+      "step \(progress.step + 1): \(what), the run has diverged; the last good checkpoint is kept. Resume with a lower --learning-rate")
   }
 
   func autocast<Result>(_ body: () throws -> Result) throws -> Result {
@@ -179,6 +183,7 @@ extension SteppingTrainer {
     if checkpoint.exists {
       if resume { try restore(checkpoint) } else { try checkpoint.remove() }
     }
+    try ConfigurationFile.write(configuration, in: output)
   }
 
   /// Writes the checkpoint, then what was trained.

@@ -62,7 +62,7 @@ public final class TrainingStep {
   ///   - images: N × 3 × S × S in [0, 1], channels last; with several processes this one's: every so many-th of the
   ///     whole batch.
   ///   - masks: N × 1 × S × S in {0, 1}.
-  ///   - labels: N × labels in {−1, 1}, where the objective weighs them.
+  ///   - labels: N × labels in {−1, 0, 1}, where the objective weighs them; 0 is not known.
   ///   - number: steps done before; with the seed it decides noise and augmentation.
   ///   - learningRate: Adam's step size.
   /// - Returns: the losses by name, the weighted total first.
@@ -108,7 +108,7 @@ public final class TrainingStep {
     }
     if let bad = losses.last(where: { !$0.value.isFinite }) {
       throw TrainingError(
-        "step \(number + 1): the loss term '\(bad.name)' is \(bad.value); the last good checkpoint is kept. "
+        "step \(number + 1): the loss term '\(bad.name)' is \(bad.value), the run has diverged; the last good checkpoint is kept. "
           + "Resume with a lower --learning-rate")
     }
     try optimizer.step(learningRate: learningRate)

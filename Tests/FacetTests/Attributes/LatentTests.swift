@@ -369,11 +369,23 @@ final class QuarterFaces: FaceVAE {
     // These faces are all face, so that the article's composition loses nothing.
     var calibration = StrengthCalibration()
     calibration.compositions = [.isolated: .article, .meanDifference: .article]
-    let calibrated = try found.calibrated(with: model, on: photos, calibration: calibration, only: [0]) { done, total in
-      #expect(total == 4)
-      calls.append(done)
+    let partial = fixture.folder.appendingPathComponent("strengths.partial.json")
+    func calibrate() throws -> AttributeDirections {
+      calls = []
+      return try found.calibrated(with: model, on: photos, calibration: calibration, only: [0], partial: partial) { done, total in
+        #expect(total == 4)
+        calls.append(done)
+      }
     }
-    #expect(calls == [1, 2, 3, 4])
+    let calibrated = try calibrate()
+    #expect(calls.first == 0 && calls.last == 4 && calls == calls.sorted())
+    // Taken up again it has nothing left to do; by other rules it starts anew.
+    #expect(try calibrate().factors(.isolated) == calibrated.factors(.isolated) && calls == [4])
+    calibration.share = 0.5
+    #expect(try calibrate().factors(.isolated) != calibrated.factors(.isolated) && calls.first == 0)
+    try Data("{".utf8).write(to: partial)
+    calibration.share = 0.9
+    #expect(try calibrate().factors(.isolated) == calibrated.factors(.isolated) && calls.first == 0)
     for method in DirectionMethod.allCases {
       #expect(calibrated.factors(method)[0] != found.factors(method)[0])
       #expect(calibrated.factors(method)[1...] == found.factors(method)[1...])

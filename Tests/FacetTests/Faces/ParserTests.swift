@@ -236,14 +236,11 @@ import Torch
     // The fixture's classes follow its red.
     (configuration.degradation.grey, configuration.degradation.light) = (0, 0.1)
     var losses: [Double] = []
-    var report: ParserReport?
-    let ending = try trainer(configuration, "run").run(onEvent: { event in
-      switch event {
-      case .step(_, let loss, _): losses.append(loss)
-      case .checkpoint(_, let figures): report = figures
-      case .started: break
-      }
+    let trainer = try trainer(configuration, "run")
+    let ending = try trainer.run(onEvent: { event in
+      if case .step(_, let step, _) = event { losses.append(step.loss) }
     })
+    let report = trainer.report
     #expect(ending == .budgetSpent && losses.count == 120)
     let (first, last) = (losses.prefix(5).reduce(0, +) / 5, losses.suffix(10).reduce(0, +) / 10)
     #expect(last < 0.6 * first, "\(first) to \(last)")
