@@ -92,6 +92,7 @@ extension Anatomy {
   var skin: Tensor { get throws { try probability(of: .skin) } }
   var nose: Tensor { get throws { try probability(of: .nose) } }
   var hair: Tensor { get throws { try probability(of: .hair) } }
+  var ears: Tensor { get throws { try probability(of: .leftEar, .rightEar) } }
   /// What is neither the head nor worn on it.
   var beyond: Tensor { get throws { try probability(of: .background, .cloth) } }
   /// Hair, a hat or glasses, which lie over skin.

@@ -23,7 +23,7 @@ public struct EvaluationReport: Codable, Sendable, Equatable {
   /// The Fréchet distance of the features of reconstructions, and of faces drawn from the prior, from those of photos.
   public var frechet: Double?
   /// The same of faces drawn from the prior.
-  public var frechetSamples: Double?
+  package var frechetSamples: Double?
   /// Photos that were measured.
   public var images = 0
   /// Photos in a second.

@@ -66,8 +66,9 @@ final class FittedGlasses: Sendable, Sized {
     pixel = Double(side) / face.alignment.side
     millimetre = place.unit / frame.place.scale
     func sharp(_ share: Tensor) throws -> Tensor { try share.smoothStep(from: 0.3, to: 0.7) }
-    let outside = try sharp(anatomy.outside)
-    shown = try 1 - sharp(anatomy.hair)
+    let under = try Self.underTemples(anatomy, size: coarse)
+    let outside = try sharp(anatomy.outside - anatomy.hair * under)
+    shown = try 1 - sharp(anatomy.hair * (1 - under))
     shaded = try 1 - outside
     beyond = try outside.array(Float.self)
     let planes = try (0..<3).map { try anatomy.image.select(0, 0).select(0, $0).array(Float.self) }
@@ -75,6 +76,32 @@ final class FittedGlasses: Sendable, Sized {
       of: planes[0].indices.map { SIMD3(planes[0][$0], planes[1][$0], planes[2][$0]).map(\.linear) },
       skin: try (anatomy.skin + anatomy.nose).array(Float.self), at: crop.place, around: place.pose(.zero))
   }
+
+  /// Where hair is short, and lies under temples: outwards of the eyes on a side whose ear is seen, 1 × 1 × S × S of 0 and 1.
+  private static func underTemples(_ anatomy: Anatomy, size: Int) throws -> Tensor {
+    let ears = try anatomy.ears.array(Float.self)
+    let landmarks = try anatomy.landmarks
+    let (left, right) = (landmarks[Landmark.leftEye.lowerBound], landmarks[Landmark.rightEye.lowerBound + 3])
+    let (dx, dy) = (right.x - left.x, right.y - left.y)
+    let length = dx * dx + dy * dy
+    // How far along the line from outer corner to outer corner of the eyes a pixel lies, 0…1 between them.
+    let along = ears.indices.map { index in
+      let (row, column) = index.quotientAndRemainder(dividingBy: size)
+      let (x, y) = ((Double(column) + 0.5) / Double(size) - left.x, (Double(row) + 0.5) / Double(size) - left.y)
+      return (x * dx + y * dy) / max(length, 1e-6)
+    }
+    let seen = (
+      left: ears.indices.count { along[$0] < 0 && ears[$0] > 0.5 }, right: ears.indices.count { along[$0] > 1 && ears[$0] > 0.5 }
+    )
+    let least = Int(leastEar * Double(size * size))
+    let values: [Float] = along.map { part in
+      part < -outwards && seen.left > least || part > 1 + outwards && seen.right > least ? 1 : 0
+    }
+    return try Tensor(values, shape: [1, 1, size, size])
+  }
+
+  /// The part of a crop that an ear covers at the least, and how far beyond the eyes hinges are, in parts of their distance.
+  private static let (leastEar, outwards) = (0.003, 0.1)
 
   /// Glasses on the face.
   /// - Parameter style: of ``GlassesStyle/names``.
