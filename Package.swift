@@ -7,6 +7,7 @@ let package = Package(
     .library(name: "Facet", targets: ["Facet"]),
     .library(name: "FacetTraining", targets: ["FacetTraining"]),
     .library(name: "FacetConversion", targets: ["FacetConversion"]),
+    .library(name: "FacetStudio", targets: ["FacetStudio"]),
     .library(name: "Torch", targets: ["Torch"]),
     .library(name: "Photo", targets: ["Photo"]),
     .executable(name: "facet", targets: ["FacetCLI"]),

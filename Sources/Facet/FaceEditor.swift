@@ -41,16 +41,17 @@ public final class FaceEditor: Sendable {
   ///   - choice: the faces that are edited.
   ///   - options: the way.
   ///   - isAligned: the photo is already a CelebA frame or a training crop; no face is searched.
+  ///   - region: what stays as it was within the faces, too.
   /// - Throws: ``PortraitError`` where there is no such face, ``AttributeError``.
   public func edit(
     _ photo: Photo, _ edits: [AttributeEdit], of choice: FaceChoice = .largest, options: EditOptions = .init(),
-    isAligned: Bool = false
+    isAligned: Bool = false, protecting region: ProtectedRegion? = nil
   ) throws -> Photo {
     // Each face is seen as the photo has it; what neighbours share is changed by both.
     let changes = try alignments(in: photo.picture, choice, isAligned: isAligned).map { alignment in
       try change(FaceEdit(encode(photo.picture, alignment: alignment), edits, options: options))
     }
-    return photo.changed(by: changes)
+    return photo.changed(by: changes, protecting: region)
   }
 
   // MARK: Faces

@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { setUpDivider } from "./compare.js";
 import { Connection } from "./connection.js";
-import { EditedDocument } from "./document.js";
+import { changes, EditedDocument } from "./document.js";
 import { byId, dress, make, save } from "./dom.js";
 import { Faces } from "./faces.js";
 import { Looks } from "./looks.js";
@@ -34,6 +34,7 @@ const tray = new Tray(editing, (item) => show(item), closePhoto);
 const connection = new Connection();
 const demo = new Demo();
 let morph = null; // made when it is asked for
+let brush = null; // the same
 let list = null; // the server's list of attributes, once it is there
 let linked = linkedEdits(); // edits of the address, for the next photo
 
@@ -47,9 +48,10 @@ async function enter(name) {
     preview.restore();
     faces.shown = editing.photo.faces.length > 1;
   }
+  protect(false);
   document.body.dataset.mode = name;
   byId("morph-mode").setAttribute("aria-pressed", String(name === "morph"));
-  for (const id of ["compare", "toggle-faces", "zoom-face"]) byId(id).disabled = name === "morph";
+  for (const id of ["compare", "toggle-faces", "zoom-face", "protect"]) byId(id).disabled = name === "morph";
   byId("start-back").hidden = !editing.photo;
   byId("start-problem").hidden = true;
   document.title = name === "start" ? t("title") : `${editing.photo.name} – ${t("title")}`;
@@ -71,6 +73,17 @@ async function loadMorph() {
   morph = new Morph(view, list.limits.animations);
   morph.addEventListener("failed", ({ detail }) => fail(detail.error));
   morph.addEventListener("busy", ({ detail }) => setBusy(detail.busy));
+}
+
+/** Lets the brush draw what stays as it was, or takes it away. */
+async function protect(on) {
+  if (on && mode() !== "edit") return;
+  if (on && !brush) {
+    const { Brush } = await import("./brush.js");
+    brush ??= new Brush(editing, view, announce);
+  }
+  brush?.use(on);
+  byId("protect").setAttribute("aria-pressed", String(on));
 }
 
 function faceName({ photo }, face) {
@@ -165,6 +178,7 @@ function refuse(error, name) {
 /** Puts a photo of the tray on the stage. */
 function show(item, { isNew = false } = {}) {
   if (mode() === "morph") morph.end();
+  protect(false);
   byId("file-name").textContent = item.photo.name;
   document.body.dataset.mode = "edit"; // so that the view has its size
   setComparing(false);
@@ -211,6 +225,7 @@ editing.addEventListener("edits", ({ detail }) => {
   byId("viewport").classList.toggle("adjusting", detail.live);
   byId("canvas").setAttribute("aria-label", describe());
   showHistory();
+  byId("protect").classList.toggle("edited", editing.strokes.length > 0);
   if (editing.photo) preview.follow(detail.start ?? performance.now());
 });
 editing.addEventListener("selection", ({ detail }) => {
@@ -340,13 +355,14 @@ function step(direction) {
 }
 
 function showSteps() {
-  const inWordsOf = ({ edits, before }) => {
+  const inWordsOf = ({ edits, before, isStroke }) => {
     const key = ({ face, attribute }) => `${face} ${attribute}`;
     const amount = ({ strength, style }) => `${strength} ${style}`;
     const old = new Map(before.map((edit) => [key(edit), amount(edit)]));
     const now = new Set(edits.map(key));
     const changed = edits.filter((edit) => old.get(key(edit)) !== amount(edit)).map((edit) => panel.describe(edit));
     const gone = before.filter((edit) => !now.has(key(edit))).map((edit) => t("stepReset", { name: panel.words(edit.attribute).label }));
+    if (isStroke) return t("stepProtect");
     return [...new Set([...changed, ...gone])].slice(0, 4).join(", ") || t("asOpened");
   };
   byId("steps").replaceChildren(...editing.steps.map((entry) => make("li", {}, make("button", {
@@ -375,7 +391,8 @@ async function download() {
       const { blob, name } = await morph.download();
       saved(blob, `${stem(editing.photo.name)}-morph${extension(name)}`);
     } else {
-      const { blob, name } = await api.render(editing.photo.id, { edits: editing.edits });
+      const { blob, name } = await api.render(
+        editing.photo.id, await changes(editing.photo, editing.edits, editing.strokes));
       saved(blob, `${stem(editing.photo.name)}-edited${extension(name)}`);
       tray.markSaved();
     }
@@ -448,6 +465,11 @@ byId("zoom-in").addEventListener("click", () => view.zoomIn(1.4));
 byId("zoom-out").addEventListener("click", () => view.zoomIn(1 / 1.4));
 byId("zoom-fit").addEventListener("click", () => view.fit());
 byId("zoom-face").addEventListener("click", zoomToFace);
+byId("protect").addEventListener("click", () => protect(byId("protect").getAttribute("aria-pressed") !== "true"));
+byId("brush-done").addEventListener("click", () => {
+  protect(false);
+  byId("protect").focus();
+});
 byId("zoom-level").addEventListener("click", () => view.actualSize());
 view.addEventListener("view", () => { byId("zoom-level").textContent = `${Math.round(view.percent)} %`; });
 view.addEventListener("hold", ({ detail }) => hold(detail.holding));
@@ -473,6 +495,8 @@ setUpShortcuts({
   fit: () => view.fit(),
   actual: () => view.actualSize(),
   face: zoomToFace,
+  protect: () => byId("protect").click(),
+  leave: () => protect(false),
   search: () => byId("search").focus(),
   prompt: () => byId("prompt").focus(),
   choose: () => byId("file").click(),
@@ -499,4 +523,5 @@ async function begin() {
 }
 
 document.body.classList.add("ready");
-begin();
+// The page opens without its server from then on. Browsers have that on secure origins alone.
+begin().then(() => navigator.serviceWorker?.register("sw.js").catch(() => {}));
