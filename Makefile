@@ -26,6 +26,7 @@ test: setup ## Set up, check the documents, run all tests, and build the example
 	  && export FACET_PROGRAM="$(CURDIR)/.build/testing/release/facet" \
 	  && swift test $(TESTING) --skip-build --skip '$(ALONE)' && swift test $(TESTING) --skip-build --filter '$(ALONE)'
 	swift build --package-path Examples/Portrait --product portrait
+	swift build --package-path Examples/Service --product service
 
 setup: ## Install what is missing: Debian packages, LibTorch
 	@Scripts/setup

@@ -86,7 +86,8 @@ let package = Package(
     .testTarget(
       name: "FacetStudioTests",
       dependencies: [
-        "FacetCLI", "FacetStudio", "Facet", "Photo", "Torch", .product(name: "NIOEmbedded", package: "swift-nio"),
+        "FacetCLI", "FacetStudio", "Facet", "Photo", "Torch", .product(name: "Hummingbird", package: "hummingbird"),
+        .product(name: "NIOEmbedded", package: "swift-nio"),
       ],
       exclude: ["schemathesis.toml"]),
     // Runs the built program as a user does.

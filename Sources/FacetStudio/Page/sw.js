@@ -21,8 +21,6 @@ addEventListener("install", (event) => {
   event.waitUntil(caches.open(name).then((cache) => cache.addAll(files)));
 });
 
-addEventListener("activate", (event) => event.waitUntil(clients.claim()));
-
 addEventListener("fetch", (event) => {
   const address = event.request.url.split(/[?#]/)[0];
   if (event.request.method === "GET" && known.has(address)) event.respondWith(answer(event, address));
