@@ -1,12 +1,10 @@
 /// A part of a photo that edits leave as it was. Around it the edit sets in smoothly.
 public struct ProtectedRegion: Equatable, Sendable {
-  private let width: Int
-  private let height: Int
-  /// How much of the photo stays, 0…255, rows from the top.
+  /// How much of the photo stays, 0…255: a square of cells over the whole photo, rows from the top.
   private let weights: [UInt8]
 
-  /// Cells along the longer side of what is kept of a mask.
-  private static let longestSide = 1024
+  /// Cells along a side, and those over which an edge goes from white to black.
+  private static let (side, softness) = (1024, 4)
 
   /// - Parameter mask: a picture of any size, stretched over the photo. What is white in it stays to the bit, what is black or
   ///   transparent is edited, grey is between.
@@ -17,15 +15,12 @@ public struct ProtectedRegion: Equatable, Sendable {
       let luma = lumaOf(Float(pixels[3 * i]), Float(pixels[3 * i + 1]), Float(pixels[3 * i + 2]))
       return byte(luma * Float(alpha?[i] ?? 255) / 255)
     }
-    let scale = min(1, Double(Self.longestSide) / Double(max(picture.width, picture.height)))
-    func side(_ length: Int) -> Int { max(1, Int((Double(length) * scale).rounded())) }
-    (width, height) = (side(picture.width), side(picture.height))
-    // The edge lies outside what is white: as far as the mean reaches, and the cell that a pixel between two looks at.
-    let softness = max(1, max(width, height) / 256)
     var grid = Grid(values: values, lines: picture.height, length: picture.width)
-    for side in [width, height] { grid = grid.largest(in: side).turned() }
-    for _ in 0..<2 { grid = grid.largest(within: softness + 1).turned() }
-    for _ in 0..<2 { grid = grid.mean(within: softness).turned() }
+    // Along the lines, then across them.
+    for _ in 0..<2 { grid = grid.largest(in: Self.side).turned() }
+    // The edge lies outside the white: as far as the mean reaches, and one cell, for a pixel is between two.
+    for _ in 0..<2 { grid = grid.largest(within: Self.softness + 1).turned() }
+    for _ in 0..<2 { grid = grid.mean(within: Self.softness).turned() }
     weights = grid.values
   }
 
@@ -40,7 +35,7 @@ public struct ProtectedRegion: Equatable, Sendable {
   ) {
     precondition(picture.pixels.count == before.pixels.count && picture.channels == 3, "pictures of one shape")
     let size = size ?? (picture.width, picture.height)
-    let (across, down) = (Double(width) / Double(size.width), Double(height) / Double(size.height))
+    let (across, down) = (Double(Self.side) / Double(size.width), Double(Self.side) / Double(size.height))
     let back = place.inverse
     let (columns, rowCount) = (picture.width, picture.height)
     picture.pixels.withUnsafeMutableBufferPointer { new in
@@ -63,13 +58,14 @@ public struct ProtectedRegion: Equatable, Sendable {
 
   /// The weight between four cells, 0…1; exactly 1 among white ones.
   private func weight(x: Float, y: Float) -> Float {
-    let (x, y) = (max(0, min(Float(width - 1), x)), max(0, min(Float(height - 1), y)))
+    let last = Self.side - 1
+    let (x, y) = (max(0, min(Float(last), x)), max(0, min(Float(last), y)))
     let (left, top) = (Int(x), Int(y))
-    let (right, bottom) = (min(left + 1, width - 1), min(top + 1, height - 1))
+    let (right, bottom) = (min(left + 1, last), min(top + 1, last))
     let (fx, fy) = (x - Float(left), y - Float(top))
     func line(_ y: Int) -> Float {
-      let first = Float(weights[y * width + left])
-      return first + fx * (Float(weights[y * width + right]) - first)
+      let first = Float(weights[y * Self.side + left])
+      return first + fx * (Float(weights[y * Self.side + right]) - first)
     }
     let upper = line(top)
     return (upper + fy * (line(bottom) - upper)) / 255
@@ -117,8 +113,8 @@ private struct Grid {
     let mapped = [UInt8](unsafeUninitializedCapacity: lines * count) { target, initialized in
       values.withUnsafeBufferPointer { source in
         for line in 0..<lines {
-          let line0 = UnsafeBufferPointer(rebasing: source[line * length..<(line + 1) * length])
-          for place in 0..<count { target[line * count + place] = value(line0, place) }
+          let old = UnsafeBufferPointer(rebasing: source[line * length..<(line + 1) * length])
+          for place in 0..<count { target[line * count + place] = value(old, place) }
         }
       }
       initialized = lines * count

@@ -121,7 +121,7 @@ import Testing
       let shown = try await server.post(session.path + "/preview", "{\(edits), \(protect), \(view)}").picture
       let edited = try await server.post(session.path + "/preview", "{\(edits), \(view)}").picture
       let bare = try await server.post(session.path + "/preview", "{\(view)}").picture
-      let (from, to) = view.contains("region") ? (0, 0.55) : (0, 0.42)
+      let (from, to) = view.contains("region") ? (0.0, 0.55) : (0.0, 0.42)
       #expect(part(shown, from: from, to: to).difference(from: part(bare, from: from, to: to)) < 0.3)
       #expect(part(shown, from: 0.7, to: 1).difference(from: part(edited, from: 0.7, to: 1)) < 0.1)
       #expect(shown != bare && shown != edited)

@@ -161,9 +161,25 @@ function take(files) {
     files = files.filter((file) => file.size <= most);
   }
   if (files.length > 0) {
-    open(files.map((file) => ({ name: file.name || t("pastedPhoto"), make: (options) => api.addPhoto(file, options) })));
+    open(files.map((file) => ({
+      name: stillName(file.name || t("pastedPhoto")), make: async (options) => api.addPhoto(await still(file), options),
+    })));
   }
 }
+
+/** The first picture of a GIF, which the server does not take, for it may be many. */
+async function still(file) {
+  if (file.type !== "image/gif") return file;
+  const bitmap = await createImageBitmap(file).catch(() => null);
+  if (!bitmap) return file;
+  const canvas = make("canvas", { width: bitmap.width, height: bitmap.height });
+  canvas.getContext("2d").drawImage(bitmap, 0, 0);
+  bitmap.close();
+  note(t("firstOfGIF", { name: file.name }), { calm: true });
+  return new Promise((resolve) => { canvas.toBlob(resolve, "image/png"); });
+}
+
+const stillName = (name) => name.replace(/\.gif$/i, ".png");
 
 function refuse(error, name) {
   if (error instanceof api.Unreachable) connection.lose();
@@ -225,7 +241,6 @@ editing.addEventListener("edits", ({ detail }) => {
   byId("viewport").classList.toggle("adjusting", detail.live);
   byId("canvas").setAttribute("aria-label", describe());
   showHistory();
-  byId("protect").classList.toggle("edited", editing.strokes.length > 0);
   if (editing.photo) preview.follow(detail.start ?? performance.now());
 });
 editing.addEventListener("selection", ({ detail }) => {
@@ -331,6 +346,7 @@ addEventListener("beforeunload", (event) => { if (tray.hasUnsaved) event.prevent
 function showHistory() {
   byId("undo").disabled = !editing.canUndo || mode() === "morph";
   byId("redo").disabled = !editing.canRedo || mode() === "morph";
+  byId("protect").classList.toggle("edited", editing.strokes.length > 0);
 }
 
 function setComparing(value) {
