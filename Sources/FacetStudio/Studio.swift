@@ -86,7 +86,7 @@ public struct Studio: Sendable {
           let query = request.uri.query.map { "?\($0)" } ?? ""
           guard rest.hasPrefix("/") else {
             // The page's addresses are relative to its folder.
-            return .redirect(to: "\(prefix.split(separator: "/").last ?? ".")/\(query)", type: .permanent)
+            return .redirect(to: "\(prefix)/\(query)", type: .permanent)
           }
           var head = request.head
           head.path = rest + query
