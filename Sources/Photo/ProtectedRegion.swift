@@ -6,6 +6,9 @@ public struct ProtectedRegion: Equatable, Sendable {
   /// Cells along a side, and those over which an edge goes from white to black.
   private static let (side, softness) = (1024, 4)
 
+  /// The bytes of memory that one takes.
+  public static var byteCount: Int { side * side }
+
   /// - Parameter mask: a picture of any size, stretched over the photo. What is white in it stays to the bit, what is black or
   ///   transparent is edited, grey is between.
   public init(mask: Photo) {

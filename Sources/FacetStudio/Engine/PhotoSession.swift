@@ -65,7 +65,8 @@ final class PhotoSession: Sendable {
   /// The bytes that it keeps or may come to keep. Faces keep more once edits were asked for.
   var byteCount: Int {
     let copy = min(photo.width * photo.height, Self.longestSide * Self.longestSide) * 3
-    return photo.byteCount + copy * Self.copies + faces.reduce(0) { $0 + $1.byteCount }
+    return photo.byteCount + copy * Self.copies + Members.longestMask + ProtectedRegion.byteCount
+      + faces.reduce(0) { $0 + $1.byteCount }
   }
 
   /// What previews are sent as unless another is asked for: with opacity where the photo has it.
