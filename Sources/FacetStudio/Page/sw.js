@@ -28,12 +28,13 @@ addEventListener("fetch", (event) => {
 
 async function answer(event, address) {
   const cache = await caches.open(name);
+  const network = fetch(event.request);
+  const late = new Promise((_, reject) => { setTimeout(reject, patience, new Error("late")); });
   try {
-    const late = new Promise((_, reject) => { setTimeout(reject, patience, new Error("late")); });
-    const response = await Promise.race([fetch(event.request), late]);
+    const response = await Promise.race([network, late]);
     if (response.ok) event.waitUntil(cache.put(address, response.clone()));
     return response;
   } catch {
-    return (await cache.match(address)) ?? Response.error();
+    return (await cache.match(address)) ?? network;
   }
 }
