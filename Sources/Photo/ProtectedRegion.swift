@@ -34,7 +34,7 @@ public struct ProtectedRegion: Equatable, Sendable {
   ///   - place: from the whole photo to this picture.
   ///   - size: the whole photo's size in pixels; this picture's where left out.
   public func restore(
-    _ picture: inout Picture, from before: Picture, at place: Similarity = .identity, of size: (width: Int, height: Int)? = nil
+    _ picture: inout Picture, from before: Picture, at place: Affine = Affine(.identity), of size: (width: Int, height: Int)? = nil
   ) {
     precondition(picture.pixels.count == before.pixels.count && picture.channels == 3, "pictures of one shape")
     let size = size ?? (picture.width, picture.height)

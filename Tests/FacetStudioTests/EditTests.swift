@@ -126,6 +126,22 @@ import Testing
       #expect(part(shown, from: 0.7, to: 1).difference(from: part(edited, from: 0.7, to: 1)) < 0.1)
       #expect(shown != bare && shown != edited)
     }
+    // A tile of the face and the end of a morph do, too.
+    let tiles = #""tiles": [[{"attribute": "Eyeglasses", "strength": 1}]], "size": 128"#
+    let tile = try await server.post(session.path + "/tiles", "{\(tiles), \(protect)}").picture
+    let bareTile = try await server.post(session.path + "/tiles", #"{"tiles": [[]], "size": 128}"#).picture
+    let editedTile = try await server.post(session.path + "/tiles", "{\(tiles)}").picture
+    #expect(part(tile, from: 0, to: 0.35).difference(from: part(bareTile, from: 0, to: 0.35)) < 0.5)
+    #expect(part(tile, from: 0.6, to: 1).difference(from: part(editedTile, from: 0.6, to: 1)) < 0.5)
+    #expect(editedTile.difference(from: tile) > 0.5)
+    func morph(_ more: String) async throws -> Picture {
+      let end = "\"photo\": \"\(session.id)\""
+      return try await server.post(
+        "/api/morph",
+        "{\"from\": {\(end), \(edits)\(more)}, \"to\": {\(end)}, \"frames\": 2, \"format\": \"jpeg\", \"thereAndBack\": false}").picture
+    }
+    let (keptMorph, plainMorph) = (try await morph(", \(protect)"), try await morph(""))
+    #expect(keptMorph != plainMorph)
     // One call takes it as a field.
     let boundary = "----facet-test"
     var form = Data()

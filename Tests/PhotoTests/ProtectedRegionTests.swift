@@ -53,7 +53,7 @@ import Testing
     let (before, after) = (Picture(width: 50, height: 50, filledWith: 0), Picture(width: 50, height: 50, filledWith: 255))
     var picture = after
     // 50 × 50 pixels that show those of the photo from 100, 100 on, at half the size.
-    region.restore(&picture, from: before, at: Similarity(scale: 0.5, tx: -50, ty: -50), of: (300, 200))
+    region.restore(&picture, from: before, at: Affine(Similarity(scale: 0.5, tx: -50, ty: -50)), of: (300, 200))
     #expect((0..<25).allSatisfy { picture[$0, 25].first == 0 } && (29..<50).allSatisfy { picture[$0, 25].first == 255 })
   }
 }

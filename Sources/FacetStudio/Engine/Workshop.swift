@@ -190,7 +190,8 @@ final class Workshop: Sendable {
         var picture = copy.picture
         for change in made.changes { change.apply(to: &picture, at: copy.place) }
         session.tint?.apply(to: &picture, changedFrom: copy.picture)
-        region?.restore(&picture, from: copy.picture, at: copy.place, of: (session.photo.width, session.photo.height))
+        region?.restore(
+          &picture, from: copy.picture, at: Affine(copy.place), of: (session.photo.width, session.photo.height))
         let laid = ContinuousClock.now
         let bytes = try format.encode(
           picture, alpha: copy.alpha, source: session.digitalSource(isEdited: !edits.isEmpty))
@@ -222,7 +223,7 @@ final class Workshop: Sendable {
 
   /// A face under each of some sets of edits, side by side.
   func strip(
-    _ session: PhotoSession, _ tiles: [FaceEdit], side: Int, as format: PreviewFormat
+    _ session: PhotoSession, _ tiles: [FaceEdit], protecting region: ProtectedRegion? = nil, side: Int, as format: PreviewFormat
   ) async throws -> (bytes: Data, timing: Timing) {
     let made = try await queue.changes(tiles)
     return try await quick.runIfActive {
@@ -234,6 +235,8 @@ final class Workshop: Sendable {
         var tile = crop
         change.apply(toCrop: &tile)
         session.tint?.apply(to: &tile, changedFrom: crop)
+        region?.restore(
+          &tile, from: crop, at: alignment.transform(size: side), of: (session.photo.width, session.photo.height))
         strip.paste(tile, x: index * side, y: 0)
       }
       let laid = ContinuousClock.now
@@ -249,15 +252,16 @@ final class Workshop: Sendable {
 
   /// A face of a morph with the photo that it is in, after edits of that face.
   private func end(
-    _ end: (session: PhotoSession, face: Int), _ edits: [Edit]
+    _ end: (session: PhotoSession, face: Int), _ wanted: MorphRequest.End
   ) async throws -> (picture: Picture, face: EncodedFace, isGrey: Bool) {
     let (session, index) = end
-    let own = try await resolve(edits.filter { $0.face == index }, keeping: [], in: session)
+    let own = try await resolve(wanted.edits.filter { $0.face == index }, keeping: [], in: session)
     guard !own.isEmpty else { return (session.photo.picture, session.faces[index], session.photo.isGrey) }
+    let region = try await region(wanted.protect, of: session)
     let made = try await queue.changes(own)
     let (picture, crop) = try await slowly { [configuration] in
       try session.photo.checkMemory()
-      let picture = session.photo.changed(by: made.changes).picture
+      let picture = session.photo.changed(by: made.changes, protecting: region).picture
       return (picture, FaceCrop(of: picture, session.faces[index].alignment, size: configuration.imageSize))
     }
     return (picture, try await queue.run { try $0.encode(crop) }, session.photo.isGrey)
@@ -269,7 +273,7 @@ final class Workshop: Sendable {
   ) async throws -> (bytes: Data, timing: Timing) {
     let start = ContinuousClock.now
     let ends = [
-      try await end(first, request.from.edits), try await end(last, request.to.edits),
+      try await end(first, request.from), try await end(last, request.to),
     ]
     let crops = try await slowly {
       ends.map { picture, face, isGrey in
@@ -319,7 +323,8 @@ extension Workshop {
           var picture = copy.picture
           for change in made.changes { change.apply(to: &picture, at: copy.place) }
           session.tint?.apply(to: &picture, changedFrom: copy.picture)
-          region?.restore(&picture, from: copy.picture, at: copy.place, of: (session.photo.width, session.photo.height))
+          region?.restore(
+            &picture, from: copy.picture, at: Affine(copy.place), of: (session.photo.width, session.photo.height))
           return picture
         })
     }

@@ -61,7 +61,8 @@ async function enter(name) {
     byId("morph-problem").hidden = true;
     await loadMorph();
     if (mode() === "morph") {
-      morph.begin(editing.photo, editing.face, faceName(tray.present, editing.face), editing.editsOf(editing.face), otherFaces());
+      const { photo, face, strokes } = editing;
+      morph.begin({ photo, face, name: faceName(tray.present, face), edits: editing.editsOf(face), strokes }, otherFaces());
     }
   }
   showHistory();
@@ -93,7 +94,7 @@ function faceName({ photo }, face) {
 /** The faces of the open photos beside the selected one, as ends of a morph. */
 function otherFaces() {
   return tray.items.flatMap((item) => item.photo.faces.map((_, face) => ({
-    photo: item.photo, face, name: faceName(item, face),
+    photo: item.photo, face, name: faceName(item, face), strokes: tray.strokes(item),
     edits: tray.edits(item).filter((edit) => edit.face === face).map(({ face: _, ...edit }) => edit),
   }))).filter(({ photo, face }) => photo !== editing.photo || face !== editing.face).slice(0, 24);
 }
@@ -124,7 +125,7 @@ async function open(sources) {
         byId("morph-problem").hidden = true;
         const item = tray.add(photo);
         tray.show();
-        if (first) morph.setSecond({ photo, face: 0, name: faceName(item, 0), edits: [] });
+        if (first) morph.setSecond({ photo, face: 0, name: faceName(item, 0), edits: [], strokes: [] });
       } else {
         const item = tray.add(photo);
         if (first) show(item, { isNew: true });

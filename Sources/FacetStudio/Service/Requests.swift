@@ -250,17 +250,20 @@ struct TilesRequest: Decodable {
   var face: Int
   var tiles: [[Edit]]
   var keep: [String]
+  /// A mask of what stays as it was: a picture's file in base64.
+  var protect: String?
   var size: Int
   var format: PreviewFormat
 
   init(from decoder: any Decoder) throws {
-    let members = try Members(decoder, "face", "tiles", "keep", "size", "format")
+    let members = try Members(decoder, "face", "tiles", "keep", "protect", "size", "format")
     face = try members.face()
     tiles = try members.list("tiles", count: 1...Self.most, default: [])
     for tile in tiles where tile.count > 32 || tile.contains(where: { $0.strength == nil }) {
       throw members.fault("tiles", "must have at most 32 edits each, with strengths")
     }
     keep = try members.keep()
+    protect = try members.protect()
     size = try members.number("size", in: 32...512, default: 96)
     format = try members.value("format", default: .jpeg)
   }
@@ -307,12 +310,15 @@ struct MorphRequest: Decodable, Sendable {
     var photo: PhotoID
     var face: Int
     var edits: [Edit]
+    /// A mask of what stays as it was: a picture's file in base64.
+    var protect: String?
 
     init(from decoder: any Decoder) throws {
-      let members = try Members(decoder, "photo", "face", "edits")
+      let members = try Members(decoder, "photo", "face", "edits", "protect")
       photo = PhotoID(try members.text("photo", length: 22...22))
       face = try members.face()
       edits = try members.edits()
+      protect = try members.protect()
     }
   }
 

@@ -222,8 +222,10 @@ struct Routes: Sendable {
       let tiles = try wanted.tiles.map { edits in
         try workshop.edit(session.faces[index], edits.map(\.edit), keeping: wanted.keep)
       }
+      let region = try await workshop.region(wanted.protect, of: session)
       return image(
-        try await workshop.strip(session, tiles, side: wanted.size, as: wanted.format), type: wanted.format.mediaType)
+        try await workshop.strip(session, tiles, protecting: region, side: wanted.size, as: wanted.format),
+        type: wanted.format.mediaType)
     }
   }
 
