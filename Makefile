@@ -18,14 +18,17 @@ TESTING := --configuration release --scratch-path .build/testing -Xswiftc -enabl
 # Tests in a browser and with several processes need the machine for themselves, for they notice when the other side does
 # not answer in time.
 ALONE := BrowserTests|ProcessesTests|ProcessGroupTests
-test: setup ## Set up, check the documents, run all tests, and build the examples
+test: setup ## Set up, check documents and public symbols, run all tests, and build and run the examples
 	Scripts/lint-docs
+	Scripts/lint-api
 	swift build $(TESTING) --product facetPackageTests
 	swift build $(TESTING) --product facet
 	FACET_PYTHON="$$(Scripts/test-python)" && export FACET_PYTHON \
 	  && export FACET_PROGRAM="$(CURDIR)/.build/testing/release/facet" \
 	  && swift test $(TESTING) --skip-build --skip '$(ALONE)' && swift test $(TESTING) --skip-build --filter '$(ALONE)'
 	swift build --package-path Examples/Portrait --product portrait
+	mkdir -p demo && Examples/Portrait/.build/debug/portrait $(SAMPLE) demo/portrait.jpg && test -s demo/portrait.jpg
+	rm -f demo/stopped.jpg; ! Examples/Portrait/.build/debug/portrait $(SAMPLE) demo/stopped.jpg 0 && test ! -e demo/stopped.jpg
 	swift build --package-path Examples/Service --product service
 
 setup: ## Install what is missing: Debian packages, LibTorch

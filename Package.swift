@@ -7,10 +7,19 @@ let package = Package(
     .library(name: "Facet", targets: ["Facet"]),
     .library(name: "FacetTraining", targets: ["FacetTraining"]),
     .library(name: "FacetConversion", targets: ["FacetConversion"]),
-    .library(name: "FacetStudio", targets: ["FacetStudio"]),
     .library(name: "Torch", targets: ["Torch"]),
     .library(name: "Photo", targets: ["Photo"]),
+    .library(name: "FacetStudio", targets: ["FacetStudio"]),
     .executable(name: "facet", targets: ["FacetCLI"]),
+  ],
+  // What needs other packages. Who takes `Torch`, `Photo`, `Facet` or `FacetTraining` alone turns them off, and gets none:
+  // .package(url: "https://…/facet", from: "0.1.0", traits: [])
+  traits: [
+    .trait(name: "Conversion", description: "FacetConversion: Keras weights in, ONNX out"),
+    .trait(name: "Studio", description: "FacetStudio: the page and its HTTP service"),
+    .trait(
+      name: "CommandLine", description: "the program facet", enabledTraits: ["Conversion", "Studio"]),
+    .default(enabledTraits: ["CommandLine"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -43,7 +52,7 @@ let package = Package(
 
     .target(name: "Files"),
     .target(
-      name: "ONNX", dependencies: [.product(name: "SwiftProtobuf", package: "swift-protobuf")],
+      name: "ONNX", dependencies: [.product(name: "SwiftProtobuf", package: "swift-protobuf", condition: .when(traits: ["Conversion"]))],
       exclude: ["onnx.proto"]),
     .target(name: "Torch", dependencies: ["CLibTorch", "Files"]),
     .target(name: "Photo", dependencies: ["CJPEG", "CVips", "Files"]),
@@ -61,17 +70,17 @@ let package = Package(
     .target(
       name: "FacetStudio",
       dependencies: [
-        "Facet", "Photo", "Torch", "Zlib", .product(name: "HTTPTypes", package: "swift-http-types"),
-        .product(name: "Hummingbird", package: "hummingbird"), .product(name: "Logging", package: "swift-log"),
-        .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
-        .product(name: "NIOPosix", package: "swift-nio"),
+        "Facet", "Files", "Photo", "Torch", "Zlib", .product(name: "HTTPTypes", package: "swift-http-types", condition: .when(traits: ["Studio"])),
+        .product(name: "Hummingbird", package: "hummingbird", condition: .when(traits: ["Studio"])), .product(name: "Logging", package: "swift-log", condition: .when(traits: ["Studio"])),
+        .product(name: "NIOCore", package: "swift-nio", condition: .when(traits: ["Studio"])), .product(name: "NIOHTTPTypes", package: "swift-nio-extras", condition: .when(traits: ["Studio"])),
+        .product(name: "NIOPosix", package: "swift-nio", condition: .when(traits: ["Studio"])),
       ],
       resources: [.copy("Page")]),
     .executableTarget(
       name: "FacetCLI",
       dependencies: [
         "Facet", "FacetConversion", "FacetStudio", "FacetTraining", "Files", "Photo", "Torch",
-        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "ArgumentParser", package: "swift-argument-parser", condition: .when(traits: ["CommandLine"])),
       ]),
 
     // What tests of several targets share.
@@ -86,8 +95,9 @@ let package = Package(
     .testTarget(
       name: "FacetStudioTests",
       dependencies: [
-        "FacetCLI", "FacetStudio", "Facet", "Photo", "Torch", .product(name: "Hummingbird", package: "hummingbird"),
-        .product(name: "NIOEmbedded", package: "swift-nio"),
+        "FacetCLI", "FacetStudio", "Facet", "Photo", "Torch",
+        .product(name: "Hummingbird", package: "hummingbird", condition: .when(traits: ["Studio"])),
+        .product(name: "NIOEmbedded", package: "swift-nio", condition: .when(traits: ["Studio"])),
       ],
       exclude: ["schemathesis.toml"]),
     // Runs the built program as a user does.

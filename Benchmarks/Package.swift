@@ -8,7 +8,7 @@ let facet: [Target.Dependency] = [
 
 let package = Package(
   name: "Benchmarks",
-  dependencies: [.package(name: "facet", path: "..")],
+  dependencies: [.package(name: "facet", path: "..", traits: [])],
   targets: [
     .executableTarget(name: "facet-step", dependencies: facet, path: "Sources/step"),
     .executableTarget(name: "facet-data", dependencies: facet, path: "Sources/data"),

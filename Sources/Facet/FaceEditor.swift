@@ -9,14 +9,17 @@ public final class FaceEditor: Sendable {
   /// A portrait in the public domain (NASA) to try edits on.
   public static let samplePhotoURL = Bundle.module.url(forResource: "astronaut", withExtension: "jpg")!
 
+  /// The model.
   public let bundle: ModelBundle
+  /// The directions of the model's attributes, and the probes that see them.
   public let directions: AttributeDirections
   let tools: EditTools
 
+  /// Edits with a bundle.
   /// - Parameters:
   ///   - bundle: the model and its directions.
   ///   - detector: made beforehand, it loads while the model does.
-  /// - Throws: ``BundleError`` when the bundle has no directions or a file of it is damaged.
+  /// - Throws: ``BundleError`` when the bundle has no directions or a file of it is damaged; ``FileError``, `SafetensorsError`.
   public init(_ bundle: ModelBundle, detector: FaceDetector) throws {
     self.bundle = bundle
     directions = try AttributeDirections(of: bundle)
@@ -26,7 +29,8 @@ public final class FaceEditor: Sendable {
     bundle.model.setTraining(false)
   }
 
-  /// Edits with the default bundle, or the one in `url`.
+  /// Edits with the default bundle, or the one in `url`. Loading takes about a second.
+  /// - Throws: as ``init(_:detector:)``.
   public convenience init(bundle url: URL = ModelBundle.defaultURL) throws {
     let detector = FaceDetector()
     try self.init(ModelBundle(contentsOf: url), detector: detector)
@@ -34,7 +38,8 @@ public final class FaceEditor: Sendable {
 
   // MARK: Photos
 
-  /// The photo with faces edited, at its own resolution; nothing outside the faces' regions changes.
+  /// The photo with faces edited, at its own resolution; nothing outside the faces' regions changes. It carries the mark of a picture
+  /// edited with a trained model.
   /// - Parameters:
   ///   - photo: the photo.
   ///   - edits: attributes and how far each is changed; they add up.
@@ -42,17 +47,59 @@ public final class FaceEditor: Sendable {
   ///   - options: the way.
   ///   - isAligned: the photo is already a CelebA frame or a training crop; no face is searched.
   ///   - region: what stays as it was within the faces, too.
-  /// - Throws: ``PortraitError`` where there is no such face, ``AttributeError``.
+  /// - Throws: ``PortraitError`` where there is no such face, ``AttributeError``, ``StyleError``; `CancellationError` in a task that is
+  ///   cancelled.
   public func edit(
     _ photo: Photo, _ edits: [AttributeEdit], of choice: FaceChoice = .largest, options: EditOptions = .init(),
     isAligned: Bool = false, protecting region: ProtectedRegion? = nil
   ) throws -> Photo {
-    // Each face is seen as the photo has it; what neighbours share is changed by both.
-    let changes = try alignments(in: photo.picture, choice, isAligned: isAligned).map { alignment in
-      try change(FaceEdit(encode(photo.picture, alignment: alignment), edits, options: options))
-    }
-    return photo.changed(by: changes, protecting: region)
+    try edited(photo, edits, of: choice, options: options, isAligned: isAligned, protecting: region) { _ in }
   }
+
+  /// The photo with faces edited, away from the caller's actor. Cancelling the task ends it before its next step, within a fraction of
+  /// a second.
+  /// - Parameters:
+  ///   - photo: the photo.
+  ///   - edits: attributes and how far each is changed; they add up.
+  ///   - choice: the faces that are edited.
+  ///   - options: the way.
+  ///   - isAligned: the photo is already a CelebA frame or a training crop; no face is searched.
+  ///   - region: what stays as it was within the faces, too.
+  ///   - progress: told how far the edit has come, in order, by the thread that edits.
+  /// - Throws: ``PortraitError`` where there is no such face, ``AttributeError``, ``StyleError``; `CancellationError`.
+  @concurrent
+  public func edit(
+    _ photo: Photo, _ edits: [AttributeEdit], of choice: FaceChoice = .largest, options: EditOptions = .init(),
+    isAligned: Bool = false, protecting region: ProtectedRegion? = nil, progress: @Sendable (EditProgress) -> Void = { _ in }
+  ) async throws -> Photo {
+    try edited(photo, edits, of: choice, options: options, isAligned: isAligned, protecting: region, progress)
+  }
+
+  private func edited(
+    _ photo: Photo, _ edits: [AttributeEdit], of choice: FaceChoice, options: EditOptions, isAligned: Bool,
+    protecting region: ProtectedRegion?, _ progress: (EditProgress) -> Void
+  ) throws -> Photo {
+    try Task.checkCancellation()
+    progress(.searching)
+    try validate(edits, options: options)
+    let alignments = try alignments(in: photo.picture, choice, isAligned: isAligned)
+    // Each face is seen as the photo has it; what neighbours share is changed by both.
+    let changes = try alignments.enumerated().map { index, alignment in
+      func tell(_ part: Double) { progress(.face(index + 1, of: alignments.count, part: part)) }
+      try Task.checkCancellation()
+      tell(0)
+      let face = try encode(photo.picture, alignment: alignment)
+      tell(Self.encoding)
+      return try change(FaceEdit(face, edits, options: options)) { tell(Self.encoding + (1 - Self.encoding) * $0) }
+    }
+    try Task.checkCancellation()
+    let result = photo.changed(by: changes, protecting: region)
+    progress(.done(changes.count))
+    return result
+  }
+
+  /// The part of the work on a face that encoding it is.
+  private static let encoding = 0.4
 
   // MARK: Faces
 
@@ -129,14 +176,21 @@ public final class FaceEditor: Sendable {
     for name in options.kept { _ = try directions.index(of: name) }
   }
 
-  /// The picture with an encoded face of it edited.
+  /// The photo with an encoded face of it edited. It carries the mark of a picture edited with a trained model.
   /// - Parameters:
   ///   - edits: attributes and how far each is changed.
   ///   - face: from ``faces(in:_:isAligned:)``.
-  ///   - picture: the one that the face was found in, or an edited one of the same size.
+  ///   - photo: the one that the face was found in, or an edited one of the same size.
   ///   - options: the way.
-  /// - Throws: ``AttributeError``.
+  /// - Throws: ``AttributeError``, ``StyleError``; `CancellationError` in a task that is cancelled.
   public func apply(
+    _ edits: [AttributeEdit], to face: EncodedFace, in photo: Photo, options: EditOptions = .init()
+  ) throws -> Photo {
+    photo.changed(by: [try change(FaceEdit(face, edits, options: options))])
+  }
+
+  /// The pixels alone, without tint and mark.
+  package func apply(
     _ edits: [AttributeEdit], to face: EncodedFace, in picture: Picture, options: EditOptions = .init()
   ) throws -> Picture {
     var result = picture
@@ -145,11 +199,17 @@ public final class FaceEditor: Sendable {
   }
 
   /// The change of a face by edits.
-  /// - Throws: ``AttributeError``.
-  public func change(_ edit: FaceEdit) throws -> FaceChange {
+  /// - Throws: ``AttributeError``, ``StyleError``; `CancellationError` in a task that is cancelled.
+  public func change(_ edit: FaceEdit) throws -> FaceChange { try change(edit) { _ in } }
+
+  /// - Parameter onEdit: told after each edit which part of the work is done, 0 … 1.
+  private func change(_ edit: FaceEdit, onEdit: (Double) -> Void) throws -> FaceChange {
     try withoutGradients {
       let plan = try planner(for: edit.face, edit.edits, edit.options).plan
-      return FaceChange(alignment: edit.face.alignment, layers: try plan.applied(to: edit.face, with: tools).layers)
+      let layers = try plan.applied(to: edit.face, with: tools, onEdit: onEdit).layers
+      let change = FaceChange(alignment: edit.face.alignment, layers: layers)
+      guard edit.options.style == .natural, !change.layers.isEmpty, let occlusion = try edit.face.occlusion else { return change }
+      return try change.cut(by: occlusion)
     }
   }
 
@@ -158,16 +218,15 @@ public final class FaceEditor: Sendable {
   ///   - face: from ``faces(in:_:isAligned:)``.
   ///   - edits: attributes and how far each is changed; none for the face as it is.
   ///   - options: the way.
-  /// - Returns: the probability of each of ``AttributeDirections/names``, in their order; nothing where the bundle has
-  ///   no probes.
-  /// - Throws: ``AttributeError``.
+  /// - Returns: the probability, 0 … 1, of each of ``AttributeDirections/names``; nothing where the bundle has no probes.
+  /// - Throws: ``AttributeError``, ``StyleError``; `CancellationError` in a task that is cancelled.
   public func probabilities(
     in face: EncodedFace, after edits: [AttributeEdit] = [], options: EditOptions = .init()
-  ) throws -> [Double] {
-    guard directions.hasProbes else { return [] }
+  ) throws -> [String: Double] {
+    guard directions.hasProbes else { return [:] }
     return try withoutGradients {
-      if edits.isEmpty { return try directions.probes.probabilities(of: face.latent) }
-      return try directions.probes.probabilities(of: code(after: planner(for: face, edits, options).plan, of: face))
+      let code = try edits.isEmpty ? face.latent : code(after: planner(for: face, edits, options).plan, of: face)
+      return Dictionary(uniqueKeysWithValues: zip(directions.names, try directions.probes.probabilities(of: code)))
     }
   }
 
@@ -176,7 +235,8 @@ public final class FaceEditor: Sendable {
   ///   - edits: attributes and how far each is changed.
   ///   - face: from ``faces(in:_:isAligned:)``.
   ///   - options: the way.
-  /// - Throws: ``AttributeError``.
+  /// - Returns: one of each edit, within ``AttributeEdit/range``.
+  /// - Throws: ``AttributeError``, ``StyleError``; `CancellationError` in a task that is cancelled.
   public func strengths(
     of edits: [AttributeEdit], on face: EncodedFace, options: EditOptions = .init()
   ) throws -> [Double] {

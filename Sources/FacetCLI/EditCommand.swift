@@ -68,14 +68,19 @@ struct EditCommand: ParsableCommand {
   func run() throws {
     let jobs = try photos.jobs()
     if jobs.isEmpty { return }
-    let edits = try (look.map { try LookFile(contentsOf: $0).edits } ?? []) + attribute.map { $0.edit(to: to) }
+    let edits = try (look.map { try LookFile(contentsOf: $0).edits } ?? []) + attribute.map { try $0.edit(to: to) }
     let region = try protect.map { try ProtectedRegion(mask: Photo(contentsOf: URL(fileURLWithPath: $0))) }
     let editor = try photos.makeEditor(for: edits.map(\.attribute) + editing.keep)
     let options = editing.options
     try editor.validate(edits, options: options)
     try photos.forEach(jobs) { photo, job in
       let changes = try editor.faces(in: photo.picture, photos.face, isAligned: photos.aligned).map { face in
-        try editor.change(FaceEdit(face, resolved(edits, on: face, with: editor, options, job), options: options))
+        let change = try editor.change(FaceEdit(face, resolved(edits, on: face, with: editor, options, job), options: options))
+        if !change.layers.isEmpty, options.style == .natural, case let hidden = try face.hiddenFeatures, !hidden.isEmpty {
+          let names = hidden.map(\.rawValue).joined(separator: ", ")
+          note("\(job.input.name): something is in front of the face (\(names)); what is covered stays as it is")
+        }
+        return change
       }
       if to == nil, changes.allSatisfy(\.layers.isEmpty), edits.contains(where: { $0.amount != .strength(0) }) {
         note("\(job.input.name): nothing is changed: \(edits.map(\.attribute).joined(separator: ", ")) finds nothing to change in the face")
@@ -96,13 +101,13 @@ struct EditCommand: ParsableCommand {
   ) throws -> [AttributeEdit] {
     guard let to else { return edits }
     let strengths = try editor.strengths(of: edits, on: face, options: options)
-    let resolved = zip(edits, strengths).map { AttributeEdit($0.attribute, strength: $1, style: $0.style) }
+    let resolved = try zip(edits, strengths).map { try AttributeEdit($0.attribute, strength: $1, style: $0.style) }
     let reached = try editor.probabilities(in: face, after: resolved, options: options)
     for (edit, strength) in zip(edits, strengths) {
       guard case .probability = edit.amount, let index = try? editor.directions.index(of: edit.attribute),
-        reached.indices.contains(index)
+        let probability = reached[editor.directions.names[index]]
       else { continue }
-      let seen = String(format: "%.1f %%", 100 * reached[index])
+      let seen = String(format: "%.1f %%", 100 * probability)
       let asked = String(format: "asked for %.1f %%", 100 * to)
       note("\(job.input.name): \(edit.attribute) is seen with \(seen), \(asked)\(strength == 0 ? "; nothing is changed" : "")")
     }
@@ -148,10 +153,9 @@ struct AttributeArgument: ExpressibleByArgument {
   }
 
   /// Brings what has no strength of its own to a probability, or to strength 1 without one.
-  func edit(to probability: Double? = nil) -> AttributeEdit {
-    if let style { return AttributeEdit(name, strength: strength ?? 1, style: style) }
-    if let strength { return AttributeEdit(name, strength: strength) }
-    return probability.map { AttributeEdit(name, to: $0) } ?? AttributeEdit(name)
+  func edit(to probability: Double? = nil) throws(AttributeError) -> AttributeEdit {
+    if strength == nil, style == nil, let probability { return try AttributeEdit(name, to: probability) }
+    return try AttributeEdit(name, strength: strength ?? 1, style: style)
   }
 }
 

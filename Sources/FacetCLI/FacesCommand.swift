@@ -70,13 +70,9 @@ struct FaceBox: Encodable, CustomStringConvertible {
   var x, y, width, height: Double
 
   init(_ alignment: FaceAlignment) {
-    let place = alignment.transform(size: 1).inverse
-    let corners = [(0.0, 0.0), (1, 0), (0, 1), (1, 1)].map { place(Point(x: $0, y: $1)) }
-    func range(_ values: [Double]) -> (start: Double, length: Double) {
-      let (low, high) = (values.min() ?? 0, values.max() ?? 0)
-      return ((low * 10).rounded() / 10, ((high - low) * 10).rounded() / 10)
-    }
-    ((x, width), (y, height)) = (range(corners.map(\.x)), range(corners.map(\.y)))
+    let box = alignment.box
+    func rounded(_ value: Double) -> Double { (value * 10).rounded() / 10 }
+    (x, y, width, height) = (rounded(box.minX), rounded(box.minY), rounded(box.width), rounded(box.height))
   }
 
   var description: String { String(format: "%.0f, %.0f, %.0f x %.0f pixels", x, y, width, height) }

@@ -87,7 +87,7 @@ struct GridCommand: ParsableCommand {
       throw CommandError("\(photos.count) photos under \(attribute.count) attributes are too many faces for a sheet")
     }
     let editor = try editor.makeEditor(for: attribute.map(\.name) + editing.keep)
-    let edits = attribute.map { $0.edit() }
+    let edits = try attribute.map { try $0.edit() }
     let options = editing.options
     try editor.validate(edits, options: options)
     var rows: [[Tile]] = []

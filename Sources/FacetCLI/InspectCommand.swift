@@ -54,14 +54,14 @@ struct InspectCommand: ParsableCommand {
   }
 
   private func inspect(_ face: EncodedFace, of input: PhotoInput, with editor: FaceEditor) throws -> Inspection {
-    let probabilities = try editor.directions.probes.probabilities(of: face.latent)
-    guard probabilities.allSatisfy(\.isFinite) else {
+    let probabilities = try editor.probabilities(in: face)
+    guard probabilities.values.allSatisfy(\.isFinite) else {
       throw CommandError("\(input.name): the model's code of this face is not finite; its weights are broken")
     }
     // Combined directions are only defined among some photos.
-    let attributes = zip(editor.directions.labelNames, probabilities.map { ($0 * 10_000).rounded() / 10_000 })
-    return Inspection(
-      file: input.name, face: FaceBox(face.alignment), attributes: Dictionary(uniqueKeysWithValues: attributes))
+    let labels = Set(editor.directions.labelNames)
+    let attributes = probabilities.filter { labels.contains($0.key) }.mapValues { ($0 * 10_000).rounded() / 10_000 }
+    return Inspection(file: input.name, face: FaceBox(face.alignment), attributes: attributes)
   }
 
   private func line(_ inspection: Inspection) throws -> String {

@@ -23,13 +23,17 @@ struct LookFile: Decodable {
       throw fault("no look; save one in the studio, or write {\"edits\": [{\"attribute\": \"Smiling\", \"strength\": 1}]}")
     }
     if look.saved.isEmpty || look.saved.count > Self.editLimit { throw fault("a look has 1 to \(Self.editLimit) edits") }
-    if let edit = look.saved.first(where: { !AttributeEdit.range.contains($0.strength ?? 1) }) {
-      throw fault("the strength of '\(edit.attribute)' must be from -2 to 2")
-    }
+    do { _ = try look.edits } catch { throw fault(error.description) }
     self = look
   }
 
-  var edits: [AttributeEdit] { saved.map { AttributeEdit($0.attribute, strength: $0.strength ?? 1, style: $0.style) } }
+  var edits: [AttributeEdit] {
+    get throws(AttributeError) {
+      try saved.map { edit throws(AttributeError) in
+        try AttributeEdit(edit.attribute, strength: edit.strength ?? 1, style: edit.style)
+      }
+    }
+  }
 
   private static let (sizeLimit, editLimit) = (1 << 20, 256)
 }

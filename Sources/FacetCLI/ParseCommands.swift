@@ -146,6 +146,10 @@ struct ParseCommand: ParsableCommand {
         each face.
         """)
     var glasses: Double?
+    @Option(help: "The share of the photos on which things in front of the face are drawn, from 0 to 1; default 0.")
+    var occluders: Double?
+    @Option(help: "The share of the photos whose hair becomes white or gray, from 0 to 1; default 0.")
+    var whiteHair: Double?
     @OptionGroup var options: RunOptions
     @OptionGroup var engine: EngineOptions
 
@@ -159,9 +163,11 @@ struct ParseCommand: ParsableCommand {
         batch: &configuration.batchSize, learningRate: &configuration.learningRate,
         checkpointMinutes: &configuration.checkpointMinutes, seed: &configuration.seed, budget: &configuration.budget)
       let side = ParserTrainer.sourceSide(of: configuration.model)
-      if let glasses { configuration.glasses = glasses }
+      if let glasses { configuration.drawn.glasses = glasses }
+      if let occluders { configuration.drawn.occluders = occluders }
+      if let whiteHair { configuration.drawn.whiteHair = whiteHair }
       var pairs = try report("decode") { try FacePairs(data, .training, side: side, progress: $0) }
-      if configuration.glasses > 0 {
+      if configuration.drawn.glasses > 0 {
         let editor = try FaceEditor()
         pairs = try report("draw glasses") { try pairs.wearingGlasses(drawnBy: editor, progress: $0) }
       }

@@ -34,7 +34,7 @@ public struct Studio: Sendable {
   /// Serves until the task is cancelled, or the process is asked to end by SIGTERM or SIGINT; requests that have come
   /// are still answered then.
   /// - Parameter onRunning: called once with the page's address.
-  /// - Throws: ``StudioError`` where the address is taken.
+  /// - Throws: ``StudioError`` where the address is taken, or none of this machine.
   public func run(onRunning: @escaping @Sendable (URL) -> Void = { _ in }) async throws {
     var logger = Logger(label: "studio") { StreamLogHandler.standardError(label: $0) }
     logger.logLevel = .warning
@@ -68,6 +68,11 @@ public struct Studio: Sendable {
       try await application.runService()
     } catch let error as IOError where error.errnoCode == EADDRINUSE {
       throw StudioError(description: "\(configuration.address):\(configuration.port) is taken: take another port")
+    } catch let error as IOError {
+      let reason = String(cString: strerror(error.errnoCode))
+      throw StudioError(description: "\(configuration.address):\(configuration.port) cannot be served: \(reason)")
+    } catch is SocketAddressError {
+      throw StudioError(description: "'\(configuration.address)' is no address of this machine: give one, such as 127.0.0.1")
     }
   }
 

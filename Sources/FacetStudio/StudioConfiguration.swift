@@ -1,4 +1,5 @@
 import Facet
+import Files
 import Foundation
 
 /// How the studio is served, and the limits that it keeps.
@@ -18,8 +19,10 @@ public struct StudioConfiguration: Sendable {
   public var bundle = ModelBundle.defaultURL
   /// Threads of the model on the CPU.
   public var threads = ProcessInfo.processInfo.activeProcessorCount
+  /// What is refused.
   public var limits = StudioLimits()
 
+  /// A server of this machine alone, at port 8080.
   public init() {}
 
   /// Whether only this machine can reach the server.
@@ -55,10 +58,11 @@ public struct StudioLimits: Sendable {
   /// Faces that are decoded as one batch; 1 for no batching.
   public var batch = 16
 
+  /// The limits of a studio for a few people.
   public init() {}
 }
 
 /// A configuration that the studio cannot be served with.
-public struct StudioError: Error, Equatable, CustomStringConvertible {
+public struct StudioError: DescribedError, Equatable {
   public let description: String
 }

@@ -1,11 +1,15 @@
 import Foundation
 
 /// A file or folder that could not be read or written.
-public struct FileError: Error, Equatable, CustomStringConvertible {
+public struct FileError: DescribedError, Equatable {
+  /// The file or folder.
   public let path: String
+  /// What could not be done, as a verb: "read", "write".
   public let operation: String
+  /// Why, in the system's words.
   public let reason: String
 
+  /// A fault of a file.
   public init(path: String, operation: String, reason: String) {
     self.path = path
     self.operation = operation

@@ -2,13 +2,20 @@ import Foundation
 
 /// Any affine map of the plane: x′ = xx·x + xy·y + tx, y′ = yx·x + yy·y + ty.
 public struct Affine: Equatable, Sendable {
+  /// The share of x in x′.
   public var xx: Double
+  /// The share of y in x′.
   public var xy: Double
+  /// The share of x in y′.
   public var yx: Double
+  /// The share of y in y′.
   public var yy: Double
+  /// The way along x.
   public var tx: Double
+  /// The way along y.
   public var ty: Double
 
+  /// The map that a similarity is.
   public init(_ similarity: Similarity) {
     (xx, xy, yx, yy) = (similarity.a, -similarity.b, similarity.b, similarity.a)
     (tx, ty) = (similarity.tx, similarity.ty)
@@ -27,6 +34,7 @@ public struct Affine: Equatable, Sendable {
   /// The largest factor on lengths along an axis.
   public var largestScale: Double { max(hypot(xx, yx), hypot(xy, yy)) }
 
+  /// Where a point comes to.
   public func callAsFunction(_ point: Point) -> Point {
     Point(x: xx * point.x + xy * point.y + tx, y: yx * point.x + yy * point.y + ty)
   }

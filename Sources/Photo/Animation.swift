@@ -2,7 +2,9 @@ import Foundation
 
 /// Pictures shown one after the other.
 public struct Animation: Sendable {
+  /// The file formats that animations are written in.
   public enum Format: String, Sendable, CaseIterable {
+    /// WebP with all colours; GIF with 256 a frame.
     case webp, gif
 
     /// The format that a file's ending stands for.

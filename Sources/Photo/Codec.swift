@@ -207,11 +207,18 @@ struct Codec: ~Copyable {
     }
   }
 
+  private static func check(quality: Int, name: String) throws(PhotoError) {
+    guard (1...100).contains(quality) else {
+      throw .unwritable(file: name, reason: "the quality must be from 1 to 100, not \(quality)")
+    }
+  }
+
   static func encode(
     _ pixels: Pixels, metadata: Metadata? = nil, format: Photo.Format, quality: Int, coding: Coding = Coding(),
     name: String
   ) throws(PhotoError) -> Data {
-    try withPixels(pixels, name: name) { pixels, stop, bytes, count, message in
+    try check(quality: quality, name: name)
+    return try withPixels(pixels, name: name) { pixels, stop, bytes, count, message in
       format.rawValue.withCString { format in
         let coding = CVCoding(
           format: format, quality: Int32(quality), lossless: coding.isLossless, progressive: coding.isProgressive,
@@ -226,7 +233,8 @@ struct Codec: ~Copyable {
     frames pixels: Pixels, milliseconds: [Int], loops: Int, metadata: Metadata?, format: Animation.Format, quality: Int,
     name: String
   ) throws(PhotoError) -> Data {
-    try withPixels(pixels, name: name) { pixels, stop, bytes, count, message in
+    try check(quality: quality, name: name)
+    return try withPixels(pixels, name: name) { pixels, stop, bytes, count, message in
       format.rawValue.withCString { format in
         let coding = CVCoding(
           format: format, quality: Int32(quality), lossless: false, progressive: false, subsampled: false, quick: false)

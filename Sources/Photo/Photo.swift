@@ -9,7 +9,9 @@ import Foundation
 /// it came: pixels that were not changed get the values they had, changed ones are converted. What a file carries and
 /// cannot be written again is named by ``losses(as:)``.
 public struct Photo: Sendable {
+  /// The file formats that photos are read from and written in.
   public enum Format: String, Sendable, CaseIterable {
+    /// By the names of their standards; HEIC holds HEVC, AVIF holds AV1.
     case jpeg, png, webp, tiff, heic, avif
 
     /// The format that a file's ending stands for.
@@ -53,7 +55,9 @@ public struct Photo: Sendable {
   let metadata: Metadata?
   private var container: Container
 
+  /// Pixels in a row.
   public var width: Int { picture.width }
+  /// Rows of pixels.
   public var height: Int { picture.height }
   /// The quality of the JPEG that was read, 1…100 on libjpeg's scale, estimated from its quantization tables; nil
   /// for other formats.
@@ -156,6 +160,7 @@ public struct Photo: Sendable {
   ///   - keepsLocation: whether the metadata goes on to tell where the photo was taken: GPS positions in EXIF and XMP,
   ///     places in XMP and IPTC. What a camera's maker hides in notes of its own is not known.
   ///   - isQuick: whether a JPEG or WebP takes less time and more bytes, as suits one that is looked at once.
+  /// - Throws: ``PhotoError``, for a quality out of range, too.
   public func encoded(
     as format: Format? = nil, quality: Int? = nil, keepsLocation: Bool = false, isQuick: Bool = false
   ) throws(PhotoError) -> Data {

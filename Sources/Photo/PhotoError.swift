@@ -1,5 +1,10 @@
+import Files
+
+/// A file or folder that could not be read or written. It is the same type in each module that throws it.
+public typealias FileError = Files.FileError
+
 /// A picture that could not be read or written. The description names the file and what to do.
-public enum PhotoError: Error, Equatable, CustomStringConvertible {
+public enum PhotoError: DescribedError, Equatable {
   /// Missing, a folder, or not allowed to be read.
   case unreadable(file: String, reason: String)
   /// Empty, or none of JPEG, PNG, WebP, TIFF, HEIC and AVIF.
@@ -16,7 +21,9 @@ public enum PhotoError: Error, Equatable, CustomStringConvertible {
   case unknownFormat(file: String)
   /// The file's ending names no format that an animation can be written in.
   case unknownAnimationFormat(file: String)
+  /// The file cannot be written; nothing of it is left.
   case unwritable(file: String, reason: String)
+  /// A text cannot be drawn.
   case captionFailed(text: String, reason: String)
   /// ``PhotoWork/shouldStop`` said so.
   case stopped(file: String)

@@ -7,7 +7,9 @@ public enum PhotoLoss: Hashable, Sendable, CustomStringConvertible {
   case gainMap
   /// A motion photo's: it shows the face before the edit.
   case video
+  /// A motion photo's sound.
   case sound
+  /// How far away each pixel is.
   case depthMap
   /// Pictures beside the one that is edited: of a stereo pair, a burst, masks.
   case otherPictures

@@ -9,6 +9,7 @@ public enum PhotoWork {
     /// True where it shall.
     public let ask: @Sendable () -> Bool
 
+    /// A question; any thread asks it.
     public init(_ ask: @escaping @Sendable () -> Bool) { self.ask = ask }
   }
 

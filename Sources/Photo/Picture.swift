@@ -2,11 +2,16 @@ import Foundation
 
 /// A rectangle of whole pixels; the corner `x`, `y` is the upper left one.
 public struct Window: Equatable, Sendable {
+  /// The first column.
   public var x: Int
+  /// The first row.
   public var y: Int
+  /// Columns.
   public var width: Int
+  /// Rows.
   public var height: Int
 
+  /// A rectangle by its upper left corner and its size.
   public init(x: Int, y: Int, width: Int, height: Int) {
     (self.x, self.y, self.width, self.height) = (x, y, width, height)
   }
@@ -14,8 +19,11 @@ public struct Window: Equatable, Sendable {
 
 /// 8-bit pixels, rows from the top, channels interleaved: three of sRGB, or one of grey or of labels.
 public struct Picture: Equatable, Sendable {
+  /// Pixels in a row, at least 1.
   public let width: Int
+  /// Rows of pixels, at least 1.
   public let height: Int
+  /// Values of a pixel: 1 or 3.
   public let channels: Int
   /// `height` × `width` × `channels` values.
   public internal(set) var pixels: [UInt8]
@@ -152,8 +160,11 @@ public struct FloatPicture: Equatable, Sendable {
   /// The difference from the smooth picture, in parts of white, from which on it is an edge and no grain.
   public static let largestGrain: Float = 0.16
 
+  /// Pixels in a row, at least 1.
   public let width: Int
+  /// Rows of pixels, at least 1.
   public let height: Int
+  /// Values of a pixel, 1 to 4.
   public let channels: Int
   /// `height` × `width` × `channels` values.
   public let values: [Float]

@@ -1,8 +1,11 @@
 /// A picture with a line of text under it.
 public struct Tile: Sendable {
+  /// The picture.
   public var picture: Picture
+  /// The line under it; empty for none.
   public var caption: String
 
+  /// A picture and the line under it.
   public init(_ picture: Picture, caption: String = "") {
     self.picture = picture
     self.caption = caption

@@ -2,9 +2,12 @@ import Foundation
 
 /// A place in a picture: 0, 0 is the upper left corner of the upper left pixel, whose middle is 0.5, 0.5.
 public struct Point: Equatable, Sendable {
+  /// Pixels from the left border.
   public var x: Double
+  /// Pixels from the upper border.
   public var y: Double
 
+  /// A place by its coordinates.
   public init(x: Double, y: Double) {
     (self.x, self.y) = (x, y)
   }
@@ -12,11 +15,16 @@ public struct Point: Equatable, Sendable {
 
 /// Turning, scaling and moving: x′ = a·x − b·y + tx, y′ = b·x + a·y + ty.
 public struct Similarity: Equatable, Sendable {
+  /// The scale times the cosine of the turn.
   public var a: Double
+  /// The scale times the sine of the turn.
   public var b: Double
+  /// The way along x.
   public var tx: Double
+  /// The way along y.
   public var ty: Double
 
+  /// The map that leaves each point in its place.
   public static let identity = Similarity(scale: 1)
 
   /// Scaling by `scale`, turning by `rotation` radians (clockwise as seen, y pointing down), then moving.
@@ -56,10 +64,12 @@ public struct Similarity: Equatable, Sendable {
     self.init(a: a, b: b, tx: q.x - a * p.x + b * p.y, ty: q.y - b * p.x - a * p.y)
   }
 
+  /// The factor on lengths.
   public var scale: Double { hypot(a, b) }
   /// Radians, clockwise as seen.
   public var rotation: Double { atan2(b, a) }
 
+  /// Where a point comes to.
   public func callAsFunction(_ point: Point) -> Point {
     Point(x: a * point.x - b * point.y + tx, y: b * point.x + a * point.y + ty)
   }

@@ -1,16 +1,23 @@
 /// Adam (Kingma & Ba 2015) with torch's fused kernel; with `weightDecay` it is AdamW, the decay
 /// apart from the gradient (Loshchilov & Hutter 2019).
 public final class Adam {
+  /// The constants of the algorithm; Keras's defaults.
   public struct Configuration: Codable, Sendable, Equatable {
+    /// The decay of the mean of gradients, in 0..<1.
     public var beta1 = 0.9
+    /// The decay of the mean of their squares, in 0..<1.
     public var beta2 = 0.999
+    /// What is added to the root of the squares, above 0.
     public var eps = 1e-7
+    /// The share of each parameter, times the learning rate, that a step takes away; 0 for plain Adam.
     public var weightDecay = 0.0
+    /// The defaults.
     public init() {}
   }
 
   /// How gradients are held down before a step.
   public enum Clipping: Codable, Sendable, Equatable {
+    /// As they are.
     case none
     /// Each variable's gradient by itself to this Euclidean norm, as Keras's `clipnorm`.
     case perVariable(Double)
@@ -18,7 +25,9 @@ public final class Adam {
     case global(Double)
   }
 
+  /// The constants of the algorithm.
   public let configuration: Configuration
+  /// How gradients are held down.
   public let clipping: Clipping
   private let parameters: [(name: String, parameter: Parameter)]
   private var means: [Tensor]
@@ -117,6 +126,7 @@ public final class Adam {
 /// An exponential moving average of a module's parameters and buffers: running statistics belong to the weights that they
 /// were taken under, so both are averaged alike.
 public final class ExponentialMovingAverage {
+  /// The share that the average keeps at each update, in 0..<1.
   public let decay: Double
   private let variables: [(name: String, variable: Variable)]
   private let averages: [Tensor]

@@ -3,15 +3,25 @@ import CLibTorch
 /// The type of a tensor's elements.
 public enum DType: Int32, Sendable, Hashable, CaseIterable {
   // Raw values are torch's c10::ScalarType.
+  /// Unsigned, 8 bits.
   case uint8 = 0
+  /// Signed, 8 bits.
   case int8 = 1
+  /// Signed, 16 bits.
   case int16 = 2
+  /// Signed, 32 bits.
   case int32 = 3
+  /// Signed, 64 bits; the type of indices.
   case int64 = 4
+  /// IEEE 754 half precision.
   case float16 = 5
+  /// IEEE 754 single precision, the usual type.
   case float32 = 6
+  /// IEEE 754 double precision.
   case float64 = 7
+  /// True or false, a byte each.
   case bool = 11
+  /// The upper half of a float32: its range with 8 bits of precision.
   case bfloat16 = 15
 
   /// Bytes of one element.
@@ -27,6 +37,7 @@ public enum DType: Int32, Sendable, Hashable, CaseIterable {
 
 /// A Swift type that a tensor's elements can be read into.
 public protocol TensorElement: Sendable {
+  /// The type of a tensor of such elements.
   static var dtype: DType { get }
 }
 
@@ -40,14 +51,19 @@ extension Bool: TensorElement { public static var dtype: DType { .bool } }
 
 /// How the elements of a 4-D tensor lie in memory; the shape stays N, C, H, W.
 public enum MemoryFormat: Int32, Sendable {
+  /// Row after row: the last dimension's elements are neighbours.
   case contiguous = 0
+  /// As the tensor has them.
   case preserve = 1
+  /// The channels of a pixel are neighbours.
   case channelsLast = 2
 }
 
 /// Where a tensor lives.
 public enum Device: Hashable, Sendable, CustomStringConvertible {
+  /// The processor.
   case cpu
+  /// The CUDA device of an index from 0.
   case cuda(Int)
 
   /// Reads `cpu`, `cuda` or `cuda:1`.

@@ -4,6 +4,8 @@ import CLibTorch
 public final class Generator: @unchecked Sendable {
   let pointer: OpaquePointer
 
+  /// A generator for a device.
+  /// - Throws: ``TorchError`` where there is no such device.
   public init(seed: UInt64, device: Device = .cpu) throws(TorchError) {
     var result: OpaquePointer?
     try TorchError.check(ct_generator_new(device.type, device.index, seed, &result))

@@ -10,9 +10,13 @@ private func glorotUniform(_ shape: [Int], fanIn: Int, fanOut: Int, generator: G
 
 /// Convolution over N × C × H × W.
 public final class Conv2d: Module {
+  /// Outputs × inputs × kernel × kernel.
   public let weight: Parameter  // out × in × k × k
+  /// One an output; `nil` for none.
   public let bias: Parameter?
+  /// Pixels from one window to the next.
   public let stride: Int
+  /// Pixels of zeros on each side.
   public let padding: Int
 
   /// - Parameter padding: pixels of zeros on each side; `nil` keeps H and W at stride 1.
@@ -31,6 +35,7 @@ public final class Conv2d: Module {
   /// Multiplies the weights; for starting closer to zero.
   public func scaleWeights(by factor: Double) throws(TorchError) { weight.tensor = try weight.tensor * factor }
 
+  /// The convolution of N × inputs × H × W.
   public func callAsFunction(_ x: Tensor) throws(TorchError) -> Tensor {
     try x.conv2d(weight.tensor, bias: bias?.tensor, stride: stride, padding: padding)
   }
@@ -39,11 +44,16 @@ public final class Conv2d: Module {
 /// Transposed convolution over N × C × H × W, cropped to an output of `stride` × the input's size
 /// as Keras's "same", or uncropped as its "valid".
 public final class ConvTranspose2d: Module {
+  /// Inputs × outputs × kernel × kernel.
   public let weight: Parameter  // in × out × k × k
+  /// One an output.
   public let bias: Parameter
+  /// Pixels from one window to the next in the output.
   public let stride: Int
+  /// Whether the output has `stride` times the input's size.
   public let cropsToSame: Bool
 
+  /// A layer with fresh weights; zeros without a generator, for weights that are loaded next.
   public init(
     _ inputs: Int, _ outputs: Int, kernel: Int = 3, stride: Int = 2, cropsToSame: Bool = true, generator: Generator?
   ) throws(TorchError) {
@@ -56,6 +66,7 @@ public final class ConvTranspose2d: Module {
     self.cropsToSame = cropsToSame
   }
 
+  /// The transposed convolution of N × inputs × H × W.
   public func callAsFunction(_ x: Tensor) throws(TorchError) -> Tensor {
     let full = try x.convTranspose2d(weight.tensor, bias: bias.tensor, stride: stride)
     guard cropsToSame else { return full }
@@ -69,12 +80,17 @@ public final class ConvTranspose2d: Module {
 
 /// Batch normalization over dimension 1 (Ioffe & Szegedy 2015), for N × C and N × C × H × W.
 public final class BatchNorm: Module {
+  /// The factor of each channel.
   public let weight: Parameter
+  /// What is added to each channel.
   public let bias: Parameter
+  /// The mean of each channel that is used outside training.
   public let runningMean: Buffer
+  /// The variance of each channel that is used outside training.
   public let runningVar: Buffer
   /// The share by which the running statistics move towards the batch's; Keras's momentum is 1 − this.
   public let momentum: Double
+  /// What is added to variances, above 0.
   public let eps: Double
   /// Whether the batch's own statistics are used, and the running ones updated.
   public internal(set) var isTraining: Bool {
@@ -137,9 +153,13 @@ public final class BatchNorm: Module {
 
 /// Group normalization over N × C × H × W (Wu & He 2018): the statistics are each picture's own, in training and in use.
 public final class GroupNorm: Module {
+  /// The factor of each channel.
   public let weight: Parameter
+  /// What is added to each channel.
   public let bias: Parameter
+  /// Parts of equally many channels that are normalized together.
   public let groups: Int
+  /// What is added to variances, above 0.
   public let eps: Double
 
   /// - Parameter channels: a multiple of `groups`.
@@ -149,6 +169,7 @@ public final class GroupNorm: Module {
     (self.groups, self.eps) = (groups, eps)
   }
 
+  /// The normalized N × channels × H × W.
   public func callAsFunction(_ x: Tensor) throws(TorchError) -> Tensor {
     try x.groupNorm(groups, weight: weight.tensor, bias: bias.tensor, eps: eps)
   }
@@ -156,9 +177,12 @@ public final class GroupNorm: Module {
 
 /// An affine map of the last dimension.
 public final class Linear: Module {
+  /// Outputs × inputs.
   public let weight: Parameter  // out × in
+  /// One an output.
   public let bias: Parameter
 
+  /// A layer with fresh weights; zeros without a generator, for weights that are loaded next.
   public init(_ inputs: Int, _ outputs: Int, generator: Generator?) throws(TorchError) {
     weight = try glorotUniform([outputs, inputs], fanIn: inputs, fanOut: outputs, generator: generator)
     bias = Parameter(try .zeros([outputs]))
@@ -170,6 +194,7 @@ public final class Linear: Module {
   /// Sets every bias.
   public func fillBias(_ value: Double) throws(TorchError) { bias.tensor = try .full(bias.tensor.shape, value) }
 
+  /// `x · weightᵀ + bias`.
   public func callAsFunction(_ x: Tensor) throws(TorchError) -> Tensor {
     try x.linear(weight.tensor, bias: bias.tensor)
   }
@@ -177,7 +202,10 @@ public final class Linear: Module {
 
 /// A pool over windows of `size` × `size` without overlap; a rest at the border is dropped.
 public final class MaxPool2d: Module {
+  /// The side of a window, and the way to the next.
   public let size: Int
+  /// A layer of windows.
   public init(_ size: Int = 2) { self.size = size }
+  /// The largest value of each window of N × C × H × W.
   public func callAsFunction(_ x: Tensor) throws(TorchError) -> Tensor { try x.maxPool2d(size) }
 }

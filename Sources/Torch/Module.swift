@@ -14,6 +14,7 @@ public class Variable: @unchecked Sendable {
   // A class that is inherited from cannot be checked; the lock is all that it holds.
   private let value: Mutex<Tensor>
 
+  /// The present value.
   public internal(set) var tensor: Tensor {
     get { value.withLock { $0 } }
     set { value.withLock { $0 = newValue } }
@@ -24,11 +25,13 @@ public class Variable: @unchecked Sendable {
 
 /// A tensor that training changes by its gradient.
 public final class Parameter: Variable, @unchecked Sendable {
+  /// A parameter with a first value.
   public override init(_ tensor: Tensor) { super.init(tensor) }
 }
 
 /// A tensor that belongs to the state but has no gradient, such as running statistics.
 public final class Buffer: Variable, @unchecked Sendable {
+  /// A buffer with a first value.
   public override init(_ tensor: Tensor) { super.init(tensor) }
 }
 

@@ -1,4 +1,5 @@
 import CLibTorch
+import Files
 import Foundation
 
 /// Processes that do one task together, on one machine or on several: torch's c10d, with Gloo for tensors on the CPU
@@ -187,15 +188,20 @@ public final class ProcessGroup: @unchecked Sendable {
 
 /// What whoever started this process says of the others: torchrun, or a job's script, through torch's variables.
 public struct Launch: Sendable, Equatable {
+  /// This process among all of them, from 0.
   public var rank: Int
+  /// All processes.
   public var count: Int
+  /// This process among those of its machine, from 0.
   public var localRank = 0
   /// Processes on this machine, where it is known.
   public var localCount: Int?
+  /// Where they meet.
   public var meeting: ProcessGroup.Meeting
   /// How often the job has been started again after a fault.
   public var restarts = 0
 
+  /// A process among others.
   public init(rank: Int, count: Int, meeting: ProcessGroup.Meeting) {
     (self.rank, self.count, self.meeting) = (rank, count, meeting)
   }
@@ -231,8 +237,10 @@ public struct Launch: Sendable, Equatable {
 }
 
 /// Processes that cannot work together, or no longer.
-public struct ProcessGroupError: Error, Equatable, CustomStringConvertible {
+public struct ProcessGroupError: DescribedError, Equatable {
+  /// What is wrong, and what to do.
   public let description: String
+  /// A fault with its text.
   public init(_ description: String) { self.description = description }
 
   init(lost reason: String, _ group: ProcessGroup) {

@@ -13,6 +13,7 @@ import Foundation
 public struct SafetensorsFile: Sendable {
   /// One tensor in the file. It keeps the file mapped as long as it lives.
   public struct Entry: Sendable, ContiguousBytes {
+    /// The type of the elements.
     public let dtype: DType
     /// The size of each dimension; empty for a scalar.
     public let shape: [Int]
@@ -38,6 +39,7 @@ public struct SafetensorsFile: Sendable {
 
   /// The file's own notes, its `__metadata__`.
   public let metadata: [String: String]
+  /// The tensors by name.
   public let tensors: [String: Entry]
   private let url: URL
 
@@ -118,18 +120,24 @@ public struct SafetensorsFile: Sendable {
 }
 
 /// A file that is no valid safetensors file, or tensors that cannot become one.
-public struct SafetensorsError: Error, Equatable, CustomStringConvertible {
-  public enum Fault: Error, Equatable, CustomStringConvertible {
+public struct SafetensorsError: DescribedError, Equatable {
+  /// What is wrong.
+  public enum Fault: DescribedError, Equatable {
     /// The file ends inside its header.
     case truncatedHeader
     /// The header is longer than the format allows.
     case headerTooLarge(bytes: UInt64)
     /// The header is not the JSON that the format asks for; `offset` counts bytes from the file's start.
     case malformedHeader(offset: Int, expected: String)
+    /// Two tensors have one name.
     case duplicateName(String)
+    /// A name that the format keeps for itself, `__metadata__`.
     case reservedName(String)
+    /// A name with more bytes than a reader would take.
     case nameTooLong(bytes: Int)
+    /// A tensor of more dimensions than a reader would take.
     case tooManyDimensions(tensor: String)
+    /// A type of elements that torch does not have.
     case unsupportedDType(tensor: String, dtype: String)
     /// The byte range does not hold exactly the elements that the shape asks for.
     case sizeMismatch(tensor: String)
@@ -166,7 +174,9 @@ public struct SafetensorsError: Error, Equatable, CustomStringConvertible {
     }
   }
 
+  /// The file.
   public let path: String
+  /// What is wrong with it.
   public let fault: Fault
 
   public var description: String { "\(path): not a valid safetensors file: \(fault)" }

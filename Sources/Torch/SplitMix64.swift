@@ -3,6 +3,7 @@
 public struct SplitMix64: RandomNumberGenerator, Sendable {
   private var state: UInt64
 
+  /// A generator; each seed gives its own numbers.
   public init(seed: UInt64) { state = seed }
 
   /// A generator for a tuple of numbers: each is mixed into the state in turn.

@@ -105,10 +105,12 @@ extension Tensor {
     try Op.full(.ints(shape), .double(value), .dtype(dtype), nil, .device(device))
   }
 
+  /// A tensor of zeros.
   public static func zeros(_ shape: [Int], dtype: DType = .float32, device: Device = .cpu) throws(TorchError) -> Tensor {
     try full(shape, 0, dtype: dtype, device: device)
   }
 
+  /// A tensor of ones.
   public static func ones(_ shape: [Int], dtype: DType = .float32, device: Device = .cpu) throws(TorchError) -> Tensor {
     try full(shape, 1, dtype: dtype, device: device)
   }
@@ -150,14 +152,21 @@ extension Tensor {
   public static func / (a: Tensor, b: Double) throws(TorchError) -> Tensor { try Op.divScalar(.tensor(a), .double(b)) }
   public static prefix func - (a: Tensor) throws(TorchError) -> Tensor { try Op.neg(.tensor(a)) }
 
+  /// e to the power of each element.
   public func exp() throws(TorchError) -> Tensor { try Op.exp(.tensor(self)) }
+  /// The natural logarithm of each element.
   public func log() throws(TorchError) -> Tensor { try Op.log(.tensor(self)) }
+  /// The square root of each element.
   public func sqrt() throws(TorchError) -> Tensor { try Op.sqrt(.tensor(self)) }
+  /// The sine of each element, in radians.
   public func sin() throws(TorchError) -> Tensor { try Op.sin(.tensor(self)) }
+  /// The cosine of each element, in radians.
   public func cos() throws(TorchError) -> Tensor { try Op.cos(.tensor(self)) }
+  /// The absolute value of each element.
   public func abs() throws(TorchError) -> Tensor { try Op.abs(.tensor(self)) }
   /// Each element rounded to the nearest whole number, halves to the even one.
   public func round() throws(TorchError) -> Tensor { try Op.round(.tensor(self)) }
+  /// The square of each element.
   public func square() throws(TorchError) -> Tensor { try Op.square(.tensor(self)) }
 
   /// Each element held inside the range; `nil` leaves a side open.
@@ -192,15 +201,20 @@ extension Tensor {
 // MARK: Reductions and products
 
 extension Tensor {
+  /// The sum of all elements.
   public func sum() throws(TorchError) -> Tensor { try Op.sumAll(.tensor(self)) }
+  /// The sums along dimensions, which stay with size 1 or go away.
   public func sum(dims: [Int], keepDim: Bool = false) throws(TorchError) -> Tensor {
     try Op.sum(.tensor(self), .ints(dims), .bool(keepDim))
   }
+  /// The mean of all elements.
   public func mean() throws(TorchError) -> Tensor { try Op.meanAll(.tensor(self)) }
+  /// The means along dimensions, which stay with size 1 or go away.
   public func mean(dims: [Int], keepDim: Bool = false) throws(TorchError) -> Tensor {
     try Op.mean(.tensor(self), .ints(dims), .bool(keepDim))
   }
 
+  /// The sums of all elements up to each one along a dimension.
   public func cumulativeSum(dim: Int) throws(TorchError) -> Tensor { try Op.cumulativeSum(.tensor(self), .int(dim)) }
 
   /// The values along the last dimension in order.
@@ -238,7 +252,9 @@ extension Tensor {
 extension Tensor {
   /// The same elements in another shape; one size may be -1.
   public func reshape(_ shape: [Int]) throws(TorchError) -> Tensor { try Op.reshape(.tensor(self), .ints(shape)) }
+  /// The dimensions in another order, as a view.
   public func permute(_ dims: [Int]) throws(TorchError) -> Tensor { try Op.permute(.tensor(self), .ints(dims)) }
+  /// Two dimensions in each other's place, as a view.
   public func transpose(_ a: Int, _ b: Int) throws(TorchError) -> Tensor { try Op.transpose(.tensor(self), .int(a), .int(b)) }
 
   /// Elements `range` along a dimension, as a view.
@@ -255,8 +271,11 @@ extension Tensor {
   public func select(_ dim: Int, _ index: Int) throws(TorchError) -> Tensor {
     try Op.select(.tensor(self), .int(dim), .int(index))
   }
+  /// A new dimension of size 1 at a place, as a view.
   public func unsqueeze(_ dim: Int) throws(TorchError) -> Tensor { try Op.unsqueeze(.tensor(self), .int(dim)) }
+  /// Dimensions of size 1 repeated to a shape, as a view.
   public func expand(_ shape: [Int]) throws(TorchError) -> Tensor { try Op.expand(.tensor(self), .ints(shape)) }
+  /// The elements along dimensions in reverse order.
   public func flip(_ dims: [Int]) throws(TorchError) -> Tensor { try Op.flip(.tensor(self), .ints(dims)) }
 
   /// Parts of the given sizes along a dimension, as views.
@@ -269,6 +288,7 @@ extension Tensor {
     try Op.indexSelect(.tensor(self), .int(dim), .tensor(indices))
   }
 
+  /// The same values as another type; itself when they are already.
   public func to(_ dtype: DType) throws(TorchError) -> Tensor { try Op.toDType(.tensor(self), .dtype(dtype)) }
 
   /// The same values on another device; itself when it is there already.
@@ -280,6 +300,7 @@ extension Tensor {
   public func contiguous(_ format: MemoryFormat = .contiguous) throws(TorchError) -> Tensor {
     try Op.contiguous(.tensor(self), .format(format))
   }
+  /// A copy with memory of its own.
   public func clone() throws(TorchError) -> Tensor { try Op.clone(.tensor(self)) }
 
   /// The same elements outside autograd's record.
@@ -323,10 +344,11 @@ extension Tensor {
   }
 
   /// Group normalization of dimension 1 in `groups` equal parts (Wu & He 2018).
-  public func groupNorm(_ groups: Int, weight: Tensor, bias: Tensor, eps: Double) throws(TorchError) -> Tensor {
+  func groupNorm(_ groups: Int, weight: Tensor, bias: Tensor, eps: Double) throws(TorchError) -> Tensor {
     try Op.groupNorm(.tensor(self), .int(groups), .tensor(weight), .tensor(bias), .double(eps), false)
   }
 
+  /// The largest value of each window of `size` × `size`, side by side.
   public func maxPool2d(_ size: Int) throws(TorchError) -> Tensor {
     try Op.maxPool2d(.tensor(self), .ints([size, size]), .ints([size, size]))
   }
@@ -334,6 +356,7 @@ extension Tensor {
   public func maxPool2d(_ size: Int, stride: Int) throws(TorchError) -> Tensor {
     try Op.maxPool2d(.tensor(self), .ints([size, size]), .ints([stride, stride]))
   }
+  /// The mean of each window of `size` × `size`, side by side.
   public func avgPool2d(_ size: Int) throws(TorchError) -> Tensor {
     try Op.avgPool2d(.tensor(self), .ints([size, size]), .ints([size, size]))
   }
@@ -342,6 +365,7 @@ extension Tensor {
   public func upsampleNearest2d(scale: Int) throws(TorchError) -> Tensor {
     try Op.interpolateNearest(.tensor(self), nil, .doubles([Double(scale), Double(scale)]))
   }
+  /// Each picture at `scale` times its size, bilinear between pixels.
   public func upsampleBilinear2d(scale: Int) throws(TorchError) -> Tensor {
     try Op.interpolateBilinear(.tensor(self), nil, false, .doubles([Double(scale), Double(scale)]))
   }
@@ -402,15 +426,20 @@ extension Tensor {
   public func elu(inPlace: Bool = false) throws(TorchError) -> Tensor {
     try (inPlace ? Op.eluInPlace : Op.elu)(.tensor(self))
   }
+  /// max(x, 0).
   public func relu() throws(TorchError) -> Tensor { try Op.relu(.tensor(self)) }
+  /// x · sigmoid(x).
   public func silu() throws(TorchError) -> Tensor { try Op.silu(.tensor(self)) }
   /// - Parameter slope: of the negative side.
   /// - Parameter inPlace: as in ``elu(inPlace:)``.
   public func leakyRelu(_ slope: Double = 0.01, inPlace: Bool = false) throws(TorchError) -> Tensor {
     try (inPlace ? Op.leakyReluInPlace : Op.leakyRelu)(.tensor(self), .double(slope))
   }
+  /// The hyperbolic tangent of each element.
   public func tanh() throws(TorchError) -> Tensor { try Op.tanh(.tensor(self)) }
+  /// 1 / (1 + e⁻ˣ) of each element.
   public func sigmoid() throws(TorchError) -> Tensor { try Op.sigmoid(.tensor(self)) }
+  /// log(1 + eˣ) of each element.
   public func softplus() throws(TorchError) -> Tensor { try Op.softplus(.tensor(self)) }
 
   /// Mean cross-entropy between softmax(self) over dimension 1 and classes.

@@ -47,12 +47,12 @@ extension Tensor {
 
 extension [String: Tensor] {
   /// The same tensors with `prefix` before each name.
-  public func prefixed(_ prefix: String) -> [String: Tensor] {
+  package func prefixed(_ prefix: String) -> [String: Tensor] {
     Dictionary(uniqueKeysWithValues: map { (prefix + $0.key, $0.value) })
   }
 
   /// The tensors whose names start with `prefix`, without it.
-  public func withPrefix(_ prefix: String) -> [String: Tensor] {
+  package func withPrefix(_ prefix: String) -> [String: Tensor] {
     Dictionary(uniqueKeysWithValues: filter { $0.key.hasPrefix(prefix) }.map { (String($0.key.dropFirst(prefix.count)), $0.value) })
   }
 }
@@ -65,7 +65,7 @@ extension [String: Tensor] {
   /// Matrices and kernels as int8 and, under the name with `.scale`, a scale for each row of their first dimension: half of
   /// float16's bytes, to 0.4 % of a row's largest number.
   /// - Parameter isChosen: which to store so, by name; the others stay as they are.
-  public func quantized(where isChosen: (String) -> Bool = { _ in true }) throws -> [String: Tensor] {
+  package func quantized(where isChosen: (String) -> Bool = { _ in true }) throws -> [String: Tensor] {
     try reduce(into: [:]) { stored, entry in
       guard entry.value.dimensions >= 2, isChosen(entry.key) else { return stored[entry.key] = entry.value }
       let values = try entry.value.to(.float32)
@@ -78,7 +78,7 @@ extension [String: Tensor] {
 
   /// What ``quantized(where:)`` stored, in float32 again.
   /// - Throws: ``TorchError`` naming a tensor whose scales are missing or do not fit it.
-  public func dequantized() throws -> [String: Tensor] {
+  package func dequantized() throws -> [String: Tensor] {
     try reduce(into: [:]) { weights, entry in
       let (name, tensor) = entry
       guard tensor.dtype == .int8 else {

@@ -91,8 +91,10 @@ public struct Tensor: Sendable {
   /// The number of elements.
   public var count: Int { shape.reduce(1, *) }
 
+  /// The type of the elements.
   public var dtype: DType { DType(rawValue: ct_tensor_dtype(handle.pointer))! }
 
+  /// Where the elements are.
   public var device: Device {
     var type: Int32 = 0
     var index: Int32 = 0

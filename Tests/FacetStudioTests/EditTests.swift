@@ -22,7 +22,7 @@ import Testing
       session.path + "/preview", #"{"edits": [{"attribute": "Smiling", "strength": -1}], "size": 512}"#)
     #expect(answer.status == 200 && answer.headers["content-type"] == "image/jpeg")
     #expect(answer.headers["server-timing"]?.contains("model;dur=") == true)
-    let edited = try FaceEditor().edit(photo, [AttributeEdit("Smiling", strength: -1)])
+    let edited = try await FaceEditor().edit(photo, [AttributeEdit("Smiling", strength: -1)])
     #expect(try answer.picture.difference(from: asJPEG(edited.picture)) < 0.1)
     // The face, a small part of the picture, is another one.
     func face(_ picture: Picture) -> Picture {
@@ -44,7 +44,7 @@ import Testing
     let edits = #""edits": [{"attribute": "Smiling", "strength": -1}]"#
     let part = try await server.post(session.path + "/preview", "{\(edits), \(region), \"size\": 200}").picture
     #expect(part.width == 200 && part.height == 150)
-    let edited = try FaceEditor().edit(
+    let edited = try await FaceEditor().edit(
       Photo(contentsOf: FaceEditor.samplePhotoURL), [AttributeEdit("Smiling", strength: -1)])
     let expected = edited.picture.resized(window: Window(x: 100, y: 40, width: 200, height: 150), to: (200, 150))
     #expect(try part.difference(from: asJPEG(expected)) < 0.2)
@@ -61,7 +61,7 @@ import Testing
     #expect(answer.headers["content-disposition"] == #"attachment; filename="facet.jpg""#)
     #expect(String(decoding: answer.body, as: UTF8.self).contains("compositeWithTrainedAlgorithmicMedia"))
     let photo = try Photo(contentsOf: FaceEditor.samplePhotoURL)
-    let edited = try FaceEditor().edit(photo, [AttributeEdit("Eyeglasses", strength: 1)])
+    let edited = try await FaceEditor().edit(photo, [AttributeEdit("Eyeglasses", strength: 1)])
     let expected = try Photo(data: edited.encoded()).picture
     #expect(try answer.picture.difference(from: expected) < 0.2)
 

@@ -182,6 +182,14 @@ import Testing
 
   // MARK: Coding
 
+  @Test(arguments: [0, 101, Int.max]) func aQualityOutOfRangeIsRefused(_ quality: Int) {
+    let picture = Drawn.gradient(16, 16)
+    for error in [
+      #expect(throws: PhotoError.self) { try Photo(picture).encoded(as: .jpeg, quality: quality) },
+      #expect(throws: PhotoError.self) { try Animation([picture], milliseconds: 40).encoded(as: .webp, quality: quality) },
+    ] { #expect(error?.description.hasSuffix("the quality must be from 1 to 100, not \(quality)") == true) }
+  }
+
   @Test func jpegQualityIsEstimated() throws {
     let picture = Drawn.gradient(16, 16)
     for quality in 5...100 {

@@ -26,9 +26,12 @@ public struct DirectionOverride: Sendable {
 
 /// The factors on a direction at strength 1 and −1: enough to be seen as having the attribute, or lacking it.
 public struct StrengthFactors: Sendable, Equatable {
+  /// The factor at strength 1, above 0.
   public var add: Double
+  /// The factor at strength −1, above 0.
   public var remove: Double
 
+  /// Factors for both ways.
   public init(add: Double, remove: Double) { (self.add, self.remove) = (add, remove) }
 
   package subscript(strength: Double) -> Double { strength < 0 ? remove : add }
@@ -37,9 +40,12 @@ public struct StrengthFactors: Sendable, Equatable {
 /// What an attribute's probe says of typical training photos, as log odds: the median of those without the attribute, and
 /// of those with it.
 public struct TypicalOdds: Sendable, Equatable {
+  /// The median of photos without the attribute.
   public var absent: Double
+  /// The median of photos with it.
   public var present: Double
 
+  /// Log odds of both groups.
   public init(absent: Double, present: Double) { (self.absent, self.present) = (absent, present) }
 }
 
@@ -50,8 +56,9 @@ public struct AttributeDirections: Sendable {
   public let names: [String]
   /// The combined directions, the last of ``names``.
   public let definitions: [CombinedDirection]
-  /// Photos with and without each attribute that went into its mean difference.
+  /// Photos with each attribute that went into its mean difference.
   public let positives: [Int]
+  /// Photos without each attribute that went into its mean difference.
   public let negatives: [Int]
   /// One for each of ``names``.
   public let probes: AttributeProbes

@@ -1,8 +1,13 @@
+import Files
+import Foundation
+
 /// An attribute that a bundle cannot change as it was asked to.
-public struct AttributeError: Error, Equatable, CustomStringConvertible {
+public struct AttributeError: DescribedError, Equatable {
+  /// The attribute's name, as it was given.
   public let attribute: String
   /// The nearest names where there is no such attribute.
   public let suggestions: [String]
+  /// What is wrong, and what to do.
   public let description: String
 
   package init(unknown attribute: String, known: [String]) {
@@ -16,6 +21,13 @@ public struct AttributeError: Error, Equatable, CustomStringConvertible {
     (self.attribute, suggestions) = (attribute, [])
     description = "the bundle cannot tell who has '\(attribute)': its vectors are imported, without photos; "
       + "'facet attributes --data DIR' finds both"
+  }
+
+  /// A number that is none, or out of its range.
+  init(_ attribute: String, _ name: String, _ value: Double, in range: ClosedRange<Double>) {
+    (self.attribute, suggestions) = (attribute, [])
+    description = String(
+      format: "the %@ of '%@' must be from %g to %g, not %g", name, attribute, range.lowerBound, range.upperBound, value)
   }
 
   init(withoutStyles attribute: String, asked style: String) {

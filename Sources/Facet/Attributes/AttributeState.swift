@@ -5,6 +5,7 @@ public struct AttributeState: Hashable, Codable, Sendable, CustomStringConvertib
   /// Whether it is added or taken away.
   public var adds: Bool
 
+  /// An attribute that is added or taken away.
   public init(name: String, adds: Bool) { (self.name, self.adds) = (name, adds) }
 
   /// Reads `NAME=1`, which adds it, or `NAME=-1`; `nil` for anything else.

@@ -1,3 +1,4 @@
+import Files
 import Foundation
 
 /// A direction between two groups of photos that queries over the labels choose, such as blond beards against none.
@@ -14,6 +15,7 @@ public struct CombinedDirection: Codable, Sendable, Equatable {
   /// The fewest photos on a side that make a direction.
   public static let minimumPhotos = 20
 
+  /// A direction by its queries, which are checked when it is found.
   public init(_ name: String, positives: String, negatives: String? = nil, within: String? = nil) {
     (self.name, self.positives, self.negatives, self.within) = (name, positives, negatives, within)
   }
@@ -78,13 +80,18 @@ package struct LabelGroups {
 }
 
 /// A combined direction that cannot be made.
-public enum CombinedDirectionError: Error, Equatable, CustomStringConvertible {
+public enum CombinedDirectionError: DescribedError, Equatable {
+  /// A name that edits could not ask for.
   case badName(String)
+  /// A name that the bundle has already.
   case nameTaken(String)
+  /// A query that cannot be read; `option` names which one.
   case badQuery(option: String, QueryError)
+  /// Fewer photos on a side than ``CombinedDirection/minimumPhotos``.
   case tooFewPhotos(name: String, positives: Int, negatives: Int)
   /// The photos are labelled with other attributes than the directions.
   case otherLabels
+  /// More directions than a bundle holds.
   case tooMany(limit: Int)
 
   public var description: String {

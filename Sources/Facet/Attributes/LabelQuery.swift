@@ -1,3 +1,5 @@
+import Files
+
 /// A condition on the labels of a photo, such as `No_Beard=-1 & (Blond_Hair | Gray_Hair) & !Young`.
 ///
 ///     or  := and ('|' and)*
@@ -62,10 +64,12 @@ public struct LabelQuery: Sendable, Equatable, CustomStringConvertible {
 }
 
 /// A query that cannot be read: what was expected, and where.
-public struct QueryError: Error, Equatable, CustomStringConvertible {
+public struct QueryError: DescribedError, Equatable {
+  /// The query, as it was given.
   public let query: String
   /// The character at fault, from 0; the query's length for its end.
   public let position: Int
+  /// What was expected.
   public let reason: String
 
   /// The reason and, below it, the query with a mark under the character.

@@ -1,7 +1,9 @@
+import Files
 import Torch
 
 /// A distribution of latent codes, to draw new faces from.
 public struct LatentPrior: Sendable {
+  /// What codes are drawn from.
   public enum Kind: String, Sendable, CaseIterable {
     /// The normal distribution with the mean and covariance of the training photos' codes: these do not follow N(0, 1).
     case fitted
@@ -10,12 +12,15 @@ public struct LatentPrior: Sendable {
   }
 
   /// The most codes drawn at once.
-  public static let maximumCount = 10_000
+  package static let maximumCount = 10_000
 
+  /// What codes are drawn from.
   public let kind: Kind
   private let mean: Tensor
   private let factor: Tensor?
 
+  /// A distribution of the codes that directions were found in.
+  /// - Throws: `TorchError` where there is no memory for it.
   public init(_ kind: Kind, of directions: AttributeDirections) throws {
     self.kind = kind
     switch kind {
@@ -26,13 +31,13 @@ public struct LatentPrior: Sendable {
 
   /// The temperature where none is given. Fitted at 1, colours and shapes get extreme: the codes are not quite
   /// normal.
-  public var defaultTemperature: Double { kind == .fitted ? 0.75 : 1 }
+  package var defaultTemperature: Double { kind == .fitted ? 0.75 : 1 }
 
   /// Draws codes, count × latent size, float32.
   /// - Parameters:
-  ///   - count: at least 1, at most ``maximumCount``.
+  ///   - count: at least 1, at most 10 000.
   ///   - seed: the same seed gives the same codes; fewer of them are the first of more.
-  ///   - temperature: on the deviation from the mean, at least 0; `nil` for ``defaultTemperature``.
+  ///   - temperature: on the deviation from the mean, at least 0; `nil` for 0.75 where fitted, else 1.
   /// - Throws: ``LatentPriorError`` for a count or a temperature out of its range.
   public func sample(count: Int, seed: UInt64, temperature: Double? = nil) throws -> Tensor {
     let temperature = temperature ?? defaultTemperature
@@ -53,6 +58,6 @@ public struct LatentPrior: Sendable {
 }
 
 /// A request for codes that a prior cannot answer.
-public struct LatentPriorError: Error, Equatable, CustomStringConvertible {
+public struct LatentPriorError: DescribedError, Equatable {
   public let description: String
 }

@@ -20,11 +20,13 @@ public struct Layer: Sendable, Equatable {
 
 /// The result of edits of one face: layers for the photo, or for a copy of it at another size.
 public struct FaceChange: Sendable, Equatable {
+  /// Where the face lies in the picture that it was found in.
   public let alignment: FaceAlignment
   /// The lowest one first.
   public let layers: [Layer]
 
-  /// Changes the picture that the face was found in, or a copy of it.
+  /// Changes the picture that the face was found in, or a copy of it, for a view. The result itself is made by `Photo.changed(by:)`,
+  /// which keeps the photo's tint and marks it as edited.
   /// - Parameters:
   ///   - picture: the picture; pixels outside the layers keep their bits.
   ///   - place: from the picture that the face was found in to this one.

@@ -15,9 +15,15 @@ struct EditPlan: Sendable {
   }
 
   /// Applies the edits to a face.
-  func applied(to face: EncodedFace, with tools: EditTools) throws -> Canvas {
+  /// - Parameter onEdit: told after each edit which part of them is done, 0 … 1.
+  /// - Throws: `CancellationError` once the task that runs this is cancelled.
+  func applied(to face: EncodedFace, with tools: EditTools, onEdit: (Double) -> Void = { _ in }) throws -> Canvas {
     var canvas = Canvas(face, tools)
-    for edit in edits { try edit.apply(to: &canvas) }
+    for (index, edit) in edits.enumerated() {
+      try Task.checkCancellation()
+      try edit.apply(to: &canvas)
+      onEdit(Double(index + 1) / Double(edits.count))
+    }
     try canvas.close()
     return canvas
   }

@@ -1,5 +1,7 @@
+import Files
+
 /// A style of an attribute that there is not, or that cannot be drawn.
-public struct StyleError: Error, Equatable, CustomStringConvertible {
+public struct StyleError: DescribedError, Equatable {
   public let description: String
 
   init(_ description: String) { self.description = description }

@@ -92,6 +92,8 @@ extension Anatomy {
   var skin: Tensor { get throws { try probability(of: .skin) } }
   var nose: Tensor { get throws { try probability(of: .nose) } }
   var hair: Tensor { get throws { try probability(of: .hair) } }
+  /// What is neither the head nor worn on it.
+  var beyond: Tensor { get throws { try probability(of: .background, .cloth) } }
   /// Hair, a hat or glasses, which lie over skin.
   var coverings: Tensor { get throws { try probability(of: .hair, .hat, .eyeglasses) } }
   /// Hair, ears, the neck and all beyond the face.

@@ -3,6 +3,7 @@ import Torch
 
 /// A face as the model sees it: its place in the photo, its latent code and the face that decodes from it.
 public struct EncodedFace: Sendable {
+  /// Where the face lies in the photo.
   public let alignment: FaceAlignment
   /// The face cut out at the model's size.
   public let crop: Picture
@@ -17,6 +18,7 @@ public struct EncodedFace: Sendable {
   /// The parts of the crop.
   let anatomy: Anatomy
 
+  /// The face that decodes from the latent code.
   public var reconstruction: Reconstruction { decoded.reconstruction }
 
   /// The bytes that it holds now: edits that were asked for leave their lasting work in it.
@@ -28,6 +30,7 @@ public struct EncodedFace: Sendable {
 
 /// A face cut out of a photo for an editor.
 public struct FaceCrop: Sendable {
+  /// Where the face lies in the photo.
   public let alignment: FaceAlignment
   /// The face at the model's size.
   public let picture: Picture

@@ -3,7 +3,11 @@
 ///
 /// Left and right are the person's own, as in CelebAMask-HQ: from the front, the left brow is the one on the right.
 public enum FaceClass: UInt8, CaseIterable, Sendable {
-  case background, skin, leftBrow, rightBrow, leftEye, rightEye, eyeglasses, leftEar, rightEar, earring, nose, mouth
+  /// All that is not of the person; the skin of the face; and its parts.
+  case background, skin, leftBrow, rightBrow, leftEye, rightEye, eyeglasses, leftEar, rightEar, earring, nose
+  /// The inside of the mouth: teeth and tongue.
+  case mouth
+  /// The lips, and what is around the face.
   case upperLip, lowerLip, neck, necklace, cloth, hair, hat
 
   /// The classes in the order of CelebAMask-HQ's own maps (Lee et al. 2020).

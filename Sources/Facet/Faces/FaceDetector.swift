@@ -8,6 +8,7 @@ public struct DetectedFace: Equatable, Sendable {
   /// The detector's square around brows, eyes, nose and mouth; it may reach beyond the picture. It stands upright
   /// on a turned face too.
   public let upperLeft: Point
+  /// The other corner of the square.
   public let lowerRight: Point
   /// The detector's confidence; faces from the front score 0.5…3, false ones hardly more than 0.
   public let score: Double
@@ -15,9 +16,12 @@ public struct DetectedFace: Equatable, Sendable {
   /// mouth 48–67. Left and right are the viewer's.
   public let landmarks: [Point]
 
+  /// The side of the square, in pixels.
   public var width: Double { lowerRight.x - upperLeft.x }
 
+  /// The middle of the eye on the viewer's left.
   public var leftEye: Point { landmarks[Landmark.leftEye].mean }
+  /// The middle of the eye on the viewer's right.
   public var rightEye: Point { landmarks[Landmark.rightEye].mean }
 
   /// Which landmark each is in a mirrored face.

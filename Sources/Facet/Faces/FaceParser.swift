@@ -12,7 +12,9 @@ import Torch
 ///     let parser = try FaceParser()
 ///     let map = try parser.labelMaps(of: [Picture(contentsOf: photo)])[0]
 public final class FaceParser: Sendable {
+  /// The folder that it was read from.
   public let url: URL
+  /// The size of its network.
   public var configuration: ParserConfiguration { network.configuration }
   package let network: ParserNetwork
   private let device: Device
@@ -178,9 +180,12 @@ public final class FaceParser: Sendable {
 
   /// A photo and where its label map goes.
   public struct Job: Sendable {
+    /// The photo.
     public var photo: URL
+    /// The file that its label map is written to.
     public var map: URL
 
+    /// A photo and the file of its label map.
     public init(photo: URL, map: URL) { (self.photo, self.map) = (photo, map) }
   }
 

@@ -67,6 +67,7 @@ public struct ParserConfiguration: Codable, Sendable, Equatable {
   /// Residual blocks in each of them.
   public var residuals = [0, 1, 1, 2]
 
+  /// The default size.
   public init() {}
 
   /// What height and width of a picture must be multiples of.

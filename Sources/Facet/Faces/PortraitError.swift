@@ -1,5 +1,7 @@
+import Files
+
 /// A photo in which no face can be edited. The description names the file and what to do.
-public enum PortraitError: Error, Equatable, CustomStringConvertible {
+public enum PortraitError: DescribedError, Equatable {
   /// The detector found no face; `file` is nil for a picture without a file.
   case noFace(file: String?)
   /// There is a face, but landmarks do not fit it: it is seen from the side, or covered.
@@ -8,6 +10,7 @@ public enum PortraitError: Error, Equatable, CustomStringConvertible {
   case noSuchFace(file: String?, number: Int, found: Int)
   /// The landmark file is missing or damaged.
   case landmarksUnreadable(file: String, reason: String)
+  /// dlib's detector could not be made, or failed on a picture.
   case detectorFailed(reason: String)
 
   public var description: String {

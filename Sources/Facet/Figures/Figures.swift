@@ -20,7 +20,7 @@ extension FaceEditor {
     let face = try faces(in: photo.picture, choice, isAligned: isAligned)[0]
     let side = side ?? min(256, max(bundle.configuration.imageSize, Int(face.alignment.side)))
     let rows = try attributes.map { attribute in
-      try row(of: face, in: photo, strengths.map { AttributeEdit(attribute, strength: $0) }, options, side: side)
+      try row(of: face, in: photo, strengths.map { try AttributeEdit(attribute, strength: $0) }, options, side: side)
     }
     return try Picture.sheet(rows)
   }
@@ -78,7 +78,7 @@ extension FaceEditor {
 
   /// Faces that nobody has, decoded from codes drawn from a prior, on grey.
   /// - Parameters:
-  ///   - count: how many, at most ``LatentPrior/maximumCount``.
+  ///   - count: how many, at most 10 000.
   ///   - seed: the same seed gives the same faces.
   ///   - prior: what the codes are drawn from.
   ///   - temperature: on the codes' deviation from their mean; `nil` for the prior's own.

@@ -6,6 +6,7 @@ import Torch
 /// Batch norm has Keras's ε 1e-3 and momentum 0.99. Flattening and its inverse follow Keras's order
 /// height, width, channel.
 public final class ArticleVAE: FaceVAE {
+  /// What it is built of.
   public let configuration: ModelConfiguration
   package let encoder: Encoder
   package let bottleneck: Bottleneck

@@ -1,9 +1,12 @@
+import Files
 import Foundation
 import Torch
 
 /// A file of tensors in a bundle's folder while it is read. Each fault names the file.
 struct BundlePart {
   let url: URL
+  /// The command that makes the file.
+  private let command: String
   private let tensors: [String: Tensor]
   private let metadata: [String: String]
 
@@ -13,12 +16,17 @@ struct BundlePart {
   ///   - bundle: the bundle.
   ///   - format: what it must say that it is.
   ///   - content: for people, such as "glasses".
+  ///   - command: the one that makes the file, such as "facet glasses".
   /// - Throws: ``BundleError``, `FileError` or `SafetensorsError` that names the file.
-  init?(_ file: String, of bundle: ModelBundle, format: String, content: String) throws {
+  init?(_ file: String, of bundle: ModelBundle, format: String, content: String, madeBy command: String) throws {
+    self.command = "\(command) --model \(bundle.url.path)"
     url = bundle.url.appendingPathComponent(file)
     guard FileManager.default.fileExists(atPath: url.path) else { return nil }
     (tensors, metadata) = try Tensor.load(from: url)
-    guard metadata["format"] == format else { throw fault("not \(content) that this version of Facet reads") }
+    guard metadata["format"] == format else {
+      let found = metadata["format"].map { " (\($0.visible(length: 100)))" } ?? ""
+      throw fault("not \(content) that this version of Facet reads\(found); make it again with '\(self.command)'")
+    }
   }
 
   func fault(_ reason: String) -> BundleError { BundleError(path: url.path, reason: reason) }
@@ -28,9 +36,8 @@ struct BundlePart {
   ///   - name: its name.
   ///   - shape: the one that it must have.
   ///   - types: those that it may have.
-  ///   - command: the one that makes the file.
   /// - Throws: ``BundleError`` for one that is missing, of another shape or type, or not finite.
-  func tensor(_ name: String, _ shape: [Int], _ types: Set<DType> = [.float32], madeBy command: String) throws -> Tensor {
+  func tensor(_ name: String, _ shape: [Int], _ types: Set<DType> = [.float32]) throws -> Tensor {
     guard let tensor = tensors[name], tensor.shape == shape, types.contains(tensor.dtype), try tensor.isAllFinite() else {
       throw fault("'\(name)' is not finite numbers of shape \(shape); make it again with '\(command)'")
     }

@@ -5,6 +5,7 @@ import Torch
 ///
 /// Most of the work lies at low resolution, where a channel costs little.
 public final class CompactVAE: FaceVAE {
+  /// What it is built of.
   public let configuration: ModelConfiguration
   package let encoder: Encoder
   package let decoder: Decoder

@@ -1,8 +1,10 @@
+import Files
 import Torch
 
 /// A variational autoencoder of aligned faces with a mask: q(z | x) from the encoder, an image and a
 /// face mask from z.
 public protocol FaceVAE: Module {
+  /// What the model is built of.
   var configuration: ModelConfiguration { get }
 
   /// The posterior of faces.
@@ -19,10 +21,12 @@ public protocol FaceVAE: Module {
 
 /// The diagonal normal distribution q(z | x) of a batch, each part N × latent size.
 public struct Posterior: Sendable {
+  /// The mean μ.
   public let mean: Tensor
   /// log σ, not log σ².
   public let logDeviation: Tensor
 
+  /// A distribution by its parameters.
   public init(mean: Tensor, logDeviation: Tensor) {
     self.mean = mean
     self.logDeviation = logDeviation
@@ -40,6 +44,7 @@ public struct Reconstruction: Sendable {
   /// Log odds of "face", N × 1 × S × S.
   public let maskLogits: Tensor
 
+  /// A decoded face.
   public init(image: Tensor, maskLogits: Tensor) {
     self.image = image
     self.maskLogits = maskLogits
@@ -59,6 +64,7 @@ public struct Reconstruction: Sendable {
 
 /// What a model is: enough to build it before its weights are read.
 public struct ModelConfiguration: Codable, Sendable, Equatable {
+  /// The kinds of models.
   public enum Architecture: String, Codable, Sendable, CaseIterable {
     /// The article's: one encoder, two decoders, 144 × 144, 16.6 million parameters.
     case article
@@ -74,6 +80,7 @@ public struct ModelConfiguration: Codable, Sendable, Equatable {
     case frame
   }
 
+  /// Which of the two models.
   public var architecture: Architecture
   /// What of an aligned face the model sees.
   public var view = View.window
@@ -158,7 +165,8 @@ public struct ModelConfiguration: Codable, Sendable, Equatable {
 }
 
 /// A model configuration that cannot be built.
-public struct ModelError: Error, Equatable, CustomStringConvertible {
+public struct ModelError: DescribedError, Equatable {
   public let description: String
+  /// A fault with its text.
   public init(_ description: String) { self.description = description }
 }

@@ -6,6 +6,7 @@ import Torch
 /// `glasses.safetensors` where glasses are drawn,
 /// `prototypes.safetensors` where lines are deepened, and a `card.md` for people.
 public struct ModelBundle: Sendable {
+  /// The folder.
   public let url: URL
   /// The model with its weights, for use: batch norm on running statistics, no gradients.
   public let model: any FaceVAE
@@ -14,6 +15,7 @@ public struct ModelBundle: Sendable {
   /// A line for people on where the weights are from; `nil` where it was not recorded.
   public let origin: String?
 
+  /// What the model is built of.
   public var configuration: ModelConfiguration { model.configuration }
 
   /// The bundle that ships inside the package.
@@ -185,9 +187,14 @@ public struct ModelBundle: Sendable {
   package static let cardFile = "card.md"
 }
 
+/// A file or folder that could not be read or written. It is the same type in each module that throws it.
+public typealias FileError = Files.FileError
+
 /// A model bundle that cannot be read.
-public struct BundleError: Error, Equatable, CustomStringConvertible {
+public struct BundleError: DescribedError, Equatable {
+  /// The file at fault.
   public let path: String
+  /// What is wrong with it, and what to do.
   public let reason: String
   public var description: String { "\(path): \(reason)" }
 

@@ -6,10 +6,13 @@ public enum PaintedRegion: String, CaseIterable, Codable, Sendable {
   case mouth
   /// All from the lower eyelids to the chin but the nose: what a smile moves, and where beards grow.
   case lowerFace
+  /// The nose.
   case nose
   /// Eyes and brows with the skin between and around them.
   case eyes
+  /// The brows and the skin around them.
   case brows
+  /// The skin from the brows to the hair.
   case forehead
   /// The skin of the whole face, without eyes and mouth.
   case skin

@@ -10,6 +10,7 @@ public final class Painter: Sendable {
   /// Windows seen in training.
   public let images: Int
 
+  /// The size of its network.
   public var configuration: PainterConfiguration { network.configuration }
 
   /// - Parameters:
@@ -35,7 +36,7 @@ public final class Painter: Sendable {
   public convenience init(contentsOf url: URL) throws {
     let (tensors, metadata) = try Tensor.load(from: url)
     do {
-      guard metadata["format"] == Self.format else { throw ModelError("not a painter that this version of Facet reads") }
+      guard metadata["format"] == Self.format else { throw ModelError("not a painter that this version of Facet reads; make it again with 'facet painter'") }
       let configuration = try JSON.decode(PainterConfiguration.self, metadata["configuration"] ?? "")
       for (name, tensor) in tensors where try !tensor.isAllFinite() { throw ModelError("'\(name)' is not finite") }
       let wide = try tensors.mapValues { try $0.to(.float32) }

@@ -232,6 +232,7 @@ public struct PainterConfiguration: Codable, Sendable, Equatable {
   /// Channels of the aligner's, the first at a quarter.
   public var alignerChannels = [32, 48, 64]
 
+  /// The default size.
   public init() {}
 
   /// What height and width of a window must be multiples of.

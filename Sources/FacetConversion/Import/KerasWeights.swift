@@ -4,9 +4,14 @@ import Files
 import Foundation
 import Torch
 
+/// A file or folder that could not be read or written. It is the same type in each module that throws it.
+public typealias FileError = Files.FileError
+
 /// A file of another program's that cannot be imported. The description names the file, and where it can the layer.
-public struct ImportError: Error, Equatable, CustomStringConvertible {
+public struct ImportError: DescribedError, Equatable {
+  /// The file.
   public let path: String
+  /// What is wrong with it, and what to do.
   public let reason: String
   public var description: String { "\(path): \(reason)" }
 }

@@ -7,7 +7,9 @@ import Foundation
 /// The format: `\x93NUMPY`, a version, the header's length, a header such as
 /// `{'descr': '<f4', 'fortran_order': False, 'shape': (2048,), }`, and the values.
 public struct NumpyVector: Sendable {
+  /// The file's name without its ending.
   public let name: String
+  /// The numbers, finite.
   public let values: [Float]
 
   /// The most vectors, and the deepest folders below the one that is named.

@@ -32,12 +32,12 @@ final class PhotoSession: Sendable {
   let tint: Tint?
   let faces: [EncodedFace]
   /// Of each face and label, as the photo has them.
-  let probabilities: [[Double]]
+  let probabilities: [[String: Double]]
   /// The mask that came last, for sliders to move over.
   let protected = Mutex<(mask: String, region: ProtectedRegion)?>(nil)
   private let scaled = Mutex<[(view: View, copy: ScaledCopy)]>([])
 
-  init(_ kind: Kind, seed: UInt64? = nil, _ photo: Photo, _ faces: [EncodedFace], probabilities: [[Double]]) {
+  init(_ kind: Kind, seed: UInt64? = nil, _ photo: Photo, _ faces: [EncodedFace], probabilities: [[String: Double]]) {
     (self.kind, self.seed, self.photo, self.faces, self.probabilities) = (kind, seed, photo, faces, probabilities)
     tint = photo.tint
   }

@@ -106,7 +106,7 @@ final class Workshop: Sendable {
       let faces = try crops.map { try editor.encode($0) }
       return (faces, try faces.map { try editor.probabilities(in: $0) })
     }
-    guard probabilities.joined().allSatisfy(\.isFinite) else { throw Problem.noFace }
+    guard probabilities.allSatisfy({ $0.values.allSatisfy(\.isFinite) }) else { throw Problem.noFace }
     return PhotoSession(kind, seed: seed, photo, faces, probabilities: probabilities)
   }
 
@@ -127,18 +127,18 @@ final class Workshop: Sendable {
   /// The edits of each face that has some, with strengths where probabilities were asked for.
   func resolve(_ edits: [Edit], keeping kept: [String], in session: PhotoSession) async throws -> [FaceEdit] {
     let options = EditOptions(keeping: kept)
-    try validate(edits.map(\.edit), keeping: kept)
+    try validate(edits.map { try $0.edit }, keeping: kept)
     var result: [FaceEdit] = []
     for index in Set(edits.map(\.face)).sorted() {
       guard session.faces.indices.contains(index) else { throw Problem.noSuchFace(index, of: session.faces.count) }
       let own = edits.filter { $0.face == index }
-      var wanted = FaceEdit(session.faces[index], own.map(\.edit), options: options)
+      var wanted = FaceEdit(session.faces[index], try own.map { try $0.edit }, options: options)
       if own.contains(where: { $0.probability != nil }) {
         let asked = wanted
         let strengths = try await queue.run {
           try $0.strengths(of: asked.edits, on: asked.face, options: asked.options)
         }
-        wanted.edits = zip(asked.edits, strengths).map { AttributeEdit($0.attribute, strength: $1, style: $0.style) }
+        wanted.edits = try zip(asked.edits, strengths).map { try AttributeEdit($0.attribute, strength: $1, style: $0.style) }
       }
       // What changes nothing needs no decoding.
       if wanted.edits.contains(where: { $0.amount != .strength(0) }) { result.append(wanted) }
@@ -246,7 +246,7 @@ final class Workshop: Sendable {
   }
 
   /// What the model sees in a face after edits, one probability a label.
-  func probabilities(_ edit: FaceEdit) async throws -> [Double] {
+  func probabilities(_ edit: FaceEdit) async throws -> [String: Double] {
     try await queue.run { try $0.probabilities(in: edit.face, after: edit.edits, options: edit.options) }
   }
 
@@ -311,9 +311,9 @@ extension Workshop {
     for index in 0..<request.frames {
       let way = Double(index) / Double(request.frames - 1)
       let eased = way * way * (3 - 2 * way)
-      let steps = edits.map { edit in
+      let steps = try edits.map { edit in
         var step = edit
-        step.edits = edit.edits.map { $0.scaled(by: eased) }
+        step.edits = try edit.edits.map { try $0.scaled(by: eased) }
         return step
       }
       let made = try await queue.changes(index == 0 ? [] : steps)
@@ -341,10 +341,10 @@ extension Workshop {
 }
 
 extension AttributeEdit {
-  /// The same with a part of its strength.
-  func scaled(by part: Double) -> AttributeEdit {
+  /// The same with a part of its strength, 0 … 1.
+  func scaled(by part: Double) throws(AttributeError) -> AttributeEdit {
     guard case .strength(let strength) = amount else { return self }
-    return AttributeEdit(attribute, strength: strength * part, style: style)
+    return try AttributeEdit(attribute, strength: strength * part, style: style)
   }
 }
 

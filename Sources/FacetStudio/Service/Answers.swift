@@ -32,14 +32,12 @@ struct PhotoAnswer: Encodable {
     hasAlpha = session.photo.alpha != nil
     seed = session.seed
     faces = zip(session.faces, session.probabilities).enumerated().map { index, face in
-      let place = face.0.alignment.transform(size: 1).inverse
-      let corners = [(0.0, 0.0), (1, 0), (1, 1), (0, 1)].map { place(Point(x: $0, y: $1)) }
+      let (box, corners) = (face.0.alignment.box, face.0.alignment.corners)
       let outline = corners.map { [rounded($0.x, 10), rounded($0.y, 10)] }
-      let (x, y) = (outline.map { $0[0] }, outline.map { $0[1] })
       return Face(
         index: index,
         box: Box(
-          x: x.min()!, y: y.min()!, width: rounded(x.max()! - x.min()!, 10), height: rounded(y.max()! - y.min()!, 10)),
+          x: rounded(box.minX, 10), y: rounded(box.minY, 10), width: rounded(box.width, 10), height: rounded(box.height, 10)),
         outline: outline, attributes: named(face.1, labels))
     }
     expiresInSeconds = Int(keptFor.seconds)
@@ -51,7 +49,7 @@ struct InspectionAnswer: Encodable {
   var attributes: [String: Double]
   var strengths: [Double]
 
-  init(face: Int, _ probabilities: [Double], labels: [String], strengths: [Double]) {
+  init(face: Int, _ probabilities: [String: Double], labels: [String], strengths: [Double]) {
     self.face = face
     attributes = named(probabilities, labels)
     self.strengths = strengths.map { rounded($0, 1000) }
@@ -59,8 +57,9 @@ struct InspectionAnswer: Encodable {
 }
 
 /// Combined directions are only defined among some photos: they have no probability of their own.
-private func named(_ probabilities: [Double], _ labels: [String]) -> [String: Double] {
-  Dictionary(uniqueKeysWithValues: zip(labels, probabilities.map { rounded($0, 10_000) }))
+private func named(_ probabilities: [String: Double], _ labels: [String]) -> [String: Double] {
+  let labels = Set(labels)
+  return probabilities.filter { labels.contains($0.key) }.mapValues { rounded($0, 10_000) }
 }
 
 private func rounded(_ value: Double, _ parts: Double) -> Double { (value * parts).rounded() / parts }

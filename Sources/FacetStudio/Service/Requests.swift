@@ -136,9 +136,12 @@ struct Edit: Decodable, Sendable {
   }
 
   var edit: AttributeEdit {
-    var edit = AttributeEdit(attribute, strength: strength ?? 0, style: style)
-    if let probability { edit.amount = .probability(probability) }
-    return edit
+    get throws {
+      guard let probability else { return try AttributeEdit(attribute, strength: strength ?? 0, style: style) }
+      var edit = try AttributeEdit(attribute, to: probability)
+      edit.style = style
+      return edit
+    }
   }
 }
 

@@ -202,9 +202,9 @@ struct Routes: Sendable {
       let resolved = try await workshop.resolve(others, keeping: wanted.keep, in: session).first
       let options = EditOptions(keeping: wanted.keep)
       try workshop.validate([AttributeEdit(wanted.attribute)], keeping: wanted.keep)
-      let tiles = wanted.strengths.map { strength in
+      let tiles = try wanted.strengths.map { strength in
         FaceEdit(
-          session.faces[index], (resolved?.edits ?? []) + [AttributeEdit(wanted.attribute, strength: strength)],
+          session.faces[index], (resolved?.edits ?? []) + [try AttributeEdit(wanted.attribute, strength: strength)],
           options: options)
       }
       let made = try await workshop.strip(session, tiles, side: wanted.size, as: wanted.format)
@@ -220,7 +220,7 @@ struct Routes: Sendable {
       let session = try await session(context)
       let index = try face(wanted.face, of: session)
       let tiles = try wanted.tiles.map { edits in
-        try workshop.edit(session.faces[index], edits.map(\.edit), keeping: wanted.keep)
+        try workshop.edit(session.faces[index], edits.map { try $0.edit }, keeping: wanted.keep)
       }
       let region = try await workshop.region(wanted.protect, of: session)
       return image(
@@ -238,7 +238,7 @@ struct Routes: Sendable {
       let resolved = try await workshop.resolve(own, keeping: wanted.keep, in: session).first
       let probabilities =
         if let resolved { try await workshop.probabilities(resolved) } else { session.probabilities[index] }
-      let strengths = (resolved?.edits ?? own.map(\.edit)).map { edit -> Double in
+      let strengths = try (resolved?.edits ?? own.map { try $0.edit }).map { edit -> Double in
         if case .strength(let strength) = edit.amount { return strength }
         return 0
       }

@@ -12,6 +12,7 @@ public final class Batch: @unchecked Sendable {
   public let count: Int
   /// Width and height of a sample in pixels.
   public let size: Int
+  /// The number of labels of a sample.
   public let attributeCount: Int
   /// The epoch, from 0, and the position of this batch in it, from 0.
   public let epoch: Int
@@ -75,9 +76,11 @@ public final class Batch: @unchecked Sendable {
 /// epoch can be started at any batch: a resumed run sees what the uninterrupted one would have seen.
 /// One thread at a time may call `start` and `next`.
 public final class BatchLoader {
+  /// How batches are made.
   public struct Options: Sendable {
     /// Samples in a batch, at least 1.
     public var batchSize: Int
+    /// Seed of the order, the mirroring and the moving.
     public var seed: UInt64
     /// Whether each epoch has an order of its own, or that of the list.
     public var shuffles: Bool
@@ -87,8 +90,9 @@ public final class BatchLoader {
     public var maxShift = 0
     /// Whether an incomplete last batch is left out.
     public var dropsLast: Bool
-    /// This worker and the number of workers that share the samples.
+    /// This worker, from 0.
     public var rank = 0
+    /// The number of workers that share the samples.
     public var worldSize = 1
     /// Samples that a worker takes in a row before it is the next one's turn. With ``batchSize``, the workers' batches
     /// together are those of a single one.
@@ -139,6 +143,7 @@ public final class BatchLoader {
     }
   }
 
+  /// How batches are made.
   public let options: Options
   /// Batches in an epoch, for this worker. With ``Options/dropsLast`` it is the same for every worker.
   public let batchesPerEpoch: Int
@@ -149,6 +154,8 @@ public final class BatchLoader {
 
   private let pipeline: Pipeline
 
+  /// A loader of a partition, whose threads wait for `start`.
+  /// - Precondition: the options are within their ranges.
   public init(_ cache: DecodedCache, options: Options) {
     precondition(options.batchSize >= 1 && options.prefetch >= 1 && options.threads >= 1)
     precondition(options.worldSize >= 1 && (0..<options.worldSize).contains(options.rank) && options.block >= 1)

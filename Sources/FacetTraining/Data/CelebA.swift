@@ -15,15 +15,20 @@ public struct CelebA: Sendable {
   public struct Sample: Hashable, Sendable {
     /// The photo's name in the image folder, such as `000001.jpg`.
     public let fileName: String
+    /// The part of the data set that it is in.
     public let partition: Partition
     /// The line of the attribute list that names the photo, from 1.
     public let line: Int
   }
 
+  /// The name of the list of labels, in the folder.
   public static let attributeList = "list_attr_celeba.txt"
+  /// The name of the list of partitions, in the folder.
   public static let partitionList = "list_eval_partition.txt"
 
+  /// The folder.
   public let directory: URL
+  /// What is read, and how.
   public let configuration: DatasetConfiguration
   /// Names of the attributes, in the list's order; 40 in CelebA.
   public let attributeNames: [String]
@@ -86,10 +91,12 @@ public struct CelebA: Sendable {
     throw DatasetError(.unknownAttribute, path: path, line: 2, reason: "no attribute is named \(name)\(hint)")
   }
 
+  /// The photo of a sample, by its position in ``samples``.
   public func imageURL(of sample: Int) -> URL {
     directory.appendingPathComponent(configuration.imageFolder).appendingPathComponent(samples[sample].fileName)
   }
 
+  /// The label map of a sample, by its position in ``samples``.
   public func maskURL(of sample: Int) -> URL {
     let stem = (samples[sample].fileName as NSString).deletingPathExtension
     return directory.appendingPathComponent(configuration.maskFolder).appendingPathComponent(stem + ".png")

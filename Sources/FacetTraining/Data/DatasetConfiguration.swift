@@ -56,8 +56,10 @@ public struct DatasetConfiguration: Codable, Hashable, Sendable {
   /// without them. One fault is always tolerated, as long as a good photo remains.
   public var toleratedFaults = 0.01
 
+  /// The layout of CelebA's folder, at 128 pixels.
   public init() {}
 
+  /// Reads a configuration; what is left out has its default.
   public init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: CodingKeys.self)
     crop = try container.decodeIfPresent(Crop.self, forKey: .crop) ?? crop

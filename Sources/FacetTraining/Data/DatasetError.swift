@@ -1,8 +1,12 @@
 import Facet
+import Files
 import Foundation
 
+/// A file or folder that could not be read or written. It is the same type in each module that throws it.
+public typealias FileError = Files.FileError
+
 /// A fault in a data set on disk or in its configuration, with the file (and line) at fault.
-public struct DatasetError: Error, Hashable, Codable, Sendable, CustomStringConvertible {
+public struct DatasetError: DescribedError, Hashable, Codable {
   /// What kind of fault it is.
   public enum Kind: String, Codable, Sendable {
     /// A file or folder that the data set needs is not there or cannot be read.
@@ -21,6 +25,7 @@ public struct DatasetError: Error, Hashable, Codable, Sendable, CustomStringConv
     case invalidConfiguration
   }
 
+  /// The kind of the fault.
   public let kind: Kind
   /// The file or folder at fault; for ``Kind/invalidConfiguration`` the name of the field.
   public let path: String
@@ -29,6 +34,7 @@ public struct DatasetError: Error, Hashable, Codable, Sendable, CustomStringConv
   /// What is wrong and what to do about it.
   public let reason: String
 
+  /// A fault with its place and its text.
   public init(_ kind: Kind, path: String, line: Int? = nil, reason: String) {
     self.kind = kind
     self.path = path

@@ -16,6 +16,7 @@ import Synchronization
 public final class DecodedCache: Sendable {
   /// The data set, whose ``CelebA/labels`` go with the samples.
   public let dataset: CelebA
+  /// The part of the data set that is decoded.
   public let partition: Partition
   /// Positions in ``CelebA/samples`` of the cached samples, ascending.
   public let sampleIndices: [Int]
@@ -30,7 +31,7 @@ public final class DecodedCache: Sendable {
   /// Width and height of a sample in pixels.
   public var size: Int { dataset.configuration.size }
   /// Whether samples have masks.
-  public var hasMasks: Bool { dataset.configuration.requiresMasks }
+  package var hasMasks: Bool { dataset.configuration.requiresMasks }
 
   private let file: MappedFile
   private let recordBytes: Int
@@ -53,7 +54,7 @@ public final class DecodedCache: Sendable {
   private static let checksumBytes = 8
 
   /// Where caches are kept: `$XDG_CACHE_HOME/facet/datasets`, or `~/.cache/facet/datasets`.
-  public static var defaultFolder: URL {
+  package static var defaultFolder: URL {
     let environment = ProcessInfo.processInfo.environment
     let base: URL
     if let path = environment["XDG_CACHE_HOME"], path.hasPrefix("/") {

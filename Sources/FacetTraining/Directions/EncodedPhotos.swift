@@ -12,6 +12,7 @@ public struct EncodedPhotos: Sendable {
   /// The photos themselves.
   private let samples: DecodedCache?
 
+  /// The number of photos.
   public var count: Int { codes.size(0) }
   var latentSize: Int { codes.size(1) }
 

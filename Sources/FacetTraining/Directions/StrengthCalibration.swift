@@ -15,6 +15,7 @@ public struct StrengthCalibration {
   /// How an edited crop is made with the directions of each method: what is lost on the way counts.
   public var compositions: [DirectionMethod: Composition] = [.isolated: .difference, .meanDifference: .article]
 
+  /// The defaults.
   public init() {}
 }
 

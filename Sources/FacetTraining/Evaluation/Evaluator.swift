@@ -8,7 +8,9 @@ public struct EvaluationReport: Codable, Sendable, Equatable {
   public var ssim = 0.0
   /// Mean absolute error of values in [0, 1].
   public var mae = 0.0
+  /// Mean binary cross-entropy of the mask.
   public var maskBCE = 0.0
+  /// Dice loss of the mask, 0 … 1; 0 is the same mask.
   public var maskDice = 0.0
   /// Intersection over union of the predicted mask at 0.5 and the label, mean over the photos.
   public var maskIoU = 0.0
@@ -16,7 +18,9 @@ public struct EvaluationReport: Codable, Sendable, Equatable {
   public var kl = 0.0
   /// The weighted sum of the losses, by which checkpoints are compared.
   public var loss = 0.0
+  /// Photos that were measured.
   public var images = 0
+  /// Photos in a second.
   public var imagesPerSecond = 0.0
 
   enum CodingKeys: String, CodingKey {
@@ -27,6 +31,7 @@ public struct EvaluationReport: Codable, Sendable, Equatable {
 
 /// Measures a model on photos with labels.
 public final class Evaluator {
+  /// The model that is measured.
   public let model: any FaceVAE
   private let objective: Objective
   private let device: Device

@@ -18,11 +18,13 @@ public struct PrototypeFitting {
     /// Labels that are to be as frequent among the negatives as among the positives: else an older face would be one that smiles.
     public var matched: [String]
 
+    /// Groups by their queries.
     public init(positives: String, negatives: String, balanced: String?, matched: [String] = []) {
       (self.positives, self.negatives, self.balanced, self.matched) = (positives, negatives, balanced, matched)
     }
   }
 
+  /// The prototype.
   public let prototype: SkinPrototype
   /// How many photos of each group were used, with it and without it.
   public let positives, negatives: Int

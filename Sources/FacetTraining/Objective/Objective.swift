@@ -3,18 +3,24 @@ import Torch
 
 /// Weights of the training objective's terms; the defaults are the article's.
 public struct ObjectiveWeights: Codable, Sendable, Equatable {
+  /// Of the structural loss, 2 − SSIM.
   public var ssim = 1.0
+  /// Of the mean absolute error.
   public var mae = 4.0
+  /// Of the mask's losses, binary cross-entropy and Dice.
   public var mask = 1.0
+  /// Of the divergence from N(0, 1).
   public var kl = 1e-3
   /// Of the labels that are read off the code in training, the mean cross entropy; `nil` or 0 for none.
   public var labels: Double?
+  /// The article's weights.
   public init() {}
 }
 
 /// The article's objective: how far the composed image is from the input, how far the mask is from
 /// its label, and how far the posterior is from N(0, 1).
 public struct Objective: Sendable {
+  /// The terms' weights.
   public let weights: ObjectiveWeights
   private let ssim: SSIM
 
@@ -33,9 +39,13 @@ public struct Objective: Sendable {
   public struct Terms: Sendable {
     /// 2 − SSIM, mean over the batch.
     public let ssimLoss: Tensor
+    /// Mean absolute error of values in [0, 1].
     public let mae: Tensor
+    /// Mean binary cross-entropy of the mask.
     public let maskBCE: Tensor
+    /// Dice loss of the mask, 0 … 1.
     public let maskDice: Tensor
+    /// Divergence from N(0, 1), mean over the dimensions.
     public let kl: Tensor
     /// The weighted sum.
     public let total: Tensor

@@ -35,10 +35,14 @@ public struct SSIM: Sendable {
   /// The rows and columns of the map that are averaged: the mean over them estimates the mean over all without bias
   /// when each step starts at another one, for a quarter of the work at stride 2.
   public struct Sampling: Sendable, Equatable {
+    /// Rows and columns from one that is averaged to the next.
     public let stride: Int
+    /// The first row.
     public let row: Int
+    /// The first column.
     public let column: Int
 
+    /// All rows and columns.
     public static let all = Sampling(stride: 1, step: 0)
 
     /// The starts take turns with the step.

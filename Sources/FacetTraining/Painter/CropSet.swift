@@ -25,6 +25,7 @@ public struct CropSet: Sendable {
     let sharpness: Float
   }
 
+  /// The folder.
   public let url: URL
   let faces: [Face]
   let decodedSize: Int
@@ -88,6 +89,7 @@ public struct CropSet: Sendable {
     (self.decodedSize, self.hasGlasses) = (decodedSize, hasGlasses)
   }
 
+  /// The number of crops that are learned from.
   public var count: Int { faces.count }
 
   /// Crops, N × 288 × 288 × 3 of bytes.

@@ -12,12 +12,15 @@ import Torch
 public struct CropSetWriter {
   /// Why a photo is not in the set.
   public enum Omission: String, Codable, Sendable, CaseIterable {
+    /// The file cannot be read; it has no face that can be edited; its face has too few pixels.
     case unreadable, noFace, tooSmall
   }
 
   /// What became of the photos.
   public struct Report: Sendable {
+    /// Faces in the set.
     public var faces = 0
+    /// Photos that are not, by the reason.
     public var omitted: [Omission: Int] = [:]
   }
 

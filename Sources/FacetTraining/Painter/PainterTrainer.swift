@@ -10,9 +10,13 @@ import Torch
 /// taken up from a checkpoint does what it would have done without the break, on the CPU to the last bit with the same threads
 /// and a budget in images. From a painter's file alone it goes on with its weights and its critic's, and fresh moments.
 public final class PainterTrainer: SteppingTrainer {
+  /// The recipe.
   public let configuration: PainterTraining
+  /// The folder that the run is written to.
   public let output: URL
+  /// Where the run stands.
   public internal(set) var progress = TrainingProgress()
+  /// A line for people on the checkpoint that the run goes on from, where it is not the last one.
   public internal(set) var notice: String?
   var lock: WriteLock?
   let device: Device
@@ -68,7 +72,9 @@ public final class PainterTrainer: SteppingTrainer {
     try takeUp(resume: resume)
   }
 
+  /// The numbers that it trains.
   public var parameterCount: Int { network.parameterCount }
+  /// The photos that it learns from.
   public var photoCount: Int { crops.count }
   var source: String { "crops" }
 

@@ -3,6 +3,7 @@ import Torch
 
 /// Everything that decides how a painter is trained; stored in each checkpoint.
 public struct PainterTraining: TrainingRecipe {
+  /// The size of the network.
   public var model = PainterConfiguration()
   /// The side of the windows that are cut out of the crops around a hole, in pixels.
   public var window = 160
@@ -12,15 +13,19 @@ public struct PainterTraining: TrainingRecipe {
   ]
   /// Windows in a step.
   public var batchSize = 12
+  /// Seed of all chance.
   public var seed: UInt64 = 1
   /// The highest learning rate of the painter; its course is ``TrainingConfiguration/Schedule/cosine``.
   public var learningRate = 6e-4
+  /// The decay of the averaged weights, which are the ones that ship.
   public var emaDecay = 0.998
-  /// Weights of the absolute error of the pixels, of their differences, of the perceptual distance, and of the moved photo's
-  /// absolute error where it shows the right person.
+  /// Weight of the absolute error of the pixels.
   public var pixels = 1.0
+  /// Weight of the absolute error of the differences between neighbours.
   public var slopes = 1.0
+  /// Weight of the perceptual distance.
   public var perceptual = 1.0
+  /// Weight of the moved photo's absolute error where it shows the right person.
   public var alignment = 0.5
   /// Weight of how real the painted holes look to the critic; 0 for none. The critic's own learning rate is twice as high.
   public var realism = 0.0
@@ -40,11 +45,14 @@ public struct PainterTraining: TrainingRecipe {
   public var coarse = 0.25
   /// Convolutions in bfloat16 where the processor has it, losses in float32.
   public var usesBFloat16 = false
+  /// How much is trained.
   public var budget = TrainingConfiguration.Budget(minutes: 60)
+  /// Minutes between two checkpoints.
   public var checkpointMinutes = 5.0
 
   private static let kind = "painter"
 
+  /// The defaults, for an hour.
   public init() {}
 
   /// Checks the ranges of the fields.

@@ -16,9 +16,11 @@ public struct Degradation: Codable, Sendable, Equatable {
   public var stretch = 0.15
   /// The part of the picture by which a face is moved at most, each way.
   public var shift = 0.15
-  /// The part by which light, contrast and each colour change at most.
+  /// The part by which light changes at most.
   public var light = 0.35
+  /// The part by which contrast changes at most.
   public var contrast = 0.4
+  /// The part by which each colour changes at most.
   public var tint = 0.12
   /// The share of photos that lose their colour.
   public var grey = 0.1
@@ -27,6 +29,7 @@ public struct Degradation: Codable, Sendable, Equatable {
   /// The deviation of noise at most.
   public var noise = 0.06
 
+  /// The defaults.
   public init() {}
 
   /// Groups that a batch is parted into; each has its own resolution.

@@ -17,6 +17,7 @@ import Torch
 public final class FacePairs: Sendable {
   /// Which pairs of a folder are meant. Every tenth, in the order of their names, is never trained on.
   public enum Part: Sendable {
+    /// Those that are trained on; the others, which are measured on.
     case training, heldOut
 
     func contains(_ index: Int) -> Bool { (index % 10 == 9) == (self == .heldOut) }
@@ -26,6 +27,7 @@ public final class FacePairs: Sendable {
   public let names: [String]
   /// Width and height of a decoded pair in pixels.
   public let side: Int
+  /// The number of pairs.
   public var count: Int { names.count }
 
   /// The photo's red, green and blue, side × side × 3, then the classes of ``FaceClass``, side × side.
@@ -153,16 +155,21 @@ public final class FacePairs: Sendable {
   /// Some pairs as tensors.
   /// - Parameters:
   ///   - positions: of the pairs.
-  ///   - glasses: the share of them that wear drawn glasses, where there are some.
-  ///   - seed: decides which.
+  ///   - drawn: the shares of them on which something is drawn.
+  ///   - seed: decides on which, and what.
   /// - Returns: images, N × 3 × side × side in [0, 1], and classes, N × 1 × side × side, float32.
   func batch(
-    _ positions: ArraySlice<Int>, glasses: Double = 0, seed: UInt64 = 0, on device: Device
+    _ positions: ArraySlice<Int>, drawn: ParserTraining.Drawn = .init(), seed: UInt64 = 0, on device: Device
   ) throws -> (images: Tensor, classes: Tensor) {
     var chance = SplitMix64(seed: seed ^ 1 << 61)
     let chosen = positions.flatMap { position in
-      let wears = Double.random(in: 0..<1, using: &chance) < glasses
-      return (wears ? worn[position].randomElement(using: &chance) : nil) ?? records[position]
+      func happens(_ share: Double) -> Bool { Double.random(in: 0..<1, using: &chance) < share }
+      var record = (happens(drawn.glasses) ? worn[position].randomElement(using: &chance) : nil) ?? records[position]
+      if happens(drawn.whiteHair) { WhiteHair.draw(on: &record, side: side, seed: chance.next()) }
+      if happens(drawn.occluders) {
+        DrawnOccluder.draw(on: &record, from: records.randomElement(using: &chance)!, side: side, seed: chance.next())
+      }
+      return record
     }
     let all = try Tensor(chosen, shape: [positions.count, 4 * side * side]).to(device)
     let pixels = side * side

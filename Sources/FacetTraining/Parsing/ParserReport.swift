@@ -4,7 +4,9 @@ import Photo
 
 /// How well a parser's label maps agree with given ones.
 public struct ParserReport: Codable, Sendable, Equatable {
+  /// How well the maps agree on one class.
   public struct ClassFigure: Codable, Sendable, Equatable {
+    /// The name of the class, a case of `FaceClass`.
     public var name: String
     /// Intersection over union of all pixels of the class in all photos; `nil` where neither map has any.
     public var iou: Double?
@@ -12,6 +14,7 @@ public struct ParserReport: Codable, Sendable, Equatable {
     public var share: Double
   }
 
+  /// A figure of each class.
   public var classes: [ClassFigure]
   /// The mean over the classes that occur.
   public var meanIoU: Double
@@ -19,7 +22,9 @@ public struct ParserReport: Codable, Sendable, Equatable {
   public var accuracy: Double
   /// Intersection over union of the face masks that training makes of the maps, mean over the photos.
   public var faceIoU: Double
+  /// Photos that were measured.
   public var images: Int
+  /// Photos in a second.
   public var imagesPerSecond: Double
 
   enum CodingKeys: String, CodingKey {
@@ -31,6 +36,7 @@ public struct ParserReport: Codable, Sendable, Equatable {
 public struct LabelledPhotos: Sendable {
   private(set) var files: [LabelledPhoto]
 
+  /// The number of photos.
   public var count: Int { files.count }
 
   /// The pairs of a folder like CelebAMask-HQ's that training holds out.

@@ -5,7 +5,9 @@ import Torch
 
 /// Everything that decides how a parser is trained; stored in each checkpoint.
 public struct ParserTraining: Codable, Sendable, Equatable {
+  /// The size of the network.
   public var model = ParserConfiguration()
+  /// How photos are made worse.
   public var degradation = Degradation()
   /// Photos in a step.
   public var batchSize = 16
@@ -13,21 +15,38 @@ public struct ParserTraining: Codable, Sendable, Equatable {
   public var seed: UInt64 = 1
   /// The highest learning rate; its course is ``TrainingConfiguration/Schedule/cosine``.
   public var learningRate = 2e-3
+  /// The decay of the weights, as of `Adam.Configuration`.
   public var weightDecay = 0.01
   /// The decay of the averaged weights, which are the ones that ship.
   public var emaDecay = 0.998
   /// Rare classes weigh more in the loss: each by its share of the pixels to the power of minus this, up to
   /// ``largestWeight`` times the mean pixel's.
   public var rarity = 0.2
+  /// The most that a class weighs, in weights of the mean pixel.
   public var largestWeight = 4.0
-  /// The share of pairs on whose faces glasses are drawn, of pairs made by ``FacePairs/wearingGlasses(drawnBy:variants:progress:)``.
-  public var glasses = 0.0
+  /// What is drawn on pairs, whose classes are then exactly known.
+  public var drawn = Drawn()
   /// Convolutions in bfloat16 where the processor has it, losses and statistics in float32.
   public var usesBFloat16 = true
+  /// How much is trained.
   public var budget = TrainingConfiguration.Budget(minutes: 30)
   /// Minutes between two checkpoints, each with a measurement on held-out pairs.
   public var checkpointMinutes = 5.0
 
+  /// The shares of pairs on which something is drawn, each from 0 to 1.
+  public struct Drawn: Codable, Sendable, Equatable {
+    /// Glasses, of pairs made by ``FacePairs/wearingGlasses(drawnBy:variants:progress:)``.
+    public var glasses = 0.0
+    /// Hands, microphones, masks, scarves and other things in front of the face, which are background.
+    public var occluders = 0.0
+    /// White or gray hair, before a light background in half of them.
+    public var whiteHair = 0.0
+
+    /// Nothing is drawn.
+    public init() {}
+  }
+
+  /// The defaults, for half an hour.
   public init() {}
 
   /// Checks the ranges of the fields.
@@ -44,7 +63,9 @@ public struct ParserTraining: Codable, Sendable, Equatable {
     try require((0..<1).contains(emaDecay), "emaDecay", "at least 0 and under 1")
     try require((0...1).contains(rarity), "rarity", "from 0 to 1")
     try require((1...100).contains(largestWeight), "largestWeight", "from 1 to 100")
-    try require((0...1).contains(glasses), "glasses", "from 0 to 1")
+    for (name, share) in [("glasses", drawn.glasses), ("occluders", drawn.occluders), ("whiteHair", drawn.whiteHair)] {
+      try require((0...1).contains(share), "drawn.\(name)", "from 0 to 1")
+    }
     try require(budget.isLimited, "budget", "limited")
     try require(checkpointMinutes >= 0, "checkpointMinutes", "at least 0")
     let d = degradation
@@ -66,7 +87,9 @@ public struct ParserTraining: Codable, Sendable, Equatable {
 /// The output folder is a parser's folder from the first checkpoint on. A run that is taken up from a checkpoint does
 /// what it would have done without the break, on the CPU to the last bit with the same threads and a budget in images.
 public final class ParserTrainer {
+  /// The recipe.
   public let configuration: ParserTraining
+  /// The folder that the run is written to.
   public let output: URL
   /// Where the run stands.
   public private(set) var progress = TrainingProgress()
@@ -85,7 +108,9 @@ public final class ParserTrainer {
 
   /// What happens while training runs, in order.
   public enum Event: Sendable {
+    /// The run starts, or goes on.
     case started(TrainingProgress, parameters: Int, pairs: Int)
+    /// A step is done.
     case step(TrainingProgress, loss: Double, learningRate: Double)
     /// The checkpoint and the parser are written; the report is of held-out pairs.
     case checkpoint(TrainingProgress, ParserReport)
@@ -187,7 +212,7 @@ public final class ParserTrainer {
   private func step(_ positions: ArraySlice<Int>, learningRate: Double) throws -> Double {
     // A seed for each step, so that a resumed run draws what it would have drawn.
     let seed = configuration.seed ^ UInt64(progress.step) << 20
-    let source = try pairs.batch(positions, glasses: configuration.glasses, seed: seed, on: device)
+    let source = try pairs.batch(positions, drawn: configuration.drawn, seed: seed, on: device)
     let (count, size) = (positions.count, configuration.model.imageSize)
     var (images, classes) = try configuration.degradation(
       images: source.images, classes: source.classes, size: size, seed: seed)
@@ -262,8 +287,11 @@ public final class ParserTrainer {
   private var checkpoint: CheckpointFile { CheckpointFile(in: output) }
 
   private var photos: Int { pairs.count + (coarse?.count ?? 0) }
-  private var glasses: String {
-    configuration.glasses > 0 ? ", \(Int((100 * configuration.glasses).rounded())) % of them with drawn glasses," : ""
+  private var drawn: String {
+    let drawn = configuration.drawn
+    let shares = [("glasses", drawn.glasses), ("things in front of the face", drawn.occluders), ("white hair", drawn.whiteHair)]
+      .filter { $0.1 > 0 }.map { "\(Int((100 * $0.1).rounded())) % with drawn \($0.0)" }
+    return shares.isEmpty ? "" : " (\(shares.joined(separator: ", ")))"
   }
   private var beside: String { coarse.map { " and, of \($0.count) more photos, coarse maps" } ?? "" }
 
@@ -317,7 +345,7 @@ public final class ParserTrainer {
 
       It says of each pixel of a photo of one face which of \(FaceClass.allCases.count) classes it shows: \
       \(network.parameterCount) parameters, \(configuration.model.imageSize) pixels a side. Trained by \
-      `facet parse train` on \(pairs.count) pairs of photos and label maps\(glasses)\(beside), \(progress.images) images seen, \
+      `facet parse train` on \(pairs.count) pairs of photos and label maps\(drawn)\(beside), \(progress.images) images seen, \
       degraded by chance.
 
       **Terms.** Those of the pairs that it was trained on; of CelebAMask-HQ: non-commercial research only.

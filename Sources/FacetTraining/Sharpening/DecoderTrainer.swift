@@ -12,10 +12,13 @@ import Torch
 /// checkpoint does what it would have done without the break, on the CPU to the last bit with the same threads and a budget
 /// in images.
 public final class DecoderTrainer: SteppingTrainer {
+  /// The recipe.
   public let configuration: DecoderTraining
+  /// The folder that the run is written to.
   public let output: URL
   /// Where the run stands.
   public internal(set) var progress = TrainingProgress()
+  /// A line for people on the checkpoint that the run goes on from, where it is not the last one.
   public internal(set) var notice: String?
   var lock: WriteLock?
   let bundle: ModelBundle

@@ -28,6 +28,7 @@ public struct DecoderTraining: TrainingRecipe {
   public var strengths: [Double] = [0.5, 1.1]
   /// Convolutions in bfloat16 where the processor has it, losses in float32.
   public var usesBFloat16 = true
+  /// How much is trained.
   public var budget = TrainingConfiguration.Budget(minutes: 60)
   /// Minutes between two checkpoints.
   public var checkpointMinutes = 5.0
@@ -42,6 +43,7 @@ public struct DecoderTraining: TrainingRecipe {
 
   private static let kind = "decoder"
 
+  /// The defaults, for an hour.
   public init() {}
 
   /// Checks the ranges of the fields.

@@ -14,6 +14,7 @@ public struct Augmentation: Codable, Sendable, Equatable {
   /// The part by which the same half is made larger or smaller at most.
   public var zoom = 0.0
 
+  /// No change at all.
   public init() {}
 
   /// Photos with their masks, each changed by chance; moving them is the loader's part.

@@ -15,8 +15,11 @@ import Torch
 /// Several processes train together, each with a trainer: they share each batch, so that their number does not change
 /// what is learned, and a run can go on with another number. The first alone reads and writes the output folder.
 public final class Trainer {
+  /// The recipe.
   public let configuration: TrainingConfiguration
+  /// The folder that the run is written to.
   public let output: URL
+  /// Where the model is.
   public let device: Device
   /// The processes that take part; `nil` for this one alone.
   public let group: ProcessGroup?
@@ -33,11 +36,13 @@ public final class Trainer {
 
   /// What happens while training runs, in order.
   public enum Event: Sendable {
+    /// The run starts, or goes on.
     case started(TrainingProgress, parameters: Int, images: Int)
     /// `waited` is the time, over all steps of this run, that passed waiting for batches.
     case step(TrainingProgress, losses: [(name: String, value: Double)], learningRate: Double, waited: Duration)
     /// `sheet` shows the first validation photos: inputs, reconstructions over them, masks, a row each.
     case validated(TrainingProgress, EvaluationReport, isBest: Bool, sheet: Picture)
+    /// The checkpoint is written to a file.
     case checkpoint(TrainingProgress, URL)
   }
 
@@ -51,6 +56,7 @@ public final class Trainer {
 
   /// Why training ended.
   public enum Ending: String, Sendable {
+    /// The budget is spent; ``TrainingConfiguration/patience`` ran out; somebody asked for it.
     case budgetSpent, noImprovement, interrupted
   }
 
@@ -311,16 +317,20 @@ public final class Trainer {
 public struct TrainingProgress: Codable, Sendable, Equatable {
   /// Steps done.
   public internal(set) var step = 0
-  /// Epochs finished, and batches done in the current one.
+  /// Epochs finished.
   public internal(set) var epoch = 0
+  /// Batches done in the current epoch.
   public internal(set) var batch = 0
   /// Images seen.
   public internal(set) var images = 0
   /// Time spent, over all resumed runs.
   public internal(set) var minutes = 0.0
+  /// The least loss of a validation.
   public internal(set) var bestLoss = Double.greatestFiniteMagnitude
+  /// Validations since that one.
   public internal(set) var validationsSinceBest = 0
-  public internal(set) var validatedStep = -1
+  /// The step of the last validation; −1 before the first.
+  package internal(set) var validatedStep = -1
 
   /// Whether a run can stand here; a checkpoint from elsewhere may say anything.
   var isPlausible: Bool {
@@ -330,8 +340,10 @@ public struct TrainingProgress: Codable, Sendable, Equatable {
 }
 
 /// A training run that cannot start or go on.
-public struct TrainingError: Error, Equatable, CustomStringConvertible {
+public struct TrainingError: DescribedError, Equatable {
+  /// What is wrong, and what to do.
   public let description: String
+  /// A fault with its text.
   public init(_ description: String) { self.description = description }
 }
 

@@ -4,11 +4,15 @@ import Torch
 
 /// Everything that decides how a model is trained; stored in each checkpoint.
 public struct TrainingConfiguration: Codable, Sendable, Equatable {
+  /// What the model is built of.
   public var model: ModelConfiguration
+  /// What is read of the data set, and how.
   public var dataset: DatasetConfiguration
+  /// Weights of the objective's terms.
   public var objective = ObjectiveWeights()
   /// Training's SSIM looks at every n-th row and column of its map, at other ones each step; validation at all.
   public var ssimStride = 1
+  /// How photos are changed by chance.
   public var augmentation = Augmentation()
   /// Images in a step, over all processes together.
   public var batchSize = 32
@@ -16,8 +20,11 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
   public var seed: UInt64 = 1
   /// The highest learning rate.
   public var learningRate = 1e-4
+  /// The learning rate's course.
   public var schedule = Schedule.constant
+  /// The constants of the optimiser.
   public var adam = Adam.Configuration()
+  /// How gradients are held down.
   public var clipping = Adam.Clipping.none
   /// The decay of the averaged weights, which are the ones validated and shipped; `nil` for none.
   public var emaDecay: Double?
@@ -26,6 +33,7 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
   public var synchronizesBatchNorm = false
   /// Convolutions in bfloat16 where the processor has it, losses and statistics in float32.
   public var usesBFloat16 = false
+  /// How much is trained.
   public var budget = Budget()
   /// Images between two validations; `nil` validates at the end of each epoch.
   public var validationInterval: Int?
@@ -36,9 +44,11 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
 
   /// How much is trained; with neither limit, until ``patience`` runs out.
   public struct Budget: Codable, Sendable, Equatable {
+    /// Images seen, over all resumed runs.
     public var images: Int?
     /// Time spent training, validation included, over all resumed runs.
     public var minutes: Double?
+    /// Limits; `nil` for none.
     public init(images: Int? = nil, minutes: Double? = nil) {
       self.images = images
       self.minutes = minutes
@@ -57,6 +67,7 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
 
   /// The learning rate's course over the budget.
   public enum Schedule: String, Codable, Sendable, CaseIterable {
+    /// The same all the time.
     case constant
     /// Up linearly over the first 2 %, then down to 0 along half a cosine (Loshchilov & Hutter 2017).
     case cosine

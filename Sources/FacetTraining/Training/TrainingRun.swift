@@ -16,6 +16,7 @@ public protocol TrainingRecipe: Codable, Sendable, Equatable {
   var emaDecay: Double { get set }
   /// Convolutions in bfloat16 where the processor has it, losses in float32.
   var usesBFloat16: Bool { get set }
+  /// How much is trained.
   var budget: TrainingConfiguration.Budget { get set }
   /// Minutes between two checkpoints.
   var checkpointMinutes: Double { get set }
@@ -47,9 +48,13 @@ public protocol TrainingLosses: Sendable {
 /// A trainer by a recipe. The output folder holds what is trained from the first checkpoint on, and the checkpoint in
 /// `checkpoints`.
 public protocol RecipeTrainer: AnyObject {
+  /// What decides how it trains.
   associatedtype Recipe: TrainingRecipe
+  /// What a step comes to.
   associatedtype Losses: TrainingLosses
+  /// The recipe.
   var configuration: Recipe { get }
+  /// The folder that the run is written to.
   var output: URL { get }
   /// Where the run stands.
   var progress: TrainingProgress { get }
@@ -69,12 +74,15 @@ public protocol RecipeTrainer: AnyObject {
 }
 
 extension RecipeTrainer {
+  /// No pictures.
   public func sheet() throws -> Picture? { nil }
 }
 
 /// What happens while training runs, in order.
 public enum TrainingEvent<Losses: TrainingLosses>: Sendable {
+  /// The run starts, or goes on.
   case started(TrainingProgress)
+  /// A step is done.
   case step(TrainingProgress, Losses, learningRate: Double)
   /// The checkpoint and the bundle are written.
   case checkpoint(TrainingProgress)

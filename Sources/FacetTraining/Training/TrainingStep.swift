@@ -9,7 +9,9 @@ import Torch
 ///     let step = try TrainingStep(configuration)
 ///     let losses = try step(images: images, masks: masks, number: 0, learningRate: 1e-3)
 public final class TrainingStep {
+  /// How the model is trained.
   public let configuration: TrainingConfiguration
+  /// The model.
   public let model: any FaceVAE
   let optimizer: Adam
   let average: ExponentialMovingAverage?

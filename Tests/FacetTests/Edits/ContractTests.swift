@@ -37,8 +37,8 @@ import Torch
     return (editor: editor, sitters: sitters)
   }
 
-  private func edit(_ state: AttributeState, _ strength: Double = 1) -> AttributeEdit {
-    AttributeEdit(state.name, strength: state.adds ? strength : -strength)
+  private func edit(_ state: AttributeState, _ strength: Double = 1) throws -> AttributeEdit {
+    try AttributeEdit(state.name, strength: state.adds ? strength : -strength)
   }
 
   @Test(arguments: states) func strengthZeroLaysNothing(_ state: AttributeState) throws {
@@ -92,11 +92,10 @@ import Torch
 
   @Test(arguments: states) func theProbeDoesNotMoveAgainstTheAskedWay(_ state: AttributeState) throws {
     let (editor, sitters) = try Self.made.get()
-    let index = try editor.directions.index(of: state.name)
     let isLeading = Self.leading.contains(state.name)
     for sitter in sitters {
-      let before = try editor.probabilities(in: sitter.face)[index]
-      let after = try editor.probabilities(in: sitter.face, after: [edit(state)])[index]
+      let before = try #require(editor.probabilities(in: sitter.face)[state.name])
+      let after = try #require(editor.probabilities(in: sitter.face, after: [edit(state)])[state.name])
       let way = state.adds ? after - before : before - after
       #expect(way > -0.05, "\(sitter.name): \(before) to \(after)")
       // Who shows it already cannot show much more of it.

@@ -312,8 +312,7 @@ import Torch
     _ = try covered.anatomy.parsed { try .parsed(as: .hair, size: face.crop.width) }
     #expect(try editor.apply([AttributeEdit("Eyeglasses")], to: covered, in: photo.picture) == photo.picture)
     // The model sees them; a probability can be asked for.
-    let index = try editor.directions.index(of: "Eyeglasses")
-    #expect(try editor.probabilities(in: face, after: [AttributeEdit("Eyeglasses")])[index] > 0.5)
+    #expect(try #require(editor.probabilities(in: face, after: [AttributeEdit("Eyeglasses")])["Eyeglasses"]) > 0.5)
     func strength(_ probability: Double) throws -> Double {
       try editor.strengths(of: [AttributeEdit("Eyeglasses", to: probability)], on: face)[0]
     }

@@ -79,9 +79,9 @@ import Torch
     #expect(throws: AttributeError.self) { try AttributeDirections.check(["Hiar"], in: ModelBundle.defaultURL) }
   }
 
-  @Test func hairHasNoOppositeAndNoProbability() {
+  @Test func hairHasNoOppositeAndNoProbability() throws {
     #expect(throws: StyleError.self) { try AttributeEdit("Hair", strength: -1, style: "pink").validateStyle() }
-    var edit = AttributeEdit("Hair", to: 0.5)
+    var edit = try AttributeEdit("Hair", to: 0.5)
     edit.style = "pink"
     #expect(throws: StyleError.self) { try edit.validateStyle() }
     #expect(throws: Never.self) { try AttributeEdit("hair", strength: 0.5, style: "#8A4B2A").validateStyle() }

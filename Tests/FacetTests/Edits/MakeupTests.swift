@@ -138,16 +138,15 @@ import Torch
     }
     var plain = EditOptions()
     plain.style = .decoded
-    let bareFace = AttributeEdit("Heavy_Makeup", strength: -1)
+    let bareFace = try AttributeEdit("Heavy_Makeup", strength: -1)
     #expect(try decoded(bareFace) > 0 && decoded(bareFace) < decoded(bareFace, plain))
     #expect(try decoded(AttributeEdit("Rosy_Cheeks")) == 0)
     // It lies where the mouth has come to.
     #expect(try change([AttributeEdit("Heavy_Makeup"), AttributeEdit("Smiling", strength: -1)]).drawn != whole.drawn)
     #expect(try change([AttributeEdit("female_makeup")]).drawn.count == 1)
     // The model sees it, and other ways decode it.
-    let index = try editor.directions.index(of: "Heavy_Makeup")
-    let before = try editor.probabilities(in: face)[index]
-    #expect(try editor.probabilities(in: face, after: [AttributeEdit("Heavy_Makeup")])[index] > before)
+    let before = try #require(editor.probabilities(in: face)["Heavy_Makeup"])
+    #expect(try #require(editor.probabilities(in: face, after: [AttributeEdit("Heavy_Makeup")])["Heavy_Makeup"]) > before)
     #expect(try change([AttributeEdit("Heavy_Makeup")], .init(style: .article)).layers.count == 1)
     // Glasses are worn over it, and hair over these.
     #expect(try change([AttributeEdit("Bangs"), AttributeEdit("Eyeglasses"), AttributeEdit("Heavy_Makeup")]).drawn.count == 3)

@@ -55,12 +55,16 @@ struct FaceLight: Sendable {
     return Float(min(1.6, max(0.35, light)))
   }
 
-  /// What a mirror shows that throws light from a direction back: lamps, the room, and the face below.
+  /// What a mirror shows that throws light from a direction back: a lamp, a weaker one on the other side, the room, and the face below.
   func mirrored(from way: SIMD3<Float>) -> SIMD3<Float> {
+    func lamp(_ place: SIMD3<Float>) -> Float {
+      let near = (way * place).sum()
+      return 10 * near.smoothStep(from: 0.8, to: 0.96) + 26 * near.smoothStep(from: 0.965, to: 0.995)
+    }
     let above = (-way.y).smoothStep(from: 0.1, to: 0.9)
-    let lamp = max(0, (way * source).sum())
-    let lit = 6 * lamp.smoothStep(from: 0.82, to: 0.97) + 10 * lamp.smoothStep(from: 0.98, to: 0.998)
-    let room = white * (0.1 + 0.3 * above + lit)
+    let other = SIMD3<Float>(SIMD3<Double>(Double(-source.x) - (source.x < 0 ? -0.5 : 0.5), Double(source.y) * 0.7, -0.6).normalized)
+    let walls = abs(way.x).smoothStep(from: 0.3, to: 0.9)
+    let room = white * (0.06 + 0.3 * above + 0.3 * walls + lamp(source) + 0.35 * lamp(other))
     return SIMD3(repeating: room) + skin * (0.35 * way.y.smoothStep(from: 0, to: 0.7))
   }
 

@@ -118,7 +118,7 @@ final class FittedGlasses: Sendable, Sized {
   /// Pixels of the drawing for one of the photo, at least, and the most for one of the model's crop.
   private static let (detail, finest) = (1.5, 8.0)
   /// Standard deviations of an edge: in pixels of the photo, and of the drawing.
-  private static let (softness, least) = (0.55, 0.3)
+  private static let (softness, least) = (0.35, 0.3)
   /// The shadow close to glasses and the one of the light around, in millimetres.
-  private static let shadows = [(sigma: 1.3, opacity: 0.2), (sigma: 3.5, opacity: 0.12)]
+  private static let shadows = [(sigma: 1.1, opacity: 0.28), (sigma: 3.5, opacity: 0.16)]
 }

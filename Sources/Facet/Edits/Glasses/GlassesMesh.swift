@@ -3,7 +3,7 @@ import Foundation
 /// A pair of glasses as triangles, in millimetres. Their origin is between the lenses; x goes to the viewer's right, y down and z to the
 /// back of the head.
 struct GlassesMesh: Sendable {
-  enum Part: Sendable { case upper, lower, temple, pad, glass }
+  enum Part: Sendable { case upper, lower, temple, pad, rivet, glass }
 
   struct Vertex: Sendable {
     var position, normal: SIMD3<Double>
@@ -30,6 +30,7 @@ struct GlassesMesh: Sendable {
       addGlass(lens)
       addTemple(style, side, lens, to: ears[side < 0 ? 0 : 1])
       if style.bridge.hasPads { addPad(style, side, lens) }
+      if style.material.kind == .acetate { addRivet(style, side, lens) }
     }
     for bar in style.bridge.bars { addBar(bar, style) }
   }
@@ -105,10 +106,23 @@ struct GlassesMesh: Sendable {
     addTube(rings, exponent: style.rim.bevel, isClosed: false)
   }
 
+  /// The head of the pin that holds a hinge, on the front beside a lens.
+  private mutating func addRivet(_ style: GlassesStyle, _ side: Double, _ lens: LensCurve) {
+    let outer = lens.outermost(at: style.temple.y)
+    let middle = Self.bent(SIMD3(side * (outer + 0.5 * style.rim.above), style.temple.y - 0.3, -style.rim.depth / 2))
+    let rings = (0...4).map { step -> Ring in
+      let t = Double(step) / 4 - 1
+      let radius = max(0.05, (1 - t * t).squareRoot())
+      return Ring(
+        middle: middle + SIMD3(0, 0, 0.5 * t), across: SIMD3(0.55, 0, 0) * radius, along: SIMD3(0, 1.2, 0) * radius, part: .rivet)
+    }
+    addTube(rings, exponent: 2, isClosed: false)
+  }
+
   private mutating func addPad(_ style: GlassesStyle, _ side: Double, _ lens: LensCurve) {
     let y = 3.0
     let inner = lens.innermost(at: y) ?? style.bridge.gap / 2
-    let pad = Self.bent(SIMD3(side * (inner - 2.2), y + 2, 3.2))
+    let pad = Self.bent(SIMD3(side * (inner - 2.4), y + 2, 3.2))
     let start = Self.bent(SIMD3(side * (inner - 0.2), y - 3, 1))
     let wire = [start, start + SIMD3(-side * 1.0, -0.8, 2.2), pad].map {
       Ring(middle: $0, across: SIMD3(0, 0.4, 0), along: SIMD3(0.4, 0, 0), part: .upper)
@@ -120,7 +134,7 @@ struct GlassesMesh: Sendable {
       let t = 2 * Double(step) / 6 - 1
       let radius = (1 - t * t * 0.98).squareRoot()
       return Ring(
-        middle: pad + down * (4.5 * t), across: SIMD3(side * 0.6, -0.15, 0) * radius, along: SIMD3(0, 0, 2.2) * radius, part: .pad)
+        middle: pad + down * (4.5 * t), across: SIMD3(side * 1.5, -0.3, 0.5) * radius, along: SIMD3(0, 0, 2.2) * radius, part: .pad)
     }
     addTube(rings, exponent: 2, isClosed: false)
   }

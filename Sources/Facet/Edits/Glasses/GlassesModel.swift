@@ -78,10 +78,10 @@ extension GlassesModel {
   /// Reads those of a bundle; `nil` where it has none.
   /// - Throws: ``BundleError``, `FileError` or `SafetensorsError` that names the file at fault.
   public static func of(_ bundle: ModelBundle) throws -> GlassesModel? {
-    guard let part = try BundlePart(file, of: bundle, format: format, content: "glasses") else { return nil }
+    guard let part = try BundlePart(file, of: bundle, format: format, content: "glasses", madeBy: "facet glasses") else { return nil }
     let count = 2 * landmarks.count
     func numbers(_ name: String, _ shape: [Int]) throws -> [Double] {
-      try part.tensor(name, shape, madeBy: "facet glasses").array(Float.self).map(Double.init)
+      try part.tensor(name, shape).array(Float.self).map(Double.init)
     }
     let flat = try numbers("weights", [outputs, count + 1])
     let points = try numbers("head", [DetectedFace.mirrored.count, 3])

@@ -125,18 +125,21 @@ private struct Area {
   }
 }
 
-/// Samples of an area: colour, what is seen through, and depth.
+/// Samples of an area: light, what is seen through, and depth.
 private struct Buffer {
   private let area: Area
   private let width, height: Int
   private var colours: [SIMD4<Float>]
   private var depths: [Float]
+  /// What lies before all that: what it adds in sRGB, and what it lets through.
+  private var film: [SIMD4<Float>]
 
   init(_ area: Area) {
     self.area = area
     (width, height) = (area.columns.count * GlassesPicture.samples, area.rows.count * GlassesPicture.samples)
     colours = [SIMD4<Float>](repeating: SIMD4(0, 0, 0, 1), count: width * height)
     depths = [Float](repeating: .infinity, count: width * height)
+    film = colours
   }
 
   /// Fills a triangle where nothing lies before it.
@@ -174,20 +177,32 @@ private struct Buffer {
 
   /// Lays what lets light through over what lies behind it.
   mutating func lay(_ other: Buffer) {
-    for index in colours.indices where other.depths[index] < depths[index] {
-      let (behind, before) = (colours[index], other.colours[index])
-      colours[index] = behind * before.w + SIMD4(before.x, before.y, before.z, 0)
-    }
+    for index in colours.indices where other.depths[index] < depths[index] { film[index] = other.colours[index] }
   }
 
-  /// The means of the samples of each pixel.
+  /// The means of the samples of each pixel. Light is added up before it is brought to sRGB: the small bright spots of a polished rim
+  /// make whole pixels white, as on a sensor.
   func reduce(into pixels: inout [SIMD4<Float>], side: Int) {
     let samples = GlassesPicture.samples
+    let count = Float(samples * samples)
     for y in 0..<area.rows.count {
       for x in 0..<area.columns.count {
-        var sum = SIMD4<Float>.zero
-        for dy in 0..<samples { for dx in 0..<samples { sum += colours[(y * samples + dy) * width + x * samples + dx] } }
-        pixels[(y + area.rows.lowerBound) * side + x + area.columns.lowerBound] = sum / Float(samples * samples)
+        var (light, added) = (SIMD4<Float>.zero, SIMD4<Float>.zero)
+        for dy in 0..<samples {
+          for dx in 0..<samples {
+            let index = (y * samples + dy) * width + x * samples + dx
+            let (own, before) = (colours[index], film[index])
+            light += SIMD4(own.x, own.y, own.z, 1 - own.w) * before.w
+            added += SIMD4(before.x, before.y, before.z, own.w * before.w)
+          }
+        }
+        let cover = light.w / count
+        var pixel = added / count
+        if cover > 0 {
+          let mean = SIMD3(light.x, light.y, light.z) / light.w
+          pixel += SIMD4(mean.map { min(1, $0).encoded } * cover, 0)
+        }
+        pixels[(y + area.rows.lowerBound) * side + x + area.columns.lowerBound] = pixel
       }
     }
   }
@@ -218,7 +233,8 @@ private struct Surface {
     glass = GlassesStyle.colour(style.glass.colour) ?? .zero
   }
 
-  /// - Returns: the light that a place throws to the viewer, sRGB 0…1, and how much of what is behind it is seen.
+  /// - Returns: the light that a place throws to the viewer, linear, of glass what it adds in sRGB, and how much of what is behind it
+  ///   is seen.
   func colour(of part: GlassesMesh.Part, _ place: SIMD3<Float>, _ normal: SIMD3<Float>, _ opacity: Float) -> SIMD4<Float> {
     // Triangles of both sides are filled; the viewer sees what looks to the front.
     let length = max(1e-6, (normal * normal).sum().squareRoot())
@@ -231,8 +247,9 @@ private struct Surface {
     case .glass: return through(place, normal, way, grazing)
     case .pad:
       let shine = light.mirrored(from: way) * (0.06 + 0.5 * grazing)
-      let own = light.skin * (0.9 * light(normal)) * 0.25 + shine
-      return SIMD4(own.map { min(1, $0).encoded } * opacity * 0.55, 1 - 0.55 * opacity)
+      let own = light.skin * (0.9 * light(normal)) * 0.35 + shine
+      return SIMD4(own * opacity * 0.55, 1 - 0.55 * opacity)
+    case .rivet: return SIMD4(light.mirrored(from: way) * 0.45, 0)
     case .upper, .temple, .lower:
       let paint = part == .lower ? lower : upper
       let colour = paint.colour + (paint.spots - paint.colour) * Self.spots(place)
@@ -240,11 +257,11 @@ private struct Surface {
       if paint.isMetal {
         seen = colour * light.mirrored(from: way) + SIMD3(repeating: light.white * 0.3 * grazing)
       } else {
-        seen = colour * (light.white * 0.85 * light(normal)) + light.mirrored(from: way) * (0.05 + 0.3 * grazing)
+        seen = colour * (light.white * 0.85 * light(normal)) + light.mirrored(from: way) * (0.08 + 0.3 * grazing)
       }
       // Less light comes to the side that looks to the face.
       seen *= 0.55 + 0.45 * (0.5 - normal.y).smoothStep(from: -0.5, to: 0.6)
-      return SIMD4(seen.map { min(1, $0).encoded } * opacity, 1 - opacity)
+      return SIMD4(seen * opacity, 1 - opacity)
     }
   }
 
@@ -261,7 +278,7 @@ private struct Surface {
     let pane = (1 - abs(x).smoothStep(from: 0.2, to: 0.25)) * (1 - abs(y).smoothStep(from: 0.24, to: 0.3))
       * (1 - 0.7 * (1 - abs(x).smoothStep(from: 0.012, to: 0.03)))
     let sheen = 0.035 * (0.2 - v - 0.35 * side * -u).smoothStep(from: -0.2, to: 0.9)
-    let reflected = (0.2 * pane + sheen) * light.white + 0.3 * grazing * light.white
+    let reflected = (0.13 * pane + sheen) * light.white + 0.3 * grazing * light.white
     let own = glass * (0.5 * light.skin.luma)
     let colour = own.map { min(1, $0).encoded } * tint + SIMD3(repeating: reflected.encoded * 0.5)
     return SIMD4(colour, (1 - tint) * (1 - 0.35 * reflected.encoded))
@@ -270,9 +287,9 @@ private struct Surface {
   /// Where the spots of tortoiseshell are, 0…1: smooth noise of some millimetres.
   private static func spots(_ place: SIMD3<Float>) -> Float {
     func noise(_ x: Float, _ y: Float, _ z: Float) -> Float {
-      let (u, v) = (x + 2.3 * sin(y * 0.31 + 0.8) + 0.9 * sin(y * 0.83), y + 2.1 * sin(x * 0.27 + z * 0.2) + 0.8 * sin(x * 0.71 + 2))
-      return sin(u * 0.41 + 0.5) * sin(v * 0.47 + z * 0.13) + 0.45 * sin(u * 0.97 + v * 0.61 + z * 0.4) + 0.25 * sin(v * 1.9 - u * 1.3)
+      let (u, v) = (x + 3.1 * sin(y * 0.23 + 0.8) + 1.3 * sin(y * 0.57), y + 2.9 * sin(x * 0.19 + z * 0.2) + 1.2 * sin(x * 0.47 + 2))
+      return sin(u * 0.27 + 0.5) * sin(v * 0.31 + z * 0.13) + 0.45 * sin(u * 0.63 + v * 0.41 + z * 0.4) + 0.3 * sin(v * 1.3 - u * 0.9)
     }
-    return noise(place.x, place.y, place.z).smoothStep(from: -0.5, to: 0.35)
+    return noise(place.x, place.y, place.z).smoothStep(from: -0.8, to: 0.45)
   }
 }

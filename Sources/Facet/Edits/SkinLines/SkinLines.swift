@@ -154,8 +154,10 @@ public struct SkinPrototype: Sendable {
 
 /// The prototypes of a bundle.
 public struct SkinPrototypes: Sendable {
+  /// One an attribute and way, at most 100.
   public var prototypes: [SkinPrototype]
 
+  /// Prototypes to be written into a bundle.
   public init(_ prototypes: [SkinPrototype] = []) { self.prototypes = prototypes }
 
   subscript(edit: AttributeState) -> SkinPrototype? { prototypes.first { $0.edit == edit } }
@@ -185,11 +187,12 @@ public struct SkinPrototypes: Sendable {
   /// Reads those of a bundle; none where it has no file of them.
   /// - Throws: ``BundleError``, `FileError` or `SafetensorsError` that names the file at fault.
   public static func of(_ bundle: ModelBundle) throws -> SkinPrototypes {
-    guard let part = try BundlePart(file, of: bundle, format: format, content: "prototypes") else { return SkinPrototypes() }
+    guard let part = try BundlePart(file, of: bundle, format: format, content: "prototypes", madeBy: "facet prototype")
+    else { return SkinPrototypes() }
     let edits = try part.value("edits", [AttributeState].self)
     guard edits.count <= maximum, Set(edits).count == edits.count else { throw part.fault("its edits cannot be read") }
     func tensor(_ name: String, _ shape: [Int]) throws -> Tensor {
-      try part.tensor(name, shape, [.float16, .float32], madeBy: "facet prototype")
+      try part.tensor(name, shape, [.float16, .float32])
     }
     return SkinPrototypes(try edits.enumerated().map { index, edit in
       let numbers = try tensor("\(index).landmarks", [68, 2]).array(Float.self).map(Double.init)
