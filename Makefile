@@ -29,6 +29,7 @@ test: setup ## Set up, check documents and public symbols, run all tests, and bu
 	swift build --package-path Examples/Portrait --product portrait
 	mkdir -p demo && Examples/Portrait/.build/debug/portrait $(SAMPLE) demo/portrait.jpg && test -s demo/portrait.jpg
 	rm -f demo/stopped.jpg; ! Examples/Portrait/.build/debug/portrait $(SAMPLE) demo/stopped.jpg 0 && test ! -e demo/stopped.jpg
+	swift build --package-path Examples/Service --product service
 
 setup: ## Install what is missing: Debian packages, LibTorch
 	@Scripts/setup

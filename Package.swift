@@ -95,7 +95,9 @@ let package = Package(
     .testTarget(
       name: "FacetStudioTests",
       dependencies: [
-        "FacetCLI", "FacetStudio", "Facet", "Photo", "Torch", .product(name: "NIOEmbedded", package: "swift-nio", condition: .when(traits: ["Studio"])),
+        "FacetCLI", "FacetStudio", "Facet", "Photo", "Torch",
+        .product(name: "Hummingbird", package: "hummingbird", condition: .when(traits: ["Studio"])),
+        .product(name: "NIOEmbedded", package: "swift-nio", condition: .when(traits: ["Studio"])),
       ],
       exclude: ["schemathesis.toml"]),
     // Runs the built program as a user does.

@@ -49,13 +49,14 @@ public final class FaceEditor: Sendable {
   ///   - choice: the faces that are edited.
   ///   - options: the way.
   ///   - isAligned: the photo is already a CelebA frame or a training crop; no face is searched.
+  ///   - region: what stays as it was within the faces, too.
   /// - Throws: ``PortraitError`` where there is no such face, ``AttributeError``, ``StyleError``; `CancellationError` in a task that is
   ///   cancelled.
   public func edit(
     _ photo: Photo, _ edits: [AttributeEdit], of choice: FaceChoice = .largest, options: EditOptions = .init(),
-    isAligned: Bool = false
+    isAligned: Bool = false, protecting region: ProtectedRegion? = nil
   ) throws -> Photo {
-    try edited(photo, edits, of: choice, options: options, isAligned: isAligned) { _ in }
+    try edited(photo, edits, of: choice, options: options, isAligned: isAligned, protecting: region) { _ in }
   }
 
   /// The photo with faces edited, away from the caller's actor. Cancelling the task ends it before its next step, within a fraction of
@@ -66,19 +67,20 @@ public final class FaceEditor: Sendable {
   ///   - choice: the faces that are edited.
   ///   - options: the way.
   ///   - isAligned: the photo is already a CelebA frame or a training crop; no face is searched.
+  ///   - region: what stays as it was within the faces, too.
   ///   - progress: told how far the edit has come, in order, by the thread that edits.
   /// - Throws: ``PortraitError`` where there is no such face, ``AttributeError``, ``StyleError``; `CancellationError`.
   @concurrent
   public func edit(
     _ photo: Photo, _ edits: [AttributeEdit], of choice: FaceChoice = .largest, options: EditOptions = .init(),
-    isAligned: Bool = false, progress: @Sendable (EditProgress) -> Void = { _ in }
+    isAligned: Bool = false, protecting region: ProtectedRegion? = nil, progress: @Sendable (EditProgress) -> Void = { _ in }
   ) async throws -> Photo {
-    try edited(photo, edits, of: choice, options: options, isAligned: isAligned, progress)
+    try edited(photo, edits, of: choice, options: options, isAligned: isAligned, protecting: region, progress)
   }
 
   private func edited(
     _ photo: Photo, _ edits: [AttributeEdit], of choice: FaceChoice, options: EditOptions, isAligned: Bool,
-    _ progress: (EditProgress) -> Void
+    protecting region: ProtectedRegion?, _ progress: (EditProgress) -> Void
   ) throws -> Photo {
     try Task.checkCancellation()
     progress(.searching)
@@ -94,7 +96,7 @@ public final class FaceEditor: Sendable {
       return try change(FaceEdit(face, edits, options: options)) { tell(Self.encoding + (1 - Self.encoding) * $0) }
     }
     try Task.checkCancellation()
-    let result = photo.changed(by: changes)
+    let result = photo.changed(by: changes, protecting: region)
     progress(.done(changes.count))
     return result
   }

@@ -27,6 +27,7 @@ struct EditCommand: ParsableCommand {
         facet edit a.jpg b.png holiday/ --attribute Blond_Hair=1 --attribute Smiling=-0.5 --face all -o edited/
         facet edit holiday/ --recursive --attribute Eyeglasses -o edited/ --resume
         facet edit me.jpg --look party.json -o party.jpg
+        facet edit me.jpg --attribute Young=-1 --protect mouth.png -o older.jpg
         facet edit - --attribute Smiling=1 -o - < me.jpg > smiling.jpg
       """)
 
@@ -45,6 +46,11 @@ struct EditCommand: ParsableCommand {
       is seen more surely already stays, for 0.95 and more, or 0.05 and less.
       """)
   var to: Double?
+  @Option(
+    help: ArgumentHelp(
+      "A picture of what stays as it was: its white, stretched over each photo. Black and transparent parts are edited.",
+      valueName: "MASK"), completion: .file())
+  var protect: String?
   @OptionGroup var editing: EditingOptions
   @Flag(help: "Keep in the metadata where the photo was taken.")
   var keepLocation = false
@@ -63,6 +69,7 @@ struct EditCommand: ParsableCommand {
     let jobs = try photos.jobs()
     if jobs.isEmpty { return }
     let edits = try (look.map { try LookFile(contentsOf: $0).edits } ?? []) + attribute.map { try $0.edit(to: to) }
+    let region = try protect.map { try ProtectedRegion(mask: Photo(contentsOf: URL(fileURLWithPath: $0))) }
     let editor = try photos.makeEditor(for: edits.map(\.attribute) + editing.keep)
     let options = editing.options
     try editor.validate(edits, options: options)
@@ -78,7 +85,7 @@ struct EditCommand: ParsableCommand {
       if to == nil, changes.allSatisfy(\.layers.isEmpty), edits.contains(where: { $0.amount != .strength(0) }) {
         note("\(job.input.name): nothing is changed: \(edits.map(\.attribute).joined(separator: ", ")) finds nothing to change in the face")
       }
-      let edited = photo.changed(by: changes)
+      let edited = photo.changed(by: changes, protecting: region)
       for loss in edited.losses(as: job.output.format(of: photo)) {
         let line = "\(job.input.name): \(loss)"
         if strict { throw StrictError(description: line) }

@@ -38,13 +38,15 @@ public struct Studio: Sendable {
   public func run(onRunning: @escaping @Sendable (URL) -> Void = { _ in }) async throws {
     var logger = Logger(label: "studio") { StreamLogHandler.standardError(label: $0) }
     logger.logLevel = .warning
-    let store = PhotoStore(configuration.limits)
     let connections = Connections(configuration.limits)
     let requestTime = configuration.limits.requestTime
     // As long again for the answer to be read.
     let exchangeTime = TimeAmount(requestTime) * 2
+    let studio = responder(logger)
     let application = Application(
-      router: router(store, logger),
+      responder: CallbackResponder<BasicRequestContext> { request, context in
+        try await studio.respond(to: request, context: StudioContext(source: .init(logger: context.logger)))
+      },
       server: .http1(
         configuration: .init(
           additionalChannelHandlers: [
@@ -63,18 +65,7 @@ public struct Studio: Sendable {
       },
       logger: logger)
     do {
-      try await withThrowingTaskGroup(of: Void.self) { group in
-        group.addTask { try await application.runService() }
-        // Photos that nobody comes back for are forgotten, too.
-        group.addTask {
-          while true {
-            try await Task.sleep(for: .seconds(15))
-            await store.removeExpired()
-          }
-        }
-        defer { group.cancelAll() }
-        try await group.next()
-      }
+      try await application.runService()
     } catch let error as IOError where error.errnoCode == EADDRINUSE {
       throw StudioError(description: "\(configuration.address):\(configuration.port) is taken: take another port")
     } catch let error as IOError {
@@ -85,8 +76,55 @@ public struct Studio: Sendable {
     }
   }
 
-  private func router(_ store: PhotoStore, _ logger: Logger) -> Router<BasicRequestContext> {
-    let router = Router()
+  /// Answers below the path of a group of another application's router, which has its own page, API and photos there:
+  /// `studio.addRoutes(to: router.group("studio"))`.
+  ///
+  /// Limits of requests and photos are the configuration's. Its address and port are not used, and those limits that
+  /// concern connections are the application's to keep. Names by which browsers know the server belong into
+  /// ``StudioConfiguration/hosts``.
+  public func addRoutes<Context: RequestContext>(to group: some RouterMethods<Context>) {
+    let studio = responder(Logger(label: "studio"))
+    for method in [HTTPRequest.Method.get, .head, .post, .put, .patch, .delete, .options] {
+      for path: RouterPath in ["", "**"] {
+        group.on(path, method: method) { request, context -> Response in
+          let (prefix, rest) = Self.split(request.uri.path, below: context.endpointPath ?? "")
+          let query = request.uri.query.map { "?\($0)" } ?? ""
+          guard rest.hasPrefix("/") else {
+            // The page's addresses are relative to its folder.
+            return .redirect(to: "\(prefix)/\(query)", type: .permanent)
+          }
+          var head = request.head
+          head.path = rest + query
+          var response = try await studio.respond(
+            to: Request(head: head, body: request.body), context: StudioContext(source: .init(logger: context.logger)))
+          if let place = response.headers[.location], place.hasPrefix("/") { response.headers[.location] = prefix + place }
+          return response
+        }
+      }
+    }
+  }
+
+  /// A path cut behind as many parts as the route before its wildcard has.
+  static func split(_ path: String, below route: String) -> (prefix: String, rest: String) {
+    var rest = path[...]
+    for part in route.split(separator: "/") where part != "**" {
+      rest = rest.drop { $0 == "/" }.drop { $0 != "/" }
+    }
+    return (String(path[..<rest.startIndex]), String(rest))
+  }
+
+  /// What answers requests, with photos of its own.
+  private func responder(_ logger: Logger) -> some HTTPResponder<StudioContext> {
+    let store = PhotoStore(configuration.limits)
+    // Photos that nobody comes back for are forgotten, too.
+    Task { [weak store] in
+      while true {
+        try? await Task.sleep(for: .seconds(15))
+        guard let store else { return }
+        await store.removeExpired()
+      }
+    }
+    let router = Router(context: StudioContext.self)
     router.add(middleware: Frame(metrics: metrics))
     router.add(middleware: SiteGuard(hosts: configuration.hosts, allowedOrigin: configuration.allowedOrigin))
     if let token = configuration.token {
@@ -105,7 +143,7 @@ public struct Studio: Sendable {
       configuration: configuration, workshop: workshop, store: store, admission: Admission(configuration.limits),
       metrics: metrics, languages: StudioLanguage.all(in: Self.page.appendingPathComponent("texts"))
     ).add(to: router)
-    return router
+    return router.buildResponder()
   }
 
   /// Paths below the page's folder.
@@ -114,4 +152,15 @@ public struct Studio: Sendable {
   }
 
   private static var page: URL { Bundle.module.resourceURL!.appendingPathComponent("Page") }
+}
+
+/// What a request is answered with, whichever application it came to.
+struct StudioContext: RequestContext {
+  struct Source: RequestContextSource {
+    let logger: Logger
+  }
+
+  var coreContext: CoreRequestContextStorage
+
+  init(source: Source) { coreContext = .init(source: source) }
 }

@@ -60,6 +60,35 @@ struct EditCommandTests {
     #expect(missing.status != 0 && missing.errors.contains("gone.json"))
   }
 
+  @Test func aMaskKeepsARegionAsItWas() throws {
+    let program = try Program()
+    defer { program.remove() }
+    let photo = try crop(program, "a.png")
+    var mask = Picture(width: 36, height: 36, filledWith: 0)
+    mask.paste(Picture(width: 36, height: 18, filledWith: 255), x: 0, y: 0)
+    try mask.write(to: URL(fileURLWithPath: program.path("mask.png")))
+    func edited(_ arguments: [String], _ name: String) throws -> Picture {
+      let result = try program.run(["edit", photo, "--aligned", "--attribute", "Young=-1", "-o", program.path(name)] + arguments)
+      #expect(result.status == 0, "\(result.errors)")
+      return try Picture(contentsOf: URL(fileURLWithPath: program.path(name)))
+    }
+    func rows(_ picture: Picture, _ rows: Range<Int>) -> Picture {
+      picture.resized(window: Window(x: 0, y: rows.lowerBound, width: 144, height: rows.count), to: (144, rows.count))
+    }
+    let before = try Picture(contentsOf: URL(fileURLWithPath: photo))
+    let all = try edited([], "all.png")
+    let kept = try edited(["--protect", program.path("mask.png")], "kept.png")
+    #expect(rows(all, 0..<72) != rows(before, 0..<72) && rows(kept, 0..<72) == rows(before, 0..<72))
+    #expect(rows(kept, 90..<144) == rows(all, 90..<144) && rows(kept, 90..<144) != rows(before, 90..<144))
+    for (file, part) in [("gone.png", "gone.png"), ("notes.png", "notes.png")] {
+      if file == "notes.png" { try Data("no picture".utf8).write(to: URL(fileURLWithPath: program.path(file))) }
+      let result = try program.run(
+        ["edit", photo, "--aligned", "--attribute", "Young=-1", "-o", program.path("no.png"), "--protect", program.path(file)])
+      #expect(result.status != 0 && result.errors.contains(part), "\(result.errors)")
+      #expect(!FileManager.default.fileExists(atPath: program.path("no.png")))
+    }
+  }
+
   @Test func editsThatFindNothingToChangeSaySo() throws {
     let program = try Program()
     defer { program.remove() }

@@ -1,8 +1,8 @@
 import Foundation
 import Testing
 
-/// The page in a real browser, Debian's chromium without a window: `Tests/StudioBrowser` drives it.
-@Suite struct BrowserTests {
+/// The page in real browsers, Debian's chromium and firefox-esr without a window: `Tests/StudioBrowser` drives them.
+@Suite(.serialized) struct BrowserTests {
   private static let python = ProcessInfo.processInfo.environment["FACET_PYTHON"]
 
   private static func isInstalled(_ program: String) -> Bool {
@@ -14,11 +14,18 @@ import Testing
     .enabled(if: python != nil, "FACET_PYTHON is not set"),
     .enabled(if: isInstalled("chromium"), "chromium is not installed"),
     .enabled(if: isInstalled("chromedriver"), "chromedriver is not installed (Debian's chromium-driver)"))
-  func thePageDoesWhatItShould() throws {
+  func thePageDoesWhatItShould() throws { try run("test_page", "test_faults", "test_photos", "test_ways") }
+
+  @Test(
+    .enabled(if: python != nil, "FACET_PYTHON is not set"),
+    .enabled(if: isInstalled("firefox-esr"), "firefox-esr is not installed"))
+  func theMainWayWorksInFirefox() throws { try run("test_firefox") }
+
+  private func run(_ modules: String...) throws {
     let process = Process()
     process.executableURL = URL(fileURLWithPath: Self.python!)
     // -B: no caches among the sources.
-    process.arguments = ["-B", "-m", "unittest", "--verbose", "test_page", "test_faults", "test_photos"]
+    process.arguments = ["-B", "-m", "unittest", "--verbose"] + modules
     process.currentDirectoryURL = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
       .deletingLastPathComponent().appendingPathComponent("StudioBrowser")
     var environment = ProcessInfo.processInfo.environment

@@ -98,6 +98,67 @@ import Testing
     }
   }
 
+  @Test func aMaskKeepsARegionAtEverySize() async throws {
+    let session = try await server.sample()
+    let photo = try Photo(contentsOf: FaceEditor.samplePhotoURL)
+    // Glasses stay away from the left half of the face.
+    var picture = Picture(width: 64, height: 64, filledWith: 0)
+    picture.paste(Picture(width: 28, height: 64, filledWith: 255), x: 0, y: 0)
+    let mask = try Photo(picture, format: .png).encoded()
+    let edits = #""edits": [{"attribute": "Eyeglasses", "strength": 1}]"#
+    let protect = #""protect": "\#(mask.base64EncodedString())""#
+    func part(_ picture: Picture, from x: Double, to end: Double) -> Picture {
+      let (x, end) = (Int(x * Double(picture.width)), Int(end * Double(picture.width)))
+      return picture.resized(window: Window(x: x, y: 0, width: end - x, height: picture.height), to: (end - x, picture.height))
+    }
+    let plain = try await server.post(session.path + "/render", "{\(edits), \"format\": \"png\"}").picture
+    let kept = try await server.post(session.path + "/render", "{\(edits), \(protect), \"format\": \"png\"}").picture
+    #expect(part(plain, from: 0, to: 0.43) != part(photo.picture, from: 0, to: 0.43))
+    #expect(part(kept, from: 0, to: 0.43) == part(photo.picture, from: 0, to: 0.43))
+    #expect(part(kept, from: 0.5, to: 1) == part(plain, from: 0.5, to: 1))
+    // A preview shows the same, of the whole and of a region.
+    for view in [#""size": 256"#, #""size": 200, "region": {"x": 100, "y": 40, "width": 200, "height": 150}"#] {
+      let shown = try await server.post(session.path + "/preview", "{\(edits), \(protect), \(view)}").picture
+      let edited = try await server.post(session.path + "/preview", "{\(edits), \(view)}").picture
+      let bare = try await server.post(session.path + "/preview", "{\(view)}").picture
+      let (from, to) = view.contains("region") ? (0.0, 0.55) : (0.0, 0.42)
+      #expect(part(shown, from: from, to: to).difference(from: part(bare, from: from, to: to)) < 0.3)
+      #expect(part(shown, from: 0.7, to: 1).difference(from: part(edited, from: 0.7, to: 1)) < 0.1)
+      #expect(shown != bare && shown != edited)
+    }
+    // A tile of the face and the end of a morph do, too.
+    let tiles = #""tiles": [[{"attribute": "Eyeglasses", "strength": 1}]], "size": 128"#
+    let tile = try await server.post(session.path + "/tiles", "{\(tiles), \(protect)}").picture
+    let bareTile = try await server.post(session.path + "/tiles", #"{"tiles": [[]], "size": 128}"#).picture
+    let editedTile = try await server.post(session.path + "/tiles", "{\(tiles)}").picture
+    #expect(part(tile, from: 0, to: 0.35).difference(from: part(bareTile, from: 0, to: 0.35)) < 0.5)
+    #expect(part(tile, from: 0.6, to: 1).difference(from: part(editedTile, from: 0.6, to: 1)) < 0.5)
+    #expect(editedTile.difference(from: tile) > 0.5)
+    func morph(_ more: String) async throws -> Picture {
+      let end = "\"photo\": \"\(session.id)\""
+      return try await server.post(
+        "/api/morph",
+        "{\"from\": {\(end), \(edits)\(more)}, \"to\": {\(end)}, \"frames\": 2, \"format\": \"jpeg\", \"thereAndBack\": false}").picture
+    }
+    let (keptMorph, plainMorph) = (try await morph(", \(protect)"), try await morph(""))
+    #expect(keptMorph != plainMorph)
+    // One call takes it as a field.
+    let boundary = "----facet-test"
+    var form = Data()
+    for (name, bytes) in [("protect", mask), ("photo", try Data(contentsOf: FaceEditor.samplePhotoURL))] {
+      form += Data("--\(boundary)\r\nContent-Disposition: form-data; name=\"\(name)\"; filename=\"\(name)\"\r\n\r\n".utf8)
+      form += bytes + Data("\r\n".utf8)
+    }
+    form += Data("--\(boundary)--\r\n".utf8)
+    let headers = ["Content-Type": "multipart/form-data; boundary=\(boundary)"]
+    let once = try await server.send("POST", "/api/edit?Eyeglasses=1&format=png", form, headers: headers)
+    #expect(try once.picture == kept)
+    for wrong in ["x", "AAAA", Data("no picture".utf8).base64EncodedString()] {
+      let answer = try await server.post(session.path + "/render", "{\(edits), \"protect\": \"\(wrong)\"}")
+      #expect(answer.status == 422 && answer.problem == "not-a-mask", "\(wrong)")
+    }
+  }
+
   @Test func anEditHasAStyle() async throws {
     let session = try await server.sample()
     func render(_ edit: String) async throws -> Server.Answer {

@@ -47,7 +47,7 @@ import Testing
     let edit = #"{"attribute": "Smiling", "strength": 1}"#
     let many = "[" + Array(repeating: edit, count: Edit.most + 1).joined(separator: ",") + "]"
     #expect(try await server.post(session.path + "/preview", #"{"edits": \#(many)}"#).status == 400)
-    let long = #"{"stream": "\#(String(repeating: "x", count: 100_000))"}"#
+    let long = #"{"stream": "\#(String(repeating: "x", count: 300_000))"}"#
     #expect(try await server.post(session.path + "/preview", long).problem == "too-large")
     let plain = try await server.send(
       "POST", session.path + "/preview", Data("{}".utf8), headers: ["Content-Type": "text/plain"])

@@ -12,6 +12,8 @@ from studio import Browser, Server
 
 PHONE = {"width": 390, "height": 844, "phone": True}
 SIDEWAYS = {"width": 844, "height": 390, "phone": True}
+LAPTOP = {"width": 1366, "height": 768}
+WIDE = {"width": 2560, "height": 1440}
 # A laptop's browser at 200 %.
 MAGNIFIED = {"width": 683, "height": 384}
 

@@ -184,6 +184,10 @@ class Browser:
     def js(self, script: str, *arguments):
         return self.driver.execute_script(script, *arguments)
 
+    def later(self, script: str):
+        """What a script that waits for promises returns."""
+        return self.js(f"return (async () => {{ {script} }})()")
+
     def id(self, name: str):
         return self.driver.find_element(By.ID, name)
 

@@ -642,6 +642,10 @@ class PageTests(StudioTestCase):
             browser.set("Smiling", Keys.HOME)
             browser.settle()
             check(f"{name}-edit")
+            browser.click("protect")
+            browser.wait("the brush", "return document.body.classList.contains('protecting')")
+            check(f"{name}-brush")
+            browser.click("brush-done")
             browser.click("compare")
             check(f"{name}-compare")
             browser.click("morph-mode")
@@ -691,12 +695,15 @@ class PageTests(StudioTestCase):
     def test_the_page_is_light_and_from_the_server_alone(self):
         browser.cdp("Network.enable")
         browser.cdp("Network.setCacheDisabled", cacheDisabled=True)
+        # What it keeps for itself is asked for later, and answers nothing now.
+        browser.cdp("Network.setBypassServiceWorker", bypass=True)
         browser.open(server.url)
         browser.settle()
         entries = browser.js("""
           return [...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")]
             .map(({ name, transferSize }) => ({ name, transferSize }));
         """)
+        browser.cdp("Network.setBypassServiceWorker", bypass=False)
         browser.cdp("Network.setCacheDisabled", cacheDisabled=False)
         names = [entry["name"] for entry in entries]
         self.assertEqual([name for name in names if not name.startswith((server.url, "data:", "blob:"))], [])

@@ -43,12 +43,15 @@ public struct FaceChange: Sendable, Equatable {
 
 extension Photo {
   /// The photo with faces changed: marked as edited, in its own tint, and with its gain map where that still fits.
-  /// - Parameter changes: none for a photo that stays as it came.
-  public func changed(by changes: [FaceChange]) -> Photo {
+  /// - Parameters:
+  ///   - changes: none for a photo that stays as it came.
+  ///   - region: what stays as it was within the changed faces, too.
+  public func changed(by changes: [FaceChange], protecting region: ProtectedRegion? = nil) -> Photo {
     if changes.isEmpty { return self }
     var result = self
     for change in changes { change.apply(to: &result.picture) }
     tint?.apply(to: &result.picture, changedFrom: picture)
+    region?.restore(&result.picture, from: picture)
     // Hair in another colour reaches beyond the face.
     if changes.contains(where: { $0.layers.contains { $0.extent == .surroundings } }) { result.removeGainMap() }
     result.digitalSource = .compositeWithTrainedModel

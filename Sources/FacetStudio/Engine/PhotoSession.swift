@@ -33,6 +33,8 @@ final class PhotoSession: Sendable {
   let faces: [EncodedFace]
   /// Of each face and label, as the photo has them.
   let probabilities: [[String: Double]]
+  /// The mask that came last, for sliders to move over.
+  let protected = Mutex<(mask: String, region: ProtectedRegion)?>(nil)
   private let scaled = Mutex<[(view: View, copy: ScaledCopy)]>([])
 
   init(_ kind: Kind, seed: UInt64? = nil, _ photo: Photo, _ faces: [EncodedFace], probabilities: [[String: Double]]) {
@@ -58,11 +60,13 @@ final class PhotoSession: Sendable {
   /// Scaled copies that are kept, for sliders to move over.
   private static let copies = 3
   static let longestSide = 2048
+  static let maskPixels = 16_000_000
 
   /// The bytes that it keeps or may come to keep. Faces keep more once edits were asked for.
   var byteCount: Int {
     let copy = min(photo.width * photo.height, Self.longestSide * Self.longestSide) * 3
-    return photo.byteCount + copy * Self.copies + faces.reduce(0) { $0 + $1.byteCount }
+    return photo.byteCount + copy * Self.copies + Members.longestMask + ProtectedRegion.byteCount
+      + faces.reduce(0) { $0 + $1.byteCount }
   }
 
   /// What previews are sent as unless another is asked for: with opacity where the photo has it.

@@ -153,10 +153,35 @@ final class Workshop: Sendable {
     return FaceEdit(face, edits, options: EditOptions(keeping: kept))
   }
 
+  /// The region that a mask's file in base64 protects; the last one of a session is kept.
+  /// - Throws: ``Problem/notAMask``.
+  func region(_ mask: String?, of session: PhotoSession) async throws -> ProtectedRegion? {
+    guard let mask else { return nil }
+    if let known = session.protected.withLock({ $0 }), known.mask == mask { return known.region }
+    guard let bytes = Data(base64Encoded: mask), let region = try await region(of: bytes) else { throw Problem.notAMask }
+    session.protected.withLock { $0 = (mask, region) }
+    return region
+  }
+
+  /// The region that a mask's file protects.
+  /// - Throws: ``Problem/notAMask``.
+  func region(of mask: Data?) async throws -> ProtectedRegion? {
+    guard let mask else { return nil }
+    return try await slowly {
+      do {
+        return ProtectedRegion(mask: try Photo(data: mask, pixelLimit: PhotoSession.maskPixels))
+      } catch PhotoError.stopped {
+        throw Problem.timedOut
+      } catch is PhotoError {
+        throw Problem.notAMask
+      }
+    }
+  }
+
   /// The edited photo as a view shows it.
   func preview(
-    _ session: PhotoSession, _ edits: [FaceEdit], _ view: PhotoSession.View, as format: PreviewFormat,
-    at place: StreamPlace? = nil
+    _ session: PhotoSession, _ edits: [FaceEdit], _ view: PhotoSession.View, protecting region: ProtectedRegion? = nil,
+    as format: PreviewFormat, at place: StreamPlace? = nil
   ) async throws -> (bytes: Data, timing: Timing) {
     try await queue.picture(of: edits, at: place) { [quick] made in
       try await quick.runIfActive {
@@ -165,6 +190,8 @@ final class Workshop: Sendable {
         var picture = copy.picture
         for change in made.changes { change.apply(to: &picture, at: copy.place) }
         session.tint?.apply(to: &picture, changedFrom: copy.picture)
+        region?.restore(
+          &picture, from: copy.picture, at: Affine(copy.place), of: (session.photo.width, session.photo.height))
         let laid = ContinuousClock.now
         let bytes = try format.encode(
           picture, alpha: copy.alpha, source: session.digitalSource(isEdited: !edits.isEmpty))
@@ -175,14 +202,14 @@ final class Workshop: Sendable {
 
   /// The edited photo as a file.
   func render(
-    _ session: PhotoSession, _ edits: [FaceEdit], as format: Photo.Format?, quality: Int?, size: Int?,
-    keepsLocation: Bool
+    _ session: PhotoSession, _ edits: [FaceEdit], protecting region: ProtectedRegion? = nil, as format: Photo.Format?,
+    quality: Int?, size: Int?, keepsLocation: Bool
   ) async throws -> (bytes: Data, timing: Timing) {
     let made = try await queue.changes(edits)
     return try await slowly {
       let start = ContinuousClock.now
       try session.photo.checkMemory()
-      var photo = session.photo.changed(by: made.changes)
+      var photo = session.photo.changed(by: made.changes, protecting: region)
       photo.digitalSource = session.digitalSource(isEdited: !edits.isEmpty) ?? photo.digitalSource
       if let size, size < max(photo.width, photo.height) {
         let view = session.view(size: size, of: nil)
@@ -196,7 +223,7 @@ final class Workshop: Sendable {
 
   /// A face under each of some sets of edits, side by side.
   func strip(
-    _ session: PhotoSession, _ tiles: [FaceEdit], side: Int, as format: PreviewFormat
+    _ session: PhotoSession, _ tiles: [FaceEdit], protecting region: ProtectedRegion? = nil, side: Int, as format: PreviewFormat
   ) async throws -> (bytes: Data, timing: Timing) {
     let made = try await queue.changes(tiles)
     return try await quick.runIfActive {
@@ -208,6 +235,8 @@ final class Workshop: Sendable {
         var tile = crop
         change.apply(toCrop: &tile)
         session.tint?.apply(to: &tile, changedFrom: crop)
+        region?.restore(
+          &tile, from: crop, at: alignment.transform(size: side), of: (session.photo.width, session.photo.height))
         strip.paste(tile, x: index * side, y: 0)
       }
       let laid = ContinuousClock.now
@@ -223,15 +252,16 @@ final class Workshop: Sendable {
 
   /// A face of a morph with the photo that it is in, after edits of that face.
   private func end(
-    _ end: (session: PhotoSession, face: Int), _ edits: [Edit]
+    _ end: (session: PhotoSession, face: Int), _ wanted: MorphRequest.End
   ) async throws -> (picture: Picture, face: EncodedFace, isGrey: Bool) {
     let (session, index) = end
-    let own = try await resolve(edits.filter { $0.face == index }, keeping: [], in: session)
+    let own = try await resolve(wanted.edits.filter { $0.face == index }, keeping: [], in: session)
     guard !own.isEmpty else { return (session.photo.picture, session.faces[index], session.photo.isGrey) }
+    let region = try await region(wanted.protect, of: session)
     let made = try await queue.changes(own)
     let (picture, crop) = try await slowly { [configuration] in
       try session.photo.checkMemory()
-      let picture = session.photo.changed(by: made.changes).picture
+      let picture = session.photo.changed(by: made.changes, protecting: region).picture
       return (picture, FaceCrop(of: picture, session.faces[index].alignment, size: configuration.imageSize))
     }
     return (picture, try await queue.run { try $0.encode(crop) }, session.photo.isGrey)
@@ -243,7 +273,7 @@ final class Workshop: Sendable {
   ) async throws -> (bytes: Data, timing: Timing) {
     let start = ContinuousClock.now
     let ends = [
-      try await end(first, request.from.edits), try await end(last, request.to.edits),
+      try await end(first, request.from), try await end(last, request.to),
     ]
     let crops = try await slowly {
       ends.map { picture, face, isGrey in
@@ -273,7 +303,7 @@ final class Workshop: Sendable {
 extension Workshop {
   /// The photo becoming the edited one and back, with a rest at both ends.
   func animation(
-    _ session: PhotoSession, _ edits: [FaceEdit], _ request: AnimationRequest
+    _ session: PhotoSession, _ edits: [FaceEdit], protecting region: ProtectedRegion? = nil, _ request: AnimationRequest
   ) async throws -> (bytes: Data, timing: Timing) {
     let start = ContinuousClock.now
     let view = session.view(size: request.size, of: nil)
@@ -293,6 +323,8 @@ extension Workshop {
           var picture = copy.picture
           for change in made.changes { change.apply(to: &picture, at: copy.place) }
           session.tint?.apply(to: &picture, changedFrom: copy.picture)
+          region?.restore(
+            &picture, from: copy.picture, at: Affine(copy.place), of: (session.photo.width, session.photo.height))
           return picture
         })
     }

@@ -5,8 +5,11 @@
 
 import { History } from "./history.js";
 
-/** Strengths and styles by face and attribute, and strengths that each slider had before. Never changed in place. */
-const untouched = Object.freeze({ values: {}, styles: {}, trails: {} });
+/**
+ * Strengths and styles by face and attribute, strengths that each slider had before, and the strokes of the brush that
+ * keeps a region as it was. Never changed in place.
+ */
+const untouched = Object.freeze({ values: {}, styles: {}, trails: {}, strokes: [] });
 
 /** The styles of attributes that cannot do without one, until another is chosen. */
 export const neededStyles = new Map();
@@ -66,6 +69,16 @@ export class EditedDocument extends EventTarget {
     return this.edits.filter((edit) => edit.face === face).map(({ face: _, ...edit }) => edit);
   }
 
+  /** The strokes of the brush: `[{ points: [x, y, …], width, erases }]` in the photo's pixels. */
+  get strokes() { return strokesIn(this.#history.value); }
+
+  /** Sets the strokes as one step of history. */
+  setStrokes(strokes) {
+    this.#live = null;
+    this.#history.push({ ...this.#history.value, strokes });
+    this.#tell("edits", { live: false });
+  }
+
   get changeCount() { return this.edits.length; }
   get canUndo() { return this.#history.canUndo; }
   get canRedo() { return this.#history.canRedo; }
@@ -110,13 +123,13 @@ export class EditedDocument extends EventTarget {
 
   /** Puts one slider of the selected face back to the value it had before: its own undo. */
   stepBack(name) {
-    const { values, styles, trails } = this.#history.value;
+    const { values, trails } = this.#history.value;
     const trail = trails[this.face]?.[name] ?? [];
     if (trail.length === 0) return;
     this.#live = null;
     this.#history.push({
+      ...this.#history.value,
       values: { ...values, [this.face]: { ...values[this.face], [name]: trail.at(-1) } },
-      styles,
       trails: { ...trails, [this.face]: { ...trails[this.face], [name]: trail.slice(0, -1) } },
     });
     this.#tell("edits", { live: false });
@@ -125,7 +138,7 @@ export class EditedDocument extends EventTarget {
   resetAll() {
     if (this.changeCount === 0) return;
     this.#live = null;
-    this.#history.push(untouched);
+    this.#history.push({ ...untouched, strokes: this.strokes });
     this.#tell("edits", { live: false });
   }
 
@@ -134,11 +147,15 @@ export class EditedDocument extends EventTarget {
   /** Goes to a step of `steps`. */
   go(index) { this.#step(index); }
 
-  /** The steps of the history from the first: `{ index, isPresent, edits, before }`, with the edits of the step before. */
+  /**
+   * The steps of the history from the first: `{ index, isPresent, edits, before, isStroke }`, with the edits of the step
+   * before.
+   */
   get steps() {
     const { states, index } = this.#history;
     return states.map((state, at) => ({
       index: at, isPresent: at === index, edits: editsOf(state), before: at > 0 ? editsOf(states[at - 1]) : [],
+      isStroke: at > 0 && JSON.stringify(strokesIn(state)) !== JSON.stringify(strokesIn(states[at - 1])),
     }));
   }
 
@@ -152,8 +169,18 @@ export class EditedDocument extends EventTarget {
   }
 }
 
-/** The edits of a saved state. */
+/** The edits of a saved state, and its strokes. */
 export const editsOfState = ({ states, index }) => editsOf(states[index]);
+export const strokesOfState = ({ states, index }) => strokesIn(states[index]);
+
+const strokesIn = (state) => state.strokes ?? untouched.strokes;
+
+/** What the server is asked for: edits, and the mask of what stays as it was. */
+export async function changes(photo, edits, strokes) {
+  if (edits.length === 0 || strokes.length === 0) return { edits };
+  const { maskOf } = await import("./brush.js");
+  return { edits, protect: maskOf(photo, strokes) };
+}
 
 const styleIn = ({ styles }, face, name) => styles?.[face]?.[name] ?? neededStyles.get(name);
 
@@ -176,6 +203,7 @@ function withStrengths(state, face, strengths) {
   for (const [name] of changed) trails[name] = [...(trails[name] ?? []), before[name] ?? 0];
   const changes = (list, part) => Object.fromEntries(list.map(([name, value]) => [name, value[part]]));
   return {
+    ...state,
     values: { ...state.values, [face]: { ...before, ...changes(changed, "strength") } },
     styles: { ...state.styles, [face]: { ...stylesBefore, ...changes(restyled, "style") } },
     trails: { ...state.trails, [face]: trails },

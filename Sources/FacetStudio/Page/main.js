@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { setUpDivider } from "./compare.js";
 import { Connection } from "./connection.js";
-import { EditedDocument } from "./document.js";
+import { changes, EditedDocument } from "./document.js";
 import { byId, dress, make, save } from "./dom.js";
 import { Faces } from "./faces.js";
 import { Looks } from "./looks.js";
@@ -34,6 +34,7 @@ const tray = new Tray(editing, (item) => show(item), closePhoto);
 const connection = new Connection();
 const demo = new Demo();
 let morph = null; // made when it is asked for
+let brush = null; // the same
 let list = null; // the server's list of attributes, once it is there
 let linked = linkedEdits(); // edits of the address, for the next photo
 
@@ -47,9 +48,10 @@ async function enter(name) {
     preview.restore();
     faces.shown = editing.photo.faces.length > 1;
   }
+  protect(false);
   document.body.dataset.mode = name;
   byId("morph-mode").setAttribute("aria-pressed", String(name === "morph"));
-  for (const id of ["compare", "toggle-faces", "zoom-face"]) byId(id).disabled = name === "morph";
+  for (const id of ["compare", "toggle-faces", "zoom-face", "protect"]) byId(id).disabled = name === "morph";
   byId("start-back").hidden = !editing.photo;
   byId("start-problem").hidden = true;
   document.title = name === "start" ? t("title") : `${editing.photo.name} – ${t("title")}`;
@@ -59,7 +61,8 @@ async function enter(name) {
     byId("morph-problem").hidden = true;
     await loadMorph();
     if (mode() === "morph") {
-      morph.begin(editing.photo, editing.face, faceName(tray.present, editing.face), editing.editsOf(editing.face), otherFaces());
+      const { photo, face, strokes } = editing;
+      morph.begin({ photo, face, name: faceName(tray.present, face), edits: editing.editsOf(face), strokes }, otherFaces());
     }
   }
   showHistory();
@@ -73,6 +76,17 @@ async function loadMorph() {
   morph.addEventListener("busy", ({ detail }) => setBusy(detail.busy));
 }
 
+/** Lets the brush draw what stays as it was, or takes it away. */
+async function protect(on) {
+  if (on && mode() !== "edit") return;
+  if (on && !brush) {
+    const { Brush } = await import("./brush.js");
+    brush ??= new Brush(editing, view, announce);
+  }
+  brush?.use(on);
+  byId("protect").setAttribute("aria-pressed", String(on));
+}
+
 function faceName({ photo }, face) {
   return photo.faces.length > 1 ? t("faceIn", { number: faces.numberOf(face) || face + 1, name: photo.name }) : photo.name;
 }
@@ -80,7 +94,7 @@ function faceName({ photo }, face) {
 /** The faces of the open photos beside the selected one, as ends of a morph. */
 function otherFaces() {
   return tray.items.flatMap((item) => item.photo.faces.map((_, face) => ({
-    photo: item.photo, face, name: faceName(item, face),
+    photo: item.photo, face, name: faceName(item, face), strokes: tray.strokes(item),
     edits: tray.edits(item).filter((edit) => edit.face === face).map(({ face: _, ...edit }) => edit),
   }))).filter(({ photo, face }) => photo !== editing.photo || face !== editing.face).slice(0, 24);
 }
@@ -111,7 +125,7 @@ async function open(sources) {
         byId("morph-problem").hidden = true;
         const item = tray.add(photo);
         tray.show();
-        if (first) morph.setSecond({ photo, face: 0, name: faceName(item, 0), edits: [] });
+        if (first) morph.setSecond({ photo, face: 0, name: faceName(item, 0), edits: [], strokes: [] });
       } else {
         const item = tray.add(photo);
         if (first) show(item, { isNew: true });
@@ -148,9 +162,25 @@ function take(files) {
     files = files.filter((file) => file.size <= most);
   }
   if (files.length > 0) {
-    open(files.map((file) => ({ name: file.name || t("pastedPhoto"), make: (options) => api.addPhoto(file, options) })));
+    open(files.map((file) => ({
+      name: stillName(file.name || t("pastedPhoto")), make: async (options) => api.addPhoto(await still(file), options),
+    })));
   }
 }
+
+/** The first picture of a GIF, which the server does not take, for it may be many. */
+async function still(file) {
+  if (file.type !== "image/gif") return file;
+  const bitmap = await createImageBitmap(file).catch(() => null);
+  if (!bitmap) return file;
+  const canvas = make("canvas", { width: bitmap.width, height: bitmap.height });
+  canvas.getContext("2d").drawImage(bitmap, 0, 0);
+  bitmap.close();
+  note(t("firstOfGIF", { name: file.name }), { calm: true });
+  return new Promise((resolve) => { canvas.toBlob(resolve, "image/png"); });
+}
+
+const stillName = (name) => name.replace(/\.gif$/i, ".png");
 
 function refuse(error, name) {
   if (error instanceof api.Unreachable) connection.lose();
@@ -165,6 +195,7 @@ function refuse(error, name) {
 /** Puts a photo of the tray on the stage. */
 function show(item, { isNew = false } = {}) {
   if (mode() === "morph") morph.end();
+  protect(false);
   byId("file-name").textContent = item.photo.name;
   document.body.dataset.mode = "edit"; // so that the view has its size
   setComparing(false);
@@ -316,6 +347,7 @@ addEventListener("beforeunload", (event) => { if (tray.hasUnsaved) event.prevent
 function showHistory() {
   byId("undo").disabled = !editing.canUndo || mode() === "morph";
   byId("redo").disabled = !editing.canRedo || mode() === "morph";
+  byId("protect").classList.toggle("edited", editing.strokes.length > 0);
 }
 
 function setComparing(value) {
@@ -340,13 +372,14 @@ function step(direction) {
 }
 
 function showSteps() {
-  const inWordsOf = ({ edits, before }) => {
+  const inWordsOf = ({ edits, before, isStroke }) => {
     const key = ({ face, attribute }) => `${face} ${attribute}`;
     const amount = ({ strength, style }) => `${strength} ${style}`;
     const old = new Map(before.map((edit) => [key(edit), amount(edit)]));
     const now = new Set(edits.map(key));
     const changed = edits.filter((edit) => old.get(key(edit)) !== amount(edit)).map((edit) => panel.describe(edit));
     const gone = before.filter((edit) => !now.has(key(edit))).map((edit) => t("stepReset", { name: panel.words(edit.attribute).label }));
+    if (isStroke) return t("stepProtect");
     return [...new Set([...changed, ...gone])].slice(0, 4).join(", ") || t("asOpened");
   };
   byId("steps").replaceChildren(...editing.steps.map((entry) => make("li", {}, make("button", {
@@ -375,7 +408,8 @@ async function download() {
       const { blob, name } = await morph.download();
       saved(blob, `${stem(editing.photo.name)}-morph${extension(name)}`);
     } else {
-      const { blob, name } = await api.render(editing.photo.id, { edits: editing.edits });
+      const { blob, name } = await api.render(
+        editing.photo.id, await changes(editing.photo, editing.edits, editing.strokes));
       saved(blob, `${stem(editing.photo.name)}-edited${extension(name)}`);
       tray.markSaved();
     }
@@ -448,6 +482,11 @@ byId("zoom-in").addEventListener("click", () => view.zoomIn(1.4));
 byId("zoom-out").addEventListener("click", () => view.zoomIn(1 / 1.4));
 byId("zoom-fit").addEventListener("click", () => view.fit());
 byId("zoom-face").addEventListener("click", zoomToFace);
+byId("protect").addEventListener("click", () => protect(byId("protect").getAttribute("aria-pressed") !== "true"));
+byId("brush-done").addEventListener("click", () => {
+  protect(false);
+  byId("protect").focus();
+});
 byId("zoom-level").addEventListener("click", () => view.actualSize());
 view.addEventListener("view", () => { byId("zoom-level").textContent = `${Math.round(view.percent)} %`; });
 view.addEventListener("hold", ({ detail }) => hold(detail.holding));
@@ -473,6 +512,8 @@ setUpShortcuts({
   fit: () => view.fit(),
   actual: () => view.actualSize(),
   face: zoomToFace,
+  protect: () => byId("protect").click(),
+  leave: () => protect(false),
   search: () => byId("search").focus(),
   prompt: () => byId("prompt").focus(),
   choose: () => byId("file").click(),
@@ -499,4 +540,5 @@ async function begin() {
 }
 
 document.body.classList.add("ready");
-begin();
+// The page opens without its server from then on. Browsers have that on secure origins alone.
+begin().then(() => navigator.serviceWorker?.register("sw.js").catch(() => {}));

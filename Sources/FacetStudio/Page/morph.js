@@ -1,6 +1,7 @@
 // One face becoming another, on the stage: two ends, a place between them, playing.
 
 import * as api from "./api.js";
+import { changes } from "./document.js";
 import { byId, clamp, make, setIcon, setLabel } from "./dom.js";
 import { t } from "./texts.js";
 
@@ -11,7 +12,7 @@ const seconds = 1.6; // from one face to the other
 /** Events: "failed" (`detail.error`), "busy" (`detail.busy`). */
 export class Morph extends EventTarget {
   #view;
-  #ends = [null, null]; // { photo, face, name, edits, first }
+  #ends = [null, null]; // { photo, face, name, edits, strokes, first }
   #frames = [];
   #at = 0;
   #playing = false;
@@ -38,13 +39,13 @@ export class Morph extends EventTarget {
   get complete() { return this.#ends.every(Boolean); }
 
   /**
-   * Begins with the edited face; the other end stays from before, where there was one and it is another. `others` are
+   * Begins with the edited face, `{ photo, face, name, edits, strokes }`; the other end stays from before, where there was one and it is another. `others` are
    * faces that can be its second one, as `setSecond` takes them.
    */
-  begin(photo, face, name, edits, others) {
-    const isFirst = (end) => end?.photo === photo && end.face === face;
+  begin(first, others) {
+    const isFirst = (end) => end?.photo === first.photo && end.face === first.face;
     const other = this.#ends.find((end) => end && !end.first && !isFirst(end)) ?? null;
-    this.#ends = [{ photo, face, name, edits, first: true }, other];
+    this.#ends = [{ ...first, first: true }, other];
     this.#clear();
     this.#view.open(this, { width: size, height: size });
     this.#drawEnds();
@@ -58,7 +59,7 @@ export class Morph extends EventTarget {
     this.#load();
   }
 
-  /** Takes the face to end with: `{ photo, face, name, edits }`. */
+  /** Takes the face to end with: `{ photo, face, name, edits, strokes }`. */
   setSecond(end) {
     this.#ends = [this.#ends.find((own) => own?.first), { ...end, first: false }];
     this.#drawEnds();
@@ -76,12 +77,12 @@ export class Morph extends EventTarget {
   /** The animation there and back, as a file. */
   async download() {
     const format = byId("morph-format").value;
-    return { blob: await api.morph({ ...this.#request(), format, thereAndBack: true }), name: `morph.${format}` };
+    return { blob: await api.morph({ ...(await this.#request()), format, thereAndBack: true }), name: `morph.${format}` };
   }
 
-  #request() {
-    const [from, to] = this.#ends.map(({ photo, face, edits }) =>
-      ({ photo: photo.id, face, edits: edits.map((edit) => ({ ...edit, face })) }));
+  async #request() {
+    const [from, to] = await Promise.all(this.#ends.map(async ({ photo, face, edits, strokes }) =>
+      ({ photo: photo.id, face, ...(await changes(photo, edits.map((edit) => ({ ...edit, face })), strokes)) })));
     return { from, to, frames: frameCount, size };
   }
 
@@ -96,8 +97,8 @@ export class Morph extends EventTarget {
     try {
       // Until there are two, the first face as it is.
       const strip = await createImageBitmap(from && to
-        ? await api.morph({ ...this.#request(), format: "jpeg", thereAndBack: false }, signal)
-        : await api.tiles((from ?? to).photo.id, { face: (from ?? to).face, tiles: [(from ?? to).edits], size }, signal));
+        ? await api.morph({ ...(await this.#request()), format: "jpeg", thereAndBack: false }, signal)
+        : await tile(from ?? to, size, signal));
       const frames = await Promise.all(Array.from({ length: strip.width / strip.height }, (_, index) =>
         createImageBitmap(strip, index * strip.height, 0, strip.height, strip.height)));
       strip.close();
@@ -174,9 +175,14 @@ export class Morph extends EventTarget {
   }
 }
 
-/** Draws the face of an end with its edits. */
-async function drawEnd(canvas, { photo, face, edits }) {
-  const bitmap = await createImageBitmap(await api.tiles(photo.id, { face, tiles: [edits], size: 160 }));
+/** The face of an end with its edits. */
+async function tile({ photo, face, edits, strokes }, side, signal) {
+  const { edits: own, protect } = await changes(photo, edits, strokes);
+  return api.tiles(photo.id, { face, tiles: [own], size: side, ...(protect && { protect }) }, signal);
+}
+
+async function drawEnd(canvas, end) {
+  const bitmap = await createImageBitmap(await tile(end, 160));
   canvas.getContext("2d").drawImage(bitmap, 0, 0, canvas.width, canvas.height);
   bitmap.close();
 }

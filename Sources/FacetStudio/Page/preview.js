@@ -1,6 +1,7 @@
 // The edited photo on the screen, following the sliders.
 
 import * as api from "./api.js";
+import { changes } from "./document.js";
 import { debounced } from "./dom.js";
 import { LatestOnly } from "./latest.js";
 
@@ -87,7 +88,7 @@ export class Preview extends EventTarget {
   }
 
   async #live(photo, start) {
-    const edits = JSON.stringify(this.#editing.edits);
+    const edits = this.#shown;
     const region = this.#view.visibleRegion;
     if (this.#layers.after.at(-1)?.edits === edits) return; // a slider that is let go says its last place again
     const size = Math.min(liveSize, this.#size(region));
@@ -103,8 +104,8 @@ export class Preview extends EventTarget {
     this.#sharpening?.abort();
     this.#sharpening = new AbortController();
     const { signal } = this.#sharpening;
-    const edits = JSON.stringify(this.#editing.edits);
-    const untouched = edits === "[]";
+    const edits = this.#shown;
+    const untouched = this.#editing.changeCount === 0;
     const region = this.#view.visibleRegion;
     const size = region ? Math.min(1024, this.#size(null)) : this.#size(null);
 
@@ -136,8 +137,11 @@ export class Preview extends EventTarget {
     this.#tell("still", { signal });
   }
 
+  /** What the picture shows, as text. */
+  get #shown() { return JSON.stringify([this.#editing.edits, this.#editing.strokes]); }
+
   async #fetch(photo, region, size, signal, edits = this.#editing.edits) {
-    const request = { edits, size };
+    const request = { ...(await changes(photo, edits, this.#editing.strokes)), size };
     if (region) request.region = region;
     // The unedited part must not overtake the edited one, nor be overtaken.
     if (edits.length > 0) Object.assign(request, { sequence: this.#sequence++, stream: this.#stream });

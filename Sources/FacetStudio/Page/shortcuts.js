@@ -6,14 +6,14 @@ import { t } from "./texts.js";
 const storage = "facet-single-keys";
 
 /**
- * Ties keys to actions: `undo`, `redo`, `compare`, `hold(boolean)`, `zoom(factor)`, `fit`, `face`, `actual`, `search`,
- * `prompt`, `choose`, `download`, `copy`. Those of a single letter can be turned off, for people who speak to their
+ * Ties keys to actions: `undo`, `redo`, `compare`, `hold(boolean)`, `zoom(factor)`, `fit`, `face`, `actual`, `protect`,
+ * `leave`, `search`, `prompt`, `choose`, `download`, `copy`. Those of a single letter can be turned off, for people who speak to their
  * computer.
  */
 export function setUpShortcuts(actions) {
   const list = [
     ["B", "keyHold"], ["C", "keyCompare"], ["Ctrl Z", "undo"], ["Ctrl Shift Z", "redo"], ["Ctrl C", "copyPicture"],
-    ["F", "zoomFace"], ["+ − 0 1", "keyZoom"], ["← ↑ → ↓", "keyMove"], ["Del", "keyReset"], ["/", "search"], ["P", "promptLabel"],
+    ["F", "zoomFace"], ["K", "protect"], ["+ − 0 1", "keyZoom"], ["← ↑ → ↓", "keyMove"], ["Del", "keyReset"], ["/", "search"], ["P", "promptLabel"],
     ["O", "choose"], ["S", "download"], ["?", "keyHelp"],
   ];
   byId("keys").replaceChildren(...list.flatMap(([keys, text]) => [
@@ -30,13 +30,14 @@ export function setUpShortcuts(actions) {
 
   const keys = {
     c: actions.compare, "+": () => actions.zoom(1.4), "=": () => actions.zoom(1.4), "-": () => actions.zoom(1 / 1.4),
-    0: actions.fit, 1: actions.actual, f: actions.face, "/": actions.search, p: actions.prompt, o: actions.choose,
+    0: actions.fit, 1: actions.actual, f: actions.face, k: actions.protect, "/": actions.search, p: actions.prompt, o: actions.choose,
     s: actions.download, "?": () => dialog.showModal(),
   };
   addEventListener("keydown", (event) => {
     const writing = event.target.matches?.("input:not([type=range]):not([type=checkbox]), textarea");
     if (writing || event.altKey || document.querySelector("dialog[open]")) return;
     const key = event.key.toLowerCase();
+    if (key === "escape") actions.leave();
     if (event.ctrlKey || event.metaKey) {
       const isSelecting = String(getSelection()) !== "";
       const action = key === "c" && !isSelecting ? actions.copy

@@ -1,7 +1,7 @@
 // The photos that are open, each with its edits and its history; the one on the stage is the document's.
 
 import * as api from "./api.js";
-import { editsOfState } from "./document.js";
+import { editsOfState, strokesOfState } from "./document.js";
 import { byId, icon, make } from "./dom.js";
 import { t } from "./texts.js";
 
@@ -26,7 +26,7 @@ export class Tray extends EventTarget {
   get present() { return this.#present; }
 
   add(photo, state = null) {
-    const item = { photo, state, saved: "[]" };
+    const item = { photo, state, saved: "" };
     this.#items.push(item);
     return item;
   }
@@ -55,11 +55,13 @@ export class Tray extends EventTarget {
   }
 
   edits(item) { return item.state ? editsOfState(item.state) : []; }
+  strokes(item) { return item.state ? strokesOfState(item.state) : []; }
+  #textOf(item) { return JSON.stringify([this.edits(item), this.strokes(item)]); }
 
   /** Whether an item has edits that were not downloaded. */
-  isUnsaved(item) { return JSON.stringify(this.edits(item)) !== item.saved && this.edits(item).length > 0; }
+  isUnsaved(item) { return this.#textOf(item) !== item.saved && this.edits(item).length > 0; }
   get hasUnsaved() { return this.#items.some((item) => this.isUnsaved(item)); }
-  markSaved(item = this.#present) { item.saved = JSON.stringify(this.edits(item)); }
+  markSaved(item = this.#present) { item.saved = this.#textOf(item); }
 
   /** The server knows a photo under another id. */
   renew(photo, id) {

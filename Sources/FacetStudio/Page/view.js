@@ -30,6 +30,10 @@ export class PhotoView extends EventTarget {
   #scheduled = false;
   #checker = null;
   interest = null; // a point of the photo in its pixels, such as a face
+  /** Where set, it gets what one pointer draws, in the photo's pixels: `begin(point)`, `move(point)`, `end()`, `cancel()`. */
+  painter = null;
+  /** Where set, it is drawn over the photo: a picture of the whole of it. */
+  overlay = null;
 
   constructor(viewport, canvas) {
     super();
@@ -245,12 +249,7 @@ export class PhotoView extends EventTarget {
   #changed() {
     if (this.#photo) this.#keepInside();
     this.dispatchEvent(new Event("view"));
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    requestAnimationFrame(() => {
-      this.#scheduled = false;
-      this.draw();
-    });
+    this.drawSoon();
   }
 
   draw() {
@@ -301,7 +300,21 @@ export class PhotoView extends EventTarget {
         context.drawImage(bitmap, ...box);
       }
     }
+    if (this.overlay && layers === this.#after) {
+      context.globalAlpha = 0.5;
+      context.drawImage(this.overlay, 0, 0, frame.width, frame.height);
+    }
     context.restore();
+  }
+
+  /** Draws again with the next frame. */
+  drawSoon() {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    requestAnimationFrame(() => {
+      this.#scheduled = false;
+      this.draw();
+    });
   }
 
   /** What stands for transparency. */
@@ -334,6 +347,7 @@ export class PhotoView extends EventTarget {
     const viewport = this.#viewport;
     const pointers = new Map();
     let begin = null; // where the first pointer went down, while it has not moved
+    let painting = false;
     let timer;
     let held = false;
     const place = (event) => {
@@ -342,6 +356,8 @@ export class PhotoView extends EventTarget {
       const pane = this.#pane;
       return { x: pane.x > 0 && x > pane.x ? x - pane.x : x, y: pane.y > 0 && y > pane.y ? y - pane.y : y };
     };
+    /** A place of the pane in the photo's pixels. */
+    const inPhoto = ({ x, y }) => ({ x: (x - this.frame.x) / this.scale, y: (y - this.frame.y) / this.scale });
     const spread = () => {
       const [a, b] = [...pointers.values()];
       return { distance: Math.hypot(a.x - b.x, a.y - b.y), x: (a.x + b.x) / 2, y: (a.y + b.y) / 2 };
@@ -355,6 +371,15 @@ export class PhotoView extends EventTarget {
     viewport.addEventListener("pointerdown", (event) => {
       if (event.button !== 0 || event.target.closest(".divider")) return;
       pointers.set(event.pointerId, place(event));
+      if (this.painter && pointers.size === 1) {
+        painting = true;
+        viewport.setPointerCapture(event.pointerId);
+        this.painter.begin(inPhoto(place(event)));
+        return;
+      }
+      // A second finger moves the photo.
+      if (painting) this.painter?.cancel();
+      painting = false;
       begin = pointers.size === 1 ? { x: event.clientX, y: event.clientY, wasHeld: false } : null;
       hold(false);
       if (begin) timer = setTimeout(() => { begin.wasHeld = true; hold(true); }, holdTime);
@@ -363,6 +388,11 @@ export class PhotoView extends EventTarget {
     viewport.addEventListener("pointermove", (event) => {
       const last = pointers.get(event.pointerId);
       if (!last) return;
+      if (painting) {
+        pointers.set(event.pointerId, place(event));
+        for (const part of event.getCoalescedEvents?.() ?? [event]) this.painter?.move(inPhoto(place(part)));
+        return;
+      }
       if (begin) {
         if (Math.hypot(event.clientX - begin.x, event.clientY - begin.y) < stillDistance) return;
         // From here on it is a drag, of a face, too: what is under the pointer gets no click.
@@ -387,6 +417,8 @@ export class PhotoView extends EventTarget {
       // On the window, for a pointer that was not caught may be let go elsewhere.
       addEventListener(type, (event) => {
         if (!pointers.delete(event.pointerId)) return;
+        if (painting) this.painter?.[type === "pointerup" ? "end" : "cancel"]();
+        painting = false;
         swallow = Boolean(begin?.wasHeld);
         begin = null;
         hold(false);
@@ -404,7 +436,7 @@ export class PhotoView extends EventTarget {
       this.zoomBy(Math.exp(-event.deltaY * step * (event.ctrlKey ? 0.01 : 0.0015)), place(event));
     }, { passive: false });
     viewport.addEventListener("dblclick", (event) => {
-      if (event.target.closest(".divider")) return;
+      if (event.target.closest(".divider") || this.painter) return;
       if (this.#zoom > 1.01) this.fit();
       else this.zoomBy(3, place(event));
     });

@@ -70,26 +70,44 @@ struct EditQuery {
   }
 }
 
-/// A photo that comes as a field of a form, as `curl -F photo=@me.jpg` sends it (RFC 7578).
+/// Files that come as fields of a form, as `curl -F photo=@me.jpg` sends them (RFC 7578).
 enum FormBody {
+  /// The name of the field with a mask; every other file is the photo.
+  static let mask = "protect"
+
   /// The body itself, or the first file of the form that it is.
   static func file(in body: Data, type: String?) throws -> Data {
-    guard let type, type.lowercased().hasPrefix("multipart/form-data") else { return body }
+    guard let files = try files(in: body, type: type) else { return body }
+    guard let file = files.first(where: { $0.name != mask }) else { throw Problem.badRequest("The form has no file.") }
+    return file.bytes
+  }
+
+  /// The file of a field; `nil` where there is none.
+  static func file(named name: String, in body: Data, type: String?) throws -> Data? {
+    try files(in: body, type: type)?.first { $0.name == name }?.bytes
+  }
+
+  /// The files of a form; `nil` for what is none.
+  private static func files(in body: Data, type: String?) throws -> [(name: String, bytes: Data)]? {
+    guard let type, type.lowercased().hasPrefix("multipart/form-data") else { return nil }
     guard let boundary = boundary(of: type) else { throw Problem.badRequest("The form names no boundary.") }
     let delimiter = Data("--\(boundary)".utf8)
     let blank = Data("\r\n\r\n".utf8)
+    var files: [(name: String, bytes: Data)] = []
     var rest = body[...]
-    while let start = rest.range(of: delimiter) {
+    while files.count < 8, let start = rest.range(of: delimiter) {
       rest = rest[start.upperBound...]
       guard let head = rest.range(of: blank), let end = rest[head.upperBound...].range(of: Data("\r\n".utf8) + delimiter)
       else { break }
       // A field without a name of a file is text.
-      if String(decoding: rest[..<head.lowerBound].prefix(4096), as: UTF8.self).lowercased().contains("filename") {
-        return Data(rest[head.upperBound..<end.lowerBound])
+      let text = String(decoding: rest[..<head.lowerBound].prefix(4096), as: UTF8.self)
+      if text.lowercased().contains("filename") {
+        let name = text.firstMatch(of: /[; ]name="?([^";\s]*)/).map { String($0.1) } ?? ""
+        files.append((name, Data(rest[head.upperBound..<end.lowerBound])))
       }
       rest = rest[end.lowerBound...]
     }
-    throw Problem.badRequest("The form has no file.")
+    return files
   }
 
   private static func boundary(of type: String) -> String? {

@@ -66,6 +66,10 @@ struct Problem: Error, Equatable {
       "There is no face \(index); the photo has \(count), from 0.")
   }
 
+  static let notAMask = Problem(
+    "not-a-mask", .unprocessableContent, "Not a mask",
+    "'protect' is not a picture of at most \(PhotoSession.maskPixels / 1_000_000) million pixels, such as a PNG file, in base64 where it stands in JSON.")
+
   static func outside(_ detail: String) -> Problem {
     Problem("outside", .unprocessableContent, "Outside the photo", detail)
   }

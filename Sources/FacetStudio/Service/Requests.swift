@@ -88,6 +88,12 @@ struct Members {
     return format
   }
 
+  /// A mask's file in base64.
+  func protect() throws -> String? {
+    contains("protect") ? try text("protect", length: 1...Self.longestMask) : nil
+  }
+  static let longestMask = 128 * 1024
+
   func keep() throws -> [String] {
     let names: [String] = try list("keep", count: 0...40, default: [])
     guard names.allSatisfy({ (1...64).contains($0.unicodeScalars.count) }) else {
@@ -154,6 +160,8 @@ struct RandomRequest: Decodable {
 struct PreviewRequest: Decodable {
   var edits: [Edit]
   var keep: [String]
+  /// A mask of what stays as it was: a picture's file in base64.
+  var protect: String?
   var size: Int
   var format: PreviewFormat?
   var region: Region?
@@ -161,9 +169,10 @@ struct PreviewRequest: Decodable {
   var stream: String
 
   init(from decoder: any Decoder) throws {
-    let members = try Members(decoder, "edits", "keep", "size", "format", "region", "sequence", "stream")
+    let members = try Members(decoder, "edits", "keep", "protect", "size", "format", "region", "sequence", "stream")
     edits = try members.edits()
     keep = try members.keep()
+    protect = try members.protect()
     size = try members.number("size", in: 32...PhotoSession.longestSide, default: 512)
     if members.contains("format") { format = try members.value("format", PreviewFormat.self) }
     if members.contains("region") { region = try members.value("region", Region.self) }
@@ -188,6 +197,8 @@ struct Region: Decodable {
 struct RenderRequest: Decodable {
   var edits: [Edit]
   var keep: [String]
+  /// A mask of what stays as it was: a picture's file in base64.
+  var protect: String?
   var format: Photo.Format?
   var quality: Int?
   /// Of the longer side; never more than the photo's.
@@ -195,9 +206,10 @@ struct RenderRequest: Decodable {
   var keepsLocation: Bool
 
   init(from decoder: any Decoder) throws {
-    let members = try Members(decoder, "edits", "keep", "format", "quality", "size", "keepLocation")
+    let members = try Members(decoder, "edits", "keep", "protect", "format", "quality", "size", "keepLocation")
     edits = try members.edits()
     keep = try members.keep()
+    protect = try members.protect()
     if members.contains("format") {
       guard let format = Photo.Format(rawValue: try members.value("format")) else {
         throw members.fault("format", "must be one of \(Photo.Format.allCases.map(\.rawValue).joined(separator: ", "))")
@@ -241,17 +253,20 @@ struct TilesRequest: Decodable {
   var face: Int
   var tiles: [[Edit]]
   var keep: [String]
+  /// A mask of what stays as it was: a picture's file in base64.
+  var protect: String?
   var size: Int
   var format: PreviewFormat
 
   init(from decoder: any Decoder) throws {
-    let members = try Members(decoder, "face", "tiles", "keep", "size", "format")
+    let members = try Members(decoder, "face", "tiles", "keep", "protect", "size", "format")
     face = try members.face()
     tiles = try members.list("tiles", count: 1...Self.most, default: [])
     for tile in tiles where tile.count > 32 || tile.contains(where: { $0.strength == nil }) {
       throw members.fault("tiles", "must have at most 32 edits each, with strengths")
     }
     keep = try members.keep()
+    protect = try members.protect()
     size = try members.number("size", in: 32...512, default: 96)
     format = try members.value("format", default: .jpeg)
   }
@@ -274,15 +289,18 @@ struct InspectRequest: Decodable {
 struct AnimationRequest: Decodable, Sendable {
   var edits: [Edit]
   var keep: [String]
+  /// A mask of what stays as it was: a picture's file in base64.
+  var protect: String?
   var size: Int
   var frames: Int
   var milliseconds: Int
   var format: FramesFormat
 
   init(from decoder: any Decoder) throws {
-    let members = try Members(decoder, "edits", "keep", "size", "frames", "milliseconds", "format")
+    let members = try Members(decoder, "edits", "keep", "protect", "size", "frames", "milliseconds", "format")
     edits = try members.edits()
     keep = try members.keep()
+    protect = try members.protect()
     size = try members.number("size", in: 32...1024, default: 512)
     frames = try members.number("frames", in: 2...30, default: 12)
     milliseconds = try members.number("milliseconds", in: 10...1000, default: 60)
@@ -295,12 +313,15 @@ struct MorphRequest: Decodable, Sendable {
     var photo: PhotoID
     var face: Int
     var edits: [Edit]
+    /// A mask of what stays as it was: a picture's file in base64.
+    var protect: String?
 
     init(from decoder: any Decoder) throws {
-      let members = try Members(decoder, "photo", "face", "edits")
+      let members = try Members(decoder, "photo", "face", "edits", "protect")
       photo = PhotoID(try members.text("photo", length: 22...22))
       face = try members.face()
       edits = try members.edits()
+      protect = try members.protect()
     }
   }
 

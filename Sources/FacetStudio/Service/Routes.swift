@@ -13,9 +13,9 @@ struct Routes: Sendable {
   let metrics: Metrics
   let languages: [String: StudioLanguage]
 
-  typealias Handler = @Sendable (Request, BasicRequestContext) async throws -> Response
+  typealias Handler = @Sendable (Request, StudioContext) async throws -> Response
 
-  func add(to router: Router<BasicRequestContext>) {
+  func add(to router: Router<StudioContext>) {
     let table: [(path: String, method: HTTPRequest.Method, handler: Handler)] = [
       ("health", .get, { _, _ in .json(HealthAnswer()) }),
       ("metrics", .get, { _, _ in await metricsText() }),
@@ -65,7 +65,7 @@ struct Routes: Sendable {
 
   // MARK: Photos
 
-  private func addPhoto(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+  private func addPhoto(_ request: Request, _ context: StudioContext) async throws -> Response {
     try await store.checkRoom()
     let sent = try await body(of: request, limit: configuration.limits.photoBytes, for: .heavy)
     return try await admission.admit(.heavy) {
@@ -75,7 +75,7 @@ struct Routes: Sendable {
     }
   }
 
-  private func addRandom(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+  private func addRandom(_ request: Request, _ context: StudioContext) async throws -> Response {
     try await store.checkRoom()
     let bytes = try await body(of: request, limit: Self.jsonLimit, for: .heavy)
     return try await admission.admit(.heavy) {
@@ -96,7 +96,7 @@ struct Routes: Sendable {
     .json(PhotoAnswer(session, labels: workshop.directions.labelNames, keptFor: configuration.limits.keptFor))
   }
 
-  private func picture(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+  private func picture(_ request: Request, _ context: StudioContext) async throws -> Response {
     let session = try await session(context)
     let size = try parameter("size", of: request).map { text -> Int in
       guard let size = Int(text), (32...PhotoSession.longestSide).contains(size) else {
@@ -119,7 +119,7 @@ struct Routes: Sendable {
 
   // MARK: Edits
 
-  private func preview(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+  private func preview(_ request: Request, _ context: StudioContext) async throws -> Response {
     let wanted = try await json(PreviewRequest.self, request, for: .light)
     return try await admission.admit(.light) {
       let session = try await session(context)
@@ -134,7 +134,8 @@ struct Routes: Sendable {
       let view = session.view(size: wanted.size, of: wanted.region?.window)
       let place = wanted.sequence.map { StreamPlace(stream: .init(photo: session.id, name: wanted.stream), number: $0) }
       let format = wanted.format ?? session.previewFormat
-      let made = try await workshop.preview(session, edits, view, as: format, at: place)
+      let region = try await workshop.region(wanted.protect, of: session)
+      let made = try await workshop.preview(session, edits, view, protecting: region, as: format, at: place)
       for part in made.timing.parts {
         metrics.observe("facet_stage_seconds", part.time.seconds, "stage=\"\(part.name)\"")
       }
@@ -142,14 +143,15 @@ struct Routes: Sendable {
     }
   }
 
-  private func render(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+  private func render(_ request: Request, _ context: StudioContext) async throws -> Response {
     let wanted = try await json(RenderRequest.self, request, for: .heavy)
     return try await admission.admit(.heavy) {
       let session = try await session(context)
       let edits = try await workshop.resolve(wanted.edits, keeping: wanted.keep, in: session)
+      let region = try await workshop.region(wanted.protect, of: session)
       do {
         let made = try await workshop.render(
-          session, edits, as: wanted.format, quality: wanted.quality, size: wanted.size,
+          session, edits, protecting: region, as: wanted.format, quality: wanted.quality, size: wanted.size,
           keepsLocation: wanted.keepsLocation)
         let format = wanted.format ?? session.photo.format
         var response = image(made, type: "image/\(format.rawValue)")
@@ -163,20 +165,23 @@ struct Routes: Sendable {
   }
 
   /// One call from a file to a file: nothing is kept.
-  private func edit(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+  private func edit(_ request: Request, _ context: StudioContext) async throws -> Response {
     let wanted = try EditQuery(request.uri.queryParameters.map { (String($0.key), String($0.value)) })
     let sent = try await body(of: request, limit: configuration.limits.photoBytes, for: .heavy)
     return try await admission.admit(.heavy) {
-      let bytes = try FormBody.file(in: sent, type: request.headers[.contentType])
+      let type = request.headers[.contentType]
+      let bytes = try FormBody.file(in: sent, type: type)
       guard !bytes.isEmpty else { throw Problem(.notAPhoto(file: "")) }
+      let mask = try FormBody.file(named: FormBody.mask, in: sent, type: type)
       let session = try await workshop.open(bytes)
+      let region = try await workshop.region(of: mask)
       let faces = try wanted.faces(of: session.faces.count)
       let edits = try await workshop.resolve(
         faces.flatMap { face in wanted.edits.map { Edit(face: face, $0.attribute, strength: $0.strength, style: $0.style) } },
         keeping: [], in: session)
       do {
         let made = try await workshop.render(
-          session, edits, as: wanted.format, quality: wanted.quality, size: wanted.size,
+          session, edits, protecting: region, as: wanted.format, quality: wanted.quality, size: wanted.size,
           keepsLocation: wanted.keepsLocation)
         return image(made, type: "image/\((wanted.format ?? session.photo.format).rawValue)")
       } catch let error as PhotoError {
@@ -185,7 +190,7 @@ struct Routes: Sendable {
     }
   }
 
-  private func spectrum(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+  private func spectrum(_ request: Request, _ context: StudioContext) async throws -> Response {
     let wanted = try await json(SpectrumRequest.self, request, for: .light)
     return try await admission.admit(.light) {
       let session = try await session(context)
@@ -209,7 +214,7 @@ struct Routes: Sendable {
     }
   }
 
-  private func tiles(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+  private func tiles(_ request: Request, _ context: StudioContext) async throws -> Response {
     let wanted = try await json(TilesRequest.self, request, for: .light)
     return try await admission.admit(.light) {
       let session = try await session(context)
@@ -217,12 +222,14 @@ struct Routes: Sendable {
       let tiles = try wanted.tiles.map { edits in
         try workshop.edit(session.faces[index], edits.map { try $0.edit }, keeping: wanted.keep)
       }
+      let region = try await workshop.region(wanted.protect, of: session)
       return image(
-        try await workshop.strip(session, tiles, side: wanted.size, as: wanted.format), type: wanted.format.mediaType)
+        try await workshop.strip(session, tiles, protecting: region, side: wanted.size, as: wanted.format),
+        type: wanted.format.mediaType)
     }
   }
 
-  private func inspect(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+  private func inspect(_ request: Request, _ context: StudioContext) async throws -> Response {
     let wanted = try await json(InspectRequest.self, request, for: .light)
     return try await admission.admit(.light) {
       let session = try await session(context)
@@ -241,7 +248,7 @@ struct Routes: Sendable {
     }
   }
 
-  private func morph(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+  private func morph(_ request: Request, _ context: StudioContext) async throws -> Response {
     let wanted = try await json(MorphRequest.self, request, for: .heavy)
     return try await admission.admit(.heavy) {
       let (first, last) = (try await store.find(wanted.from.photo), try await store.find(wanted.to.photo))
@@ -251,12 +258,13 @@ struct Routes: Sendable {
     }
   }
 
-  private func animation(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+  private func animation(_ request: Request, _ context: StudioContext) async throws -> Response {
     let wanted = try await json(AnimationRequest.self, request, for: .heavy)
     return try await admission.admit(.heavy) {
       let session = try await session(context)
       let edits = try await workshop.resolve(wanted.edits, keeping: wanted.keep, in: session)
-      return image(try await workshop.animation(session, edits, wanted), type: wanted.format.mediaType)
+      let region = try await workshop.region(wanted.protect, of: session)
+      return image(try await workshop.animation(session, edits, protecting: region, wanted), type: wanted.format.mediaType)
     }
   }
 
@@ -272,7 +280,7 @@ struct Routes: Sendable {
     return .bytes(Data(text.utf8), type: "text/plain; version=0.0.4; charset=utf-8")
   }
 
-  private func understand(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+  private func understand(_ request: Request, _ context: StudioContext) async throws -> Response {
     let text = try parameter("text", of: request) ?? ""
     guard text.count <= Prompt.longest else {
       throw Problem.badRequest("text: must have at most \(Prompt.longest) letters.")
@@ -296,12 +304,12 @@ struct Routes: Sendable {
     return values.first.map(String.init)
   }
 
-  private func id(_ context: BasicRequestContext) throws -> PhotoID {
+  private func id(_ context: StudioContext) throws -> PhotoID {
     guard let id = context.parameters.get("id") else { throw Problem.unknownPhoto }
     return PhotoID(id)
   }
 
-  private func session(_ context: BasicRequestContext) async throws -> PhotoSession {
+  private func session(_ context: StudioContext) async throws -> PhotoSession {
     try await store.find(id(context))
   }
 
@@ -310,7 +318,8 @@ struct Routes: Sendable {
     return index
   }
 
-  private static let jsonLimit = 64 * 1024
+  /// With a mask in it.
+  private static let jsonLimit = 256 * 1024
 
   /// What a request holds, received whole before it takes a place: one whose body drips holds none.
   private func body(of request: Request, limit: Int, for weight: Admission.Weight) async throws -> Data {
