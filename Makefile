@@ -26,10 +26,9 @@ test: setup ## Set up, check documents and public symbols, run all tests, and bu
 	FACET_PYTHON="$$(Scripts/test-python)" && export FACET_PYTHON \
 	  && export FACET_PROGRAM="$(CURDIR)/.build/testing/release/facet" \
 	  && swift test $(TESTING) --skip-build --skip '$(ALONE)' && swift test $(TESTING) --skip-build --filter '$(ALONE)'
-	swift build --package-path Examples/Portrait --product portrait
-	mkdir -p demo && Examples/Portrait/.build/debug/portrait $(SAMPLE) demo/portrait.jpg && test -s demo/portrait.jpg
-	rm -f demo/stopped.jpg; ! Examples/Portrait/.build/debug/portrait $(SAMPLE) demo/stopped.jpg 0 && test ! -e demo/stopped.jpg
-	swift build --package-path Examples/Service --product service
+	swift build --package-path Examples
+	mkdir -p demo && Examples/.build/debug/portrait $(SAMPLE) demo/portrait.jpg && test -s demo/portrait.jpg
+	rm -f demo/stopped.jpg; ! Examples/.build/debug/portrait $(SAMPLE) demo/stopped.jpg 0 && test ! -e demo/stopped.jpg
 
 setup: ## Install what is missing: Debian packages, LibTorch
 	@Scripts/setup
@@ -76,4 +75,4 @@ bench: build ## Measure Facet and its peers
 	Benchmarks/run
 
 clean: ## Remove what was built; the unpacked LibTorch stays in the cache
-	rm -rf .build Examples/*/.build demo
+	rm -rf .build Examples/.build demo
