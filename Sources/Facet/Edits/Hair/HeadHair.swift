@@ -116,10 +116,10 @@ struct HeadHair: Sendable {
     }
     if targets.allSatisfy({ $0.amount == 0 }) { return nil }
     // How steep the new luma is in the old one, of the whole way.
-    let lumas = quantiles.map { quantile -> Float in
+    let lumas = even(quantiles.map { quantile -> Float in
       let target = targets[Int(quantile * 255)]
       return target.amount > 0 ? target.colour.luma / target.amount : 0
-    }
+    })
     let slopes = (0..<256).map { level -> Float in
       let (low, high) = (max(0, level - Self.spread), min(255, level + Self.spread))
       return min(Self.steepest, max(Self.flattest, (lumas[high] - lumas[low]) * 255 / Float(high - low)))
@@ -134,9 +134,9 @@ struct HeadHair: Sendable {
       }
       let slope = Self.value(slopes, at: level) { $0 + $2 * ($1 - $0) }
       // Strands stand out of the light around them as they did, in the new colour.
-      let strands = (old.luma - base) * slope * target.amount
-      let luma = target.colour.luma
-      let colour = target.colour * max(0.2, min(3, (luma + strands) / max(luma, 0.01)))
+      let shade = Self.value(lumas, at: level) { $0 + $2 * ($1 - $0) }
+      let luma = (shade + (old.luma - base) * slope) * target.amount
+      let colour = target.colour * max(0.2, min(3, luma / max(target.colour.luma, 0.01)))
       let becomes = (old + colour - target.amount * old).clamped(lowerBound: .zero, upperBound: .one)
       // What the photo has finer than this picture comes along with the slope.
       let steepness = alpha * target.amount * (slope - 1)
@@ -146,6 +146,19 @@ struct HeadHair: Sendable {
       values[place + 3] = steepness
     }
     return FloatPicture(width: side, height: side, channels: 4, values: values)
+  }
+
+  /// New lumas for 256 steps of the old one, about as steep everywhere as between shade and highlight: where much hair has one luma,
+  /// the order of its places alone would make contrast, and highlights would be flat.
+  private func even(_ lumas: [Float]) -> [Float] {
+    func level(_ part: Float) -> Int { quantiles.firstIndex { $0 >= part } ?? 255 }
+    let (dark, middle, bright) = (level(0.1), level(0.5), level(0.9))
+    let slope = min(Self.steepest / 255, (lumas[bright] - lumas[dark]) / Float(max(1, bright - dark)))
+    func step(_ value: Float) -> Float { min(Self.variation.upperBound * slope, max(Self.variation.lowerBound * slope, value)) }
+    var result = lumas
+    for i in stride(from: middle + 1, to: 256, by: 1) { result[i] = result[i - 1] + step(lumas[i] - lumas[i - 1]) }
+    for i in stride(from: middle - 1, through: 0, by: -1) { result[i] = max(0, result[i + 1] - step(lumas[i + 1] - lumas[i])) }
+    return result
   }
 
   /// What a table of 256 steps has between two of them: steps would be seen in the picture.
@@ -165,7 +178,9 @@ struct HeadHair: Sendable {
   private static let flatness: Float = 0.006
   private static let spread = 5
   /// Strands of the new colour have so much of the contrast of the old ones: more would be noise.
-  private static let (flattest, steepest): (Float, Float) = (0.5, 1.4)
+  private static let (flattest, steepest): (Float, Float) = (0.35, 1.4)
+  /// How much flatter and steeper than in the mean single places may be.
+  private static let variation: ClosedRange<Float> = 0.4...1.35
   /// The strength from which on no colour changes further.
   private static let farthest = 1.5
 }
