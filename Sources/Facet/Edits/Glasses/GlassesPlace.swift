@@ -64,5 +64,5 @@ package struct GlassesPlace: Equatable, Sendable {
   /// How far outwards and down it may lead there.
   private static let (splay, drop) = (-4.0...45.0, -20.0...30.0)
   /// How far beyond and above the end of the face the ear begins, in pixels of the frame, and how much farther back temples go on.
-  private static let (margin, behind) = ((out: 2.5, up: 3.0), 1.2)
+  private static let (margin, behind) = ((out: 5.5, up: 3.0), 1.2)
 }
