@@ -30,7 +30,7 @@ struct ConfigurationFileTests {
       .reduce(base) { try ConfigurationFile.setting($1, in: $0) }
     #expect(set.augmentation.rotation == 10 && set.schedule == .constant && set.dataset.crop == .whole)
     #expect(set.validationInterval == 500 && set.augmentation.zoom == base.augmentation.zoom)
-    #expect(try ConfigurationFile.setting("glasses=0.5", in: ParserTraining()).glasses == 0.5)
+    #expect(try ConfigurationFile.setting("drawn.glasses=0.5", in: ParserTraining()).drawn.glasses == 0.5)
   }
 
   @Test func faultsNameTheField() throws {
