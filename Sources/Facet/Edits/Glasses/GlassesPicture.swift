@@ -277,10 +277,11 @@ private struct Surface {
     let (x, y) = (u - side * 0.34 + 0.18 * v, v + 0.42)
     let pane = (1 - abs(x).smoothStep(from: 0.2, to: 0.25)) * (1 - abs(y).smoothStep(from: 0.24, to: 0.3))
       * (1 - 0.7 * (1 - abs(x).smoothStep(from: 0.012, to: 0.03)))
-    let sheen = 0.035 * (0.2 - v - 0.35 * side * -u).smoothStep(from: -0.2, to: 0.9)
+    let sheen = 0.05 * (0.2 - v - 0.35 * side * -u).smoothStep(from: -0.2, to: 0.9)
     let reflected = (0.13 * pane + sheen) * light.white + 0.3 * grazing * light.white
     let own = glass * (0.5 * light.skin.luma)
-    let colour = own.map { min(1, $0).encoded } * tint + SIMD3(repeating: reflected.encoded * 0.5)
+    // Coated glass reflects blue and violet most.
+    let colour = own.map { min(1, $0).encoded } * tint + SIMD3(0.92, 0.94, 1.15) * (reflected.encoded * 0.5)
     return SIMD4(colour, (1 - tint) * (1 - 0.35 * reflected.encoded))
   }
 

@@ -1,3 +1,4 @@
+import Foundation
 import Photo
 import Torch
 
@@ -38,5 +39,27 @@ struct HairTint: Edit {
     let size = face.crop.width
     let place = face.alignment.surroundings(size: hair.side).inverse.then(face.alignment.transform(size: size))
     canvas.protected = try Tensor(Picture(hair.alpha).warped(by: place, to: (size, size)))
+    try darkenBrows(of: &canvas)
   }
+
+  /// Brows go half of the way to hair that is darker than they are: pale brows under black hair are dyed hair. Lighter hair leaves
+  /// them, for fair people have dark brows too.
+  private func darkenBrows(of canvas: inout Canvas) throws {
+    let brows = try canvas.anatomy().brows.smoothStep(from: 0.3, to: 0.8)
+    let area = try brows.sum().item()
+    guard area > Self.leastBrows else { return }
+    let luma = try (canvas.image.mean(dims: [1], keepDim: true) * brows).sum().item() / area
+    var factor = 1.0
+    for (target, strength) in tints where strength > 0 {
+      let steps = try target.colour.steps(isAdded: true)
+      let wanted = pow(Double(max(0.02, steps[128].luma)) / max(0.02, factor * luma), 0.5)
+      factor *= 1 + min(1, strength) * (min(1, max(Self.darkest, wanted)) - 1)
+    }
+    guard factor < 0.99 else { return }
+    let slope = try brows.blurred(sigma: 1) * (factor - 1)
+    try canvas.replace(by: .cat([slope * 0, slope * 0, slope * 0, slope], dim: 1))
+  }
+
+  /// Pixels of the crop that are brow at the least, and how much of their light brows keep at the least.
+  private static let (leastBrows, darkest) = (20.0, 0.55)
 }
