@@ -12,6 +12,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
@@ -291,7 +292,10 @@ class Browser:
     # --- What a person does
 
     def click(self, name: str):
-        self.id(name).click()
+        try:
+            self.id(name).click()
+        except StaleElementReferenceException:  # made anew between the two
+            self.id(name).click()
 
     def click_in_panel(self, selector: str):
         """Clicks after scrolling there, as a person does, since a group's name may lie above what is on top."""

@@ -106,7 +106,7 @@ class WaysTests(StudioTestCase):
         file = self.folder / "Sample portrait-edited.jpg"
         browser.wait("the whole file", lambda: file.exists() and file.stat().st_size > 0)
         with Image.open(file) as edited, Image.open(SAMPLE) as photo:
-            left = (160, 50, 200, 190)  # blocks of the file beside the region are written anew
+            left = (160, 50, 192, 190)  # blocks of 16 pixels beside the region are written anew
             self.assertEqual(edited.convert("RGB").crop(left).tobytes(), photo.convert("RGB").crop(left).tobytes())
             right = (235, 60, 275, 160)
             self.assertNotEqual(edited.convert("RGB").crop(right).tobytes(), photo.convert("RGB").crop(right).tobytes())
@@ -205,6 +205,7 @@ class WaysTests(StudioTestCase):
         browser.click("export-open")
         browser.wait("the sheet", lambda: browser.is_shown("export"))
         browser.css(".all-photos input").click()
+        browser.settle()
         browser.click("export-saveFolder")
         browser.wait("the note", lambda: "2 photos" in browser.text("toast") and browser.is_shown("toast"))
         found = browser.later("""
