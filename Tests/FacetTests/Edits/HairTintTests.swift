@@ -225,4 +225,19 @@ import Torch
     let isFound = HeadHair(in: picture, hair: hair, other: hair.map { 1 - $0 }, cropSide: 60, skin: nil) != nil
     #expect(!isFound)
   }
+
+  // MARK: Brows
+
+  @Test func browsFollowDarkHairAlone() throws {
+    let (editor, photo, face) = try FaceEditorTests.portrait.get()
+    let brows = try (face.anatomy.brows > 0.8).to(.float32)
+    func luma(_ edits: [AttributeEdit]) throws -> Double {
+      let crop = try Tensor(face.alignment.crop(editor.apply(edits, to: face, in: photo.picture), size: face.crop.width))
+      return try (crop.mean(dims: [1], keepDim: true) * brows).sum().item() / brows.sum().item()
+    }
+    let own = try luma([])
+    #expect(try luma([AttributeEdit("Black_Hair")]) < 0.9 * own)
+    #expect(try luma([AttributeEdit("Black_Hair")]) > 0.5 * own)
+    #expect(try abs(luma([AttributeEdit("Blond_Hair")]) - own) < 0.02)
+  }
 }

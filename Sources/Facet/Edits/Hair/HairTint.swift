@@ -42,8 +42,8 @@ struct HairTint: Edit {
     try darkenBrows(of: &canvas)
   }
 
-  /// Brows go half of the way to hair that is darker than they are: pale brows under black hair are dyed hair. Lighter hair leaves
-  /// them, for fair people have dark brows too.
+  /// Brows go half of the way to dark hair: pale brows under black hair are dyed hair. Light hair leaves them, for fair people have
+  /// dark brows too.
   private func darkenBrows(of canvas: inout Canvas) throws {
     let brows = try canvas.anatomy().brows.smoothStep(from: 0.3, to: 0.8)
     let area = try brows.sum().item()
@@ -51,8 +51,9 @@ struct HairTint: Edit {
     let luma = try (canvas.image.mean(dims: [1], keepDim: true) * brows).sum().item() / area
     var factor = 1.0
     for (target, strength) in tints where strength > 0 {
-      let steps = try target.colour.steps(isAdded: true)
-      let wanted = pow(Double(max(0.02, steps[128].luma)) / max(0.02, factor * luma), 0.5)
+      let hair = try Double(target.colour.steps(isAdded: true)[128].luma)
+      guard hair < Self.dark else { continue }
+      let wanted = pow(max(0.02, hair) / max(0.02, factor * luma), 0.5)
       factor *= 1 + min(1, strength) * (min(1, max(Self.darkest, wanted)) - 1)
     }
     guard factor < 0.99 else { return }
@@ -62,4 +63,6 @@ struct HairTint: Edit {
 
   /// Pixels of the crop that are brow at the least, and how much of their light brows keep at the least.
   private static let (leastBrows, darkest) = (20.0, 0.55)
+  /// The middle luma of dark hair: black has 0.06, brown 0.18, blond 0.53.
+  private static let dark = 0.3
 }
