@@ -6,7 +6,7 @@ import Torch
 /// pixels of another photo. Its pixels are background. After RandOcc and NatOcc (Voo et al. 2022), drawn in place of cut out.
 struct DrawnOccluder {
   /// What is drawn, with how often.
-  private enum Kind: CaseIterable {
+  private enum Kind {
     case hand, microphone, object, mask, scarf
 
     static func random(_ chance: inout SplitMix64) -> Kind {
