@@ -24,6 +24,8 @@ struct Recipe: Sendable {
   var painted: (region: PaintedRegion, share: Double)?
   /// The share of the latent step that is decoded; 0 where nothing is.
   var decoded: Double
+  /// Whether the decoded step tells where hair grows, and is not composed itself.
+  var growsHair = false
   /// The edits besides.
   var edits: @Sendable (Amount) -> [any Edit]
 
@@ -37,6 +39,11 @@ struct Recipe: Sendable {
   ///   - policy: for a model without a painter, and the styles that decode everything.
   static func painted(_ painted: PaintedRegion, share: Double, or policy: DecodePolicy) -> Recipe {
     Recipe(policy: policy, painted: (painted, share), decoded: 1) { _ in [] }
+  }
+
+  /// Hair on the face.
+  static func grown(within region: FaceRegion? = nil) -> Recipe {
+    Recipe(policy: .beard, region: region, decoded: 1, growsHair: true) { _ in [] }
   }
 
   /// - Parameter policy: for the styles that decode everything.
@@ -121,14 +128,14 @@ package enum AttributeTable {
     Attribute("Wavy_Hair", .hair, parts: ["Straight_Hair"]),
     Attribute(
       "Receding_Hairline", .hair, parts: ["Bald", "Bangs"], add: .decoded(.keepsSkinTone), remove: .decoded()),
-    Attribute("No_Beard", title: "Clean-shaven", .hair, parts: facialHair, isSharpened: true, add: .decoded(.beard)),
-    Attribute("5_o_Clock_Shadow", title: "Five o’clock shadow", .hair, parts: facialHair, add: .decoded(.beard)),
-    Attribute("Goatee", .hair, parts: facialHair, add: .decoded(.beard)),
+    Attribute("No_Beard", title: "Clean-shaven", .hair, parts: facialHair, isSharpened: true, add: .decoded(.beard), remove: .grown()),
+    Attribute("5_o_Clock_Shadow", title: "Five o’clock shadow", .hair, parts: facialHair, add: .grown(), remove: .decoded(.beard)),
+    Attribute("Goatee", .hair, parts: facialHair, add: .grown(), remove: .decoded(.beard)),
     // A moustache is no beard on the chin or beside the ears.
     Attribute(
       "Mustache", title: "Moustache", .hair, parts: ["5_o_Clock_Shadow", "No_Beard"], isSharpened: true,
       add: .drawn(.beard) { [Mustache(opacity: $0.strength)] }, remove: .decoded(.beard, within: .upperLip)),
-    Attribute("Sideburns", .hair, parts: facialHair, add: .decoded(.keepsMouth, within: .besideEars)),
+    Attribute("Sideburns", .hair, parts: facialHair, add: .grown(within: .besideEars), remove: .decoded(.keepsMouth, within: .besideEars)),
 
     Attribute("Attractive", .face, isOpinion: true),
     Attribute("Oval_Face", .face, add: .decoded(.shape)),
@@ -167,7 +174,7 @@ package enum AttributeTable {
     Attribute(
       "Young", .ageAndGender, parts: ["Bags_Under_Eyes", "Chubby", "Double_Chin", "Gray_Hair", "Receding_Hairline"],
       isSharpened: true, add: .decoded([.shape, .keepsEyes, .softensEyelids]),
-      remove: .decoded([.shape, .keepsEyes, .neverBrightens]) {
+      remove: .decoded([.shape, .keepsEyes, .keepsMouth, .neverBrightens]) {
         $0.unlessKept("Gray_Hair", [HairTint("Gray_Hair", 0.25 * $0.needed)])
       }),
     Attribute(

@@ -88,9 +88,13 @@ struct Canvas {
   }
 
   /// The face with the layers so far, at the painter's size.
-  mutating func fineCrop() throws -> Picture {
+  mutating func fineCrop() throws -> Picture { try crop(size: Painter.cropSize) }
+
+  /// The face with the layers so far.
+  /// - Parameter size: its side, in pixels.
+  mutating func crop(size: Int) throws -> Picture {
     try close()
-    var picture = face.fine
+    var picture = size == face.fine.width ? face.fine : face.surroundings.crop(size: size)
     for layer in layers { face.alignment.apply(layer, to: &picture, in: .crop) }
     return picture
   }

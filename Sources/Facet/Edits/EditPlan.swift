@@ -76,6 +76,8 @@ struct EditPlanner {
     latent = try latent + step
     if let painted {
       plan.add(PaintedStep(step, of: painted.region))
+    } else if recipe.growsHair {
+      plan.add(Beard(step, within: recipe.region))
     } else {
       plan.add(recipe.region.map { LatentStep(step, within: $0) } ?? LatentStep([step], policy: recipe.policy))
     }

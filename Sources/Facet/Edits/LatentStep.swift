@@ -40,7 +40,7 @@ struct LatentStep: Edit {
       try canvas.replace(by: Composition.article.change(of: canvas.image, from: before.reconstruction, to: after))
     case .difference:
       let moved = try warp(canvas: &canvas, from: before)
-      let seen = try seenParts(of: canvas, after)
+      let seen = try Self.seenParts(of: canvas, after, for: policy)
       try canvas.lay(Composition.difference(of: canvas.image, from: moved, to: after, within: policy, seen: seen))
       if policy.contains(.movesMouth) { canvas.featuresMoved() }
     }
@@ -71,8 +71,8 @@ struct LatentStep: Edit {
       maskLogits: try flow.moved(before.reconstruction.maskLogits, by: .bilinear))
   }
 
-  /// The parts that the policy asks for.
-  private func seenParts(of canvas: Canvas, _ after: Reconstruction) throws -> SeenParts {
+  /// The parts that a policy asks for.
+  static func seenParts(of canvas: Canvas, _ after: Reconstruction, for policy: DecodePolicy) throws -> SeenParts {
     let anatomy = canvas.face.anatomy
     let side = canvas.face.crop.width
     func planes(_ count: Int, if isAsked: Bool, _ find: () throws -> Tensor) throws -> Tensor {

@@ -52,6 +52,10 @@ final class Surroundings: Sendable {
     }
   }
 
+  /// The face cut out.
+  /// - Parameter size: its side, in pixels.
+  func crop(size: Int) -> Picture { alignment.crop(photo, size: size) }
+
   /// The side of the picture that hair is cut out of: the photo's own, within bounds.
   private var side: Int { Int(min(Self.finest, max(64, alignment.side * FaceAlignment.surroundings.side)).rounded()) }
 
@@ -77,7 +81,7 @@ final class Surroundings: Sendable {
         return ((1 - found.other[i]) * hair / max(1e-6, hair + background)).smoothStep(from: 0.2, to: 0.6)
       }
       return Parsed(
-        picture: picture, hair: Self.ownHair(hair, in: picture, within: own, crop: Self.crop),
+        picture: picture, hair: Self.ownHair(hair, in: picture, within: zip(own, found.hair).map { max($0, $1.smoothStep(from: 0.85, to: 0.98)) }, crop: Self.crop),
         skin: zip(found.skin, near).map { $0 * $1 }, other: found.other)
     }
   }

@@ -29,49 +29,36 @@ import Torch
   private func fringe(hair: Double = 62, covered: Double = 0) throws -> BangsShape? {
     try BangsShape(above: Self.landmarks, at: Self.place, hair: plane(to: hair), covered: plane(to: covered))
   }
-  private func mean(_ drawing: StrandDrawing, _ y: Double, columns: Range<Int> = 26..<38) -> Float {
-    let scale = drawing.size / Self.side
-    let places = columns.lowerBound * scale..<columns.upperBound * scale
-    return places.reduce(0) { $0 + drawing.coverage[row(y) * scale * drawing.size + $1] } / Float(places.count)
+  private func mean(_ coverage: [Float], _ y: Double, columns: Range<Int> = 26..<38) -> Float {
+    columns.reduce(0) { $0 + coverage[row(y) * Self.side + $1] } / Float(columns.count)
+  }
+  private func covered(_ fringe: BangsShape, length: Float = 1) throws -> [Float] {
+    try fringe.drawn(length: length).coverage.array(Float.self)
   }
 
   @Test func itHangsFromTheHairlineToTheBrows() throws {
-    let drawing = try #require(try fringe()).drawn(scale: 2, length: 1, pixel: 0.5)
-    for y in stride(from: 64.0, to: 80, by: 4) { #expect(mean(drawing, y) > 0.9, "\(y)") }
+    let coverage = try covered(#require(try fringe()))
+    for y in stride(from: 64.0, to: 80, by: 4) { #expect(mean(coverage, y) > 0.9, "\(y)") }
     // The eyes are free, and hair that is there already stays as it is.
-    for y in [104.0, 130] { #expect(mean(drawing, y, columns: 0..<Self.side) == 0, "\(y)") }
-    #expect(mean(drawing, 42) < 0.01)
-    #expect(drawing.coverage.allSatisfy { (0...1).contains($0) } && drawing.shade.allSatisfy { (0...1).contains($0) })
+    for y in [104.0, 130] { #expect(mean(coverage, y, columns: 0..<Self.side) == 0, "\(y)") }
+    #expect(mean(coverage, 42) < 0.01)
+    #expect(coverage.allSatisfy { (0...1).contains($0) })
     // Beside the temples there is nothing.
-    #expect(mean(drawing, 80, columns: 0..<12) < 0.01 && mean(drawing, 80, columns: 52..<64) < 0.01)
+    #expect(mean(coverage, 80, columns: 0..<12) < 0.01 && mean(coverage, 80, columns: 52..<64) < 0.01)
   }
 
   @Test func itIsAsLongAsAsked() throws {
     let fringe = try #require(try fringe())
-    let lengths: [Float] = [0.3, 0.6, 1, 1.2]
-    let covered = try lengths.map { try fringe.drawn(scale: 1, length: $0, pixel: 1).coverage.reduce(0, +) }
-    #expect(zip(covered, covered.dropFirst()).allSatisfy { $0 * 1.1 < $1 })
+    let areas = try [0.3, 0.6, 1, 1.2].map { try covered(fringe, length: $0).reduce(0, +) }
+    #expect(zip(areas, areas.dropFirst()).allSatisfy { $0 * 1.1 < $1 })
   }
 
-  @Test func strandsAreAsFineAsThePhoto() throws {
-    let fringe = try #require(try fringe())
-    /// How much shades differ from their neighbours' across the strands.
-    func roughness(_ drawing: StrandDrawing) -> Float {
-      let start = self.row(72) * 4 * drawing.size
-      let row = drawing.shade[start + 100..<start + 156]
-      return zip(row, row.dropFirst()).reduce(0) { $0 + abs($1.0 - $1.1) }
-    }
-    let (sharp, soft) = try (fringe.drawn(scale: 4, length: 1, pixel: 0.25), fringe.drawn(scale: 4, length: 1, pixel: 1.5))
-    #expect(roughness(sharp) > 1.5 * roughness(soft))
-    // The same fringe, whatever it is drawn for.
-    func covered(_ drawing: StrandDrawing) -> Float { drawing.coverage.reduce(0, +) / Float(drawing.size * drawing.size) }
-    #expect(try abs(covered(sharp) / covered(fringe.drawn(scale: 1, length: 1, pixel: 0.25)) - 1) < 0.05)
-  }
-
-  @Test func whereNoHairGrowsThereIsNone() throws {
+  @Test func whereTooLittleHairGrowsThereIsNone() throws {
     #expect(try fringe(hair: 0) == nil)
+    // A shaved head's rim of hair is no fringe.
+    #expect(try fringe(hair: 42) == nil)
     // A hat covers what is there.
-    let under = try #require(try fringe(hair: 62, covered: 75)).drawn(scale: 1, length: 1, pixel: 1)
+    let under = try covered(#require(try fringe(hair: 62, covered: 75)))
     #expect(mean(under, 70) < 0.05 && mean(under, 80) > 0.8)
     // On half of the head it is no fringe.
     let n = Self.side
@@ -79,21 +66,27 @@ import Torch
     #expect(try BangsShape(above: Self.landmarks, at: Self.place, hair: half, covered: .zeros([1, 1, n, n])) == nil)
   }
 
-  @Test func itHasTheColoursOfTheHair() throws {
+  @Test func itIsThePhotosOwnHair() throws {
     let n = Self.side
-    // Streaks of red hair, each lighter than the one before, over blue skin.
-    let crop = try Tensor((0..<3).flatMap { c in
+    // Hair in stripes of red and green as wide as two pixels, over blue skin.
+    let stripes = try Tensor((0..<3).flatMap { c in
       (0..<n * n).map { place -> Float in
-        let red = 0.1 + 0.8 * Float(place % n) / Float(n)
-        return place / n < row(62) ? red * [1, 0.4, 0.2][c] : [0, 0, 1][c]
+        place / n < row(62) ? (place % n / 2 % 2 == c ? 0.8 : 0) : c == 2 ? 1 : 0
       }
     }, shape: [1, 3, n, n])
     let fringe = try #require(try fringe())
-    let hair = try plane(to: 62).array(Float.self)
-    let colours = try #require(try fringe.colours(in: crop, hair: hair))
-    #expect(zip(colours, colours.dropFirst()).allSatisfy { $0.x < $1.x })
-    #expect(colours.allSatisfy { abs($0.y / $0.x - 0.4) < 0.01 && abs($0.z / $0.x - 0.2) < 0.01 })
-    #expect((0.12...0.25).contains(colours[0].x) && (0.75...0.89).contains(colours.last!.x))
-    #expect(try fringe.colours(in: crop, hair: hair.map { _ in 0 }) == nil)
+    let change = try fringe.change(of: stripes, length: 1, opacity: 1, over: stripes, unshaded: .zeros([1, 1, n, n]))
+    let image = try stripes.changed(by: change).array(Float.self)
+    func colour(_ y: Double, _ column: Int) -> SIMD3<Float> {
+      let place = row(y) * n + column
+      return SIMD3(image[place], image[n * n + place], image[2 * n * n + place])
+    }
+    let fringeColours = (22..<42).map { colour(74, $0) }
+    #expect(fringeColours.allSatisfy { $0.z < 0.1 && $0.x + $0.y > 0.5 })
+    // Stripes stay stripes.
+    #expect(fringeColours.contains { $0.x > 0.6 && $0.y < 0.2 } && fringeColours.contains { $0.y > 0.6 && $0.x < 0.2 })
+    // Without opacity nothing changes.
+    let nothing = try fringe.change(of: stripes, length: 1, opacity: 0, over: stripes, unshaded: .zeros([1, 1, n, n]))
+    #expect(try nothing.abs().max().item() < 1e-6)
   }
 }

@@ -49,9 +49,25 @@ struct StrandDrawing {
   ///   - unshaded: where no shadow falls, 1 × 1 × S × S in [0, 1].
   /// - Returns: 1 × 4 × ``size`` × ``size``.
   func change(in shades: [SIMD3<Float>], opacity: Double, over crop: Tensor, unshaded: Tensor) throws -> Tensor {
-    let coverage = try Tensor(coverage, shape: [1, 1, size, size]) * opacity
     let colours = colours(among: shades)
-    let colour = try Tensor((0..<3).flatMap { c in colours.map { $0[c] } }, shape: [1, 3, size, size])
+    return try Strands.change(
+      Tensor(coverage, shape: [1, 1, size, size]) * opacity,
+      in: Tensor((0..<3).flatMap { c in colours.map { $0[c] } }, shape: [1, 3, size, size]), over: crop, unshaded: unshaded)
+  }
+
+  private static let shades = 40
+}
+
+enum Strands {
+  /// Hair over its own shadow, as ``Composition/change(of:from:to:)`` gives a change.
+  /// - Parameters:
+  ///   - coverage: how much of each pixel it covers, 1 × 1 × N × N in [0, 1].
+  ///   - colour: its colour, 1 × 3 × N × N in [0, 1].
+  ///   - crop: the face below, 1 × 3 × S × S in [0, 1].
+  ///   - unshaded: where no shadow falls, 1 × 1 × S × S in [0, 1].
+  /// - Returns: 1 × 4 × N × N.
+  static func change(_ coverage: Tensor, in colour: Tensor, over crop: Tensor, unshaded: Tensor) throws -> Tensor {
+    let size = coverage.size(3)
     let fallen = try coverage.avgPool2d(size / crop.size(3)).shifted(down: Self.shadow.moved).blurred(sigma: Self.shadow.sigma)
     let shadow = try (fallen * (1 - unshaded) * Self.shadow.opacity).enlarged(to: size)
     // Skin in shade is redder.
@@ -61,7 +77,6 @@ struct StrandDrawing {
     return try Tensor.cat([strands + shaded, (1 - shadow) * below - 1], dim: 1)
   }
 
-  private static let shades = 40
   /// How dark it is, how soft and how far below, in pixels of the crop; and what of each colour's light is left in it.
   private static let shadow = (opacity: 0.35, sigma: 1.75, moved: 2, kept: [0.25, 0, -0.1] as [Float])
 }
