@@ -134,7 +134,7 @@ package enum AttributeTable {
     // A moustache is no beard on the chin or beside the ears.
     Attribute(
       "Mustache", title: "Moustache", .hair, parts: ["5_o_Clock_Shadow", "No_Beard"], isSharpened: true,
-      add: .drawn(.beard) { [Mustache(opacity: $0.strength)] }, remove: .decoded(.beard, within: .upperLip)),
+      add: .grown(within: .upperLip), remove: .decoded(.beard, within: .upperLip)),
     Attribute("Sideburns", .hair, parts: facialHair, add: .grown(within: .besideEars), remove: .decoded(.keepsMouth, within: .besideEars)),
 
     Attribute("Attractive", .face, isOpinion: true),

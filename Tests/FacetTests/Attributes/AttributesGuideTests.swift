@@ -8,6 +8,7 @@ import Testing
   private struct Row: Equatable {
     var group, name: String
     var addIsDecoded, removeIsDecoded, addIsRegional, removeIsRegional, addIsPainted, removeIsPainted: Bool
+    var addGrowsHair, removeGrowsHair: Bool
   }
 
   @Test func guideShowsTheTable() throws {
@@ -24,14 +25,16 @@ import Testing
           group: group, name: cells[0].trimmingCharacters(in: ["`"]), addIsDecoded: cells[1].contains("decoded"),
           removeIsDecoded: cells[2].contains("decoded"), addIsRegional: cells[1].contains("region"),
           removeIsRegional: cells[2].contains("region"), addIsPainted: cells[1].contains("painted"),
-          removeIsPainted: cells[2].contains("painted")))
+          removeIsPainted: cells[2].contains("painted"), addGrowsHair: cells[1].contains("beard"),
+          removeGrowsHair: cells[2].contains("beard")))
     }
     let table = AttributeTable.Group.allCases.flatMap { group in
       AttributeTable.all.filter { $0.group == group }.map {
         Row(
-          group: group.title, name: $0.name, addIsDecoded: $0.add.decoded > 0, removeIsDecoded: $0.remove.decoded > 0,
+          group: group.title, name: $0.name, addIsDecoded: $0.add.decoded > 0 && !$0.add.growsHair,
+          removeIsDecoded: $0.remove.decoded > 0 && !$0.remove.growsHair,
           addIsRegional: $0.add.region != nil, removeIsRegional: $0.remove.region != nil, addIsPainted: $0.add.painted != nil,
-          removeIsPainted: $0.remove.painted != nil)
+          removeIsPainted: $0.remove.painted != nil, addGrowsHair: $0.add.growsHair, removeGrowsHair: $0.remove.growsHair)
       }
     }
     #expect(shown == table)

@@ -44,10 +44,8 @@ struct Beard: Edit {
     let dense = try density.enlarged(to: size)
     // Between hairs there is skin, the more the fewer there are.
     let coverage = try (dense * (0.8 - (1.35 - dense) * strands.relief * 0.22)).clamp(min: 0, max: 0.93)
-    let colours = try StrandDrawing.shades(of: colours(in: crop, anatomy), from: 0, to: 1)
-    var drawing = StrandDrawing(size: size)
-    for (i, relief) in try strands.relief.array(Float.self).enumerated() { drawing.setShade(i, deviation: 0.5 * relief) }
-    let drawn = drawing.colours(among: colours)
+    let shades = try Strands.shades(of: colours(in: crop, anatomy))
+    let drawn = try strands.relief.array(Float.self).map { Strands.colour(0.5 * $0, among: shades) }
     let colour = try Tensor((0..<3).flatMap { c in drawn.map { $0[c] } }, shape: [1, 3, size, size]) * shade.enlarged(to: size)
     try canvas.draw(Strands.change(coverage, in: colour, over: crop, unshaded: .ones([1, 1, crop.size(2), crop.size(3)])))
   }

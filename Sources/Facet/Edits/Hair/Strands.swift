@@ -1,64 +1,28 @@
 import Foundation
 import Torch
 
-/// How strands of hair look, of `size` × `size`, row by row.
-struct StrandDrawing {
-  let size: Int
-  /// How much of each pixel they cover, 0…1.
-  var coverage: [Float]
-  /// Where among the colours of hair, from its darkest at 0 to its lightest at 1, each pixel has its own.
-  private(set) var shade: [Float]
-
-  init(size: Int) {
-    self.size = size
-    (coverage, shade) = ([Float](repeating: 0, count: size * size), [Float](repeating: 0.5, count: size * size))
-  }
-
-  /// - Parameter deviation: from the middle of the colours, in standard deviations; the normal distribution, nearly.
-  mutating func setShade(_ index: Int, deviation: Float) { shade[index] = 1 / (1 + exp(-1.702 * deviation)) }
-
+/// Strands of hair over a face.
+enum Strands {
   /// The colours of hair from its darkest to its lightest.
-  /// - Parameters:
-  ///   - colours: of its pixels; at least one.
-  ///   - first: the part of them that is too dark.
-  ///   - last: the part of them that is not too light.
-  static func shades(of colours: [SIMD3<Float>], from first: Double, to last: Double) -> [SIMD3<Float>] {
+  /// - Parameter colours: of its pixels; at least one.
+  static func shades(of colours: [SIMD3<Float>]) -> [SIMD3<Float>] {
     let sorted = colours.sorted { $0.luma < $1.luma }
-    let start = Int(first * Double(sorted.count))
-    let kept = sorted[start..<max(start + 1, Int(last * Double(sorted.count)))]
     return (0..<Self.shades).map { shade in
-      let part = kept.dropFirst(kept.count * shade / Self.shades).prefix(max(1, kept.count / Self.shades))
+      let part = sorted.dropFirst(sorted.count * shade / Self.shades).prefix(max(1, sorted.count / Self.shades))
       return part.reduce(.zero, +) / Float(part.count)
     }
   }
 
-  /// The colour of each pixel.
-  func colours(among shades: [SIMD3<Float>]) -> [SIMD3<Float>] {
-    shade.map { part in
-      let place = min(1, max(0, part)) * Float(shades.count - 1)
-      let index = min(shades.count - 2, Int(place))
-      return shades[index] + (shades[index + 1] - shades[index]) * (place - Float(index))
-    }
-  }
-
-  /// Strands over their own shadow, as ``Composition/change(of:from:to:)`` gives a change.
+  /// A colour of hair.
   /// - Parameters:
-  ///   - shades: the colours of hair from its darkest to its lightest.
-  ///   - opacity: 0…1.
-  ///   - crop: the face below, 1 × 3 × S × S in [0, 1].
-  ///   - unshaded: where no shadow falls, 1 × 1 × S × S in [0, 1].
-  /// - Returns: 1 × 4 × ``size`` × ``size``.
-  func change(in shades: [SIMD3<Float>], opacity: Double, over crop: Tensor, unshaded: Tensor) throws -> Tensor {
-    let colours = colours(among: shades)
-    return try Strands.change(
-      Tensor(coverage, shape: [1, 1, size, size]) * opacity,
-      in: Tensor((0..<3).flatMap { c in colours.map { $0[c] } }, shape: [1, 3, size, size]), over: crop, unshaded: unshaded)
+  ///   - deviation: from the middle of the colours, in standard deviations of a normal distribution, nearly.
+  ///   - shades: from the darkest to the lightest.
+  static func colour(_ deviation: Float, among shades: [SIMD3<Float>]) -> SIMD3<Float> {
+    let place = Float(shades.count - 1) / (1 + exp(-1.702 * deviation))
+    let index = min(shades.count - 2, Int(place))
+    return shades[index] + (shades[index + 1] - shades[index]) * (place - Float(index))
   }
 
-  private static let shades = 40
-}
-
-enum Strands {
   /// Hair over its own shadow, as ``Composition/change(of:from:to:)`` gives a change.
   /// - Parameters:
   ///   - coverage: how much of each pixel it covers, 1 × 1 × N × N in [0, 1].
@@ -77,6 +41,7 @@ enum Strands {
     return try Tensor.cat([strands + shaded, (1 - shadow) * below - 1], dim: 1)
   }
 
+  private static let shades = 40
   /// How dark it is, how soft and how far below, in pixels of the crop; and what of each colour's light is left in it.
   private static let shadow = (opacity: 0.35, sigma: 1.75, moved: 2, kept: [0.25, 0, -0.1] as [Float])
 }
