@@ -78,7 +78,7 @@ struct SeenParts {
   }
 
   /// The share of brows that stays: those of old people are lighter, too.
-  private static let keptBrows = 0.4
+  private static let keptBrows = 0.8
 }
 
 extension Composition {

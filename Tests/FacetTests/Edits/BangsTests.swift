@@ -69,11 +69,12 @@ import Torch
   @Test func itIsThePhotosOwnHair() throws {
     let n = Self.side
     // Hair in stripes of red and green as wide as two pixels, over blue skin.
-    let stripes = try Tensor((0..<3).flatMap { c in
-      (0..<n * n).map { place -> Float in
-        place / n < row(62) ? (place % n / 2 % 2 == c ? 0.8 : 0) : c == 2 ? 1 : 0
-      }
-    }, shape: [1, 3, n, n])
+    func value(_ channel: Int, _ place: Int) -> Float {
+      if place / n >= row(62) { return channel == 2 ? 1 : 0 }
+      return place % n / 2 % 2 == channel ? 0.8 : 0
+    }
+    let values = (0..<3).flatMap { channel in (0..<n * n).map { value(channel, $0) } }
+    let stripes = try Tensor(values, shape: [1, 3, n, n])
     let fringe = try #require(try fringe())
     let change = try fringe.change(of: stripes, length: 1, opacity: 1, over: stripes, unshaded: .zeros([1, 1, n, n]))
     let image = try stripes.changed(by: change).array(Float.self)

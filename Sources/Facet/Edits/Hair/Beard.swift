@@ -43,7 +43,7 @@ struct Beard: Edit {
     let shade = try (light / max(0.05, level)).clamp(min: 0.6, max: 1.5)
     let dense = try density.enlarged(to: size)
     // Between hairs there is skin, the more the fewer there are.
-    let coverage = try (dense * (0.8 - (1.35 - dense) * strands.relief * 0.22)).clamp(min: 0, max: 0.93)
+    let coverage = try (dense * (0.8 - (1.35 - dense) * strands.relief * 0.17)).clamp(min: 0, max: 0.93)
     let shades = try Strands.shades(of: colours(in: crop, anatomy))
     let drawn = try strands.relief.array(Float.self).map { Strands.colour(0.5 * $0, among: shades) }
     let colour = try Tensor((0..<3).flatMap { c in drawn.map { $0[c] } }, shape: [1, 3, size, size]) * shade.enlarged(to: size)
@@ -78,7 +78,7 @@ struct BeardStrands: Sendable, Sized {
     guard let frame = try anatomy.frame(size: size) else { return nil }
     let root = frame.landmarks[Landmark.noseRoot]
     let pixel = Double(size) / alignment.side
-    let streaks = Streaks(Self.octaves, finest: 0.8 * Float(max(1, pixel) * frame.place.largestScale))
+    let streaks = Streaks(Self.octaves, finest: 0.45 * Float(max(1, pixel) * frame.place.largestScale))
     let values = (0..<size * size).map { index -> Float in
       let point = frame.place(Point(x: Double(index % size) + 0.5, y: Double(index / size) + 0.5))
       let below = Float(point.y - root.y)
@@ -92,5 +92,5 @@ struct BeardStrands: Sendable, Sized {
   var byteCount: Int { relief.byteCount }
 
   /// How wide they are, how long, and how much they stand out.
-  private static let octaves: [Streaks.Octave] = [(0.5, 2.2, 0.6), (0.6, 0.8, 0.5), (0.3, 1.4, 0.5), (0.18, 0.9, 0.45)]
+  private static let octaves: [Streaks.Octave] = [(0.6, 2.2, 0.35), (0.45, 1.6, 0.35), (0.3, 1.3, 0.5), (0.18, 0.9, 0.6)]
 }

@@ -43,12 +43,18 @@ struct HairTint: Edit {
   }
 
   /// Brows go half of the way to dark hair: pale brows under black hair are dyed hair. Light hair leaves them, for fair people have
-  /// dark brows too.
+  /// dark brows too. Their hairs darken, and not the skin between.
   private func darkenBrows(of canvas: inout Canvas) throws {
     let brows = try canvas.anatomy().brows.smoothStep(from: 0.3, to: 0.8)
-    let area = try brows.sum().item()
-    guard area > Self.leastBrows else { return }
-    let luma = try (canvas.image.mean(dims: [1], keepDim: true) * brows).sum().item() / area
+    guard try brows.sum().item() > Self.leastBrows else { return }
+    let size = canvas.face.crop.width * canvas.oversampling
+    let (lumas, inside) = (try Tensor(canvas.crop(size: size)).mean(dims: [1], keepDim: true), try brows.enlarged(to: size))
+    let reach = Self.reach * Double(canvas.oversampling)
+    let skin = try (lumas * (1 - inside)).blurred(sigma: reach) / (1 - inside).blurred(sigma: reach).clamp(min: 0.05)
+    let hairs = try ((1 - lumas / skin.clamp(min: 0.05)) / Self.contrast).clamp(min: 0, max: 1) * inside
+    let amount = try hairs.sum().item()
+    guard amount > Self.leastBrows else { return }
+    let luma = try (lumas * hairs).sum().item() / amount
     var factor = 1.0
     for (target, strength) in tints where strength > 0 {
       let hair = try Double(target.colour.steps(isAdded: true)[128].luma)
@@ -57,12 +63,14 @@ struct HairTint: Edit {
       factor *= 1 + min(1, strength) * (min(1, max(Self.darkest, wanted)) - 1)
     }
     guard factor < 0.99 else { return }
-    let slope = try brows.blurred(sigma: 1) * (factor - 1)
-    try canvas.replace(by: .cat([slope * 0, slope * 0, slope * 0, slope], dim: 1))
+    let slope = try hairs * (factor - 1)
+    try canvas.draw(.cat([slope * 0, slope * 0, slope * 0, slope], dim: 1))
   }
 
   /// Pixels of the crop that are brow at the least, and how much of their light brows keep at the least.
   private static let (leastBrows, darkest) = (20.0, 0.55)
+  /// How far around brows their skin is looked for, in pixels of the model's crop, and how much darker than it a brow's hair is.
+  private static let (reach, contrast) = (5.0, 0.35)
   /// The middle luma of dark hair: black has 0.06, brown 0.18, blond 0.53.
   private static let dark = 0.3
 }
