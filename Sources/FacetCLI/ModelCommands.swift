@@ -13,8 +13,9 @@ struct EvaluateCommand: ParsableCommand {
       standard output is one object: ssim, mae, mask_bce, mask_dice, mask_iou, kl, loss, images, images_per_second.
 
       --distances adds perceptual, the shift-tolerant LPIPS of reconstructions, and frechet and frechet_samples, the Fréchet \
-      distance of the features of reconstructed and of drawn faces from those of photos. Scripts/perceptual-weights fetches \
-      the network's weights once. The fewer photos, the larger a Fréchet distance: compare the same partition.
+      distance of the features of reconstructed and of drawn faces from those of photos. precision is the share of drawn \
+      faces whose features lie among those of photos, recall the reverse. Scripts/perceptual-weights fetches the network's \
+      weights once. The fewer photos, the larger a Fréchet distance: compare the same partition.
 
       Examples:
         facet evaluate --data celeba --partition val
@@ -29,8 +30,7 @@ struct EvaluateCommand: ParsableCommand {
   @OptionGroup var model: ModelOptions
   @Flag(help: "Measure perceptual and Fréchet distances, too.")
   var distances = false
-  @Option(help: "The perceptual distance's weights; default: where Scripts/perceptual-weights puts them.", completion: .file())
-  var perceptualWeights: String?
+  @OptionGroup var perceptual: PerceptualOptions
   @Flag(help: "Print one JSON object on the last line instead of a table.")
   var json = false
   @OptionGroup var engine: EngineOptions
@@ -38,10 +38,7 @@ struct EvaluateCommand: ParsableCommand {
   func run() throws {
     let device = try engine.prepare()
     let bundle = try ModelBundle(contentsOf: model.url, device: device)
-    let distance = try distances
-      ? PerceptualDistance(
-        contentsOf: perceptualWeights.map { URL(fileURLWithPath: $0) } ?? PerceptualDistance.defaultURL, device: device)
-      : nil
+    let distance = try distances ? perceptual.load(on: device) : nil
     // A model without directions draws from N(0, 1).
     let prior = try distance.map { _ in
       try (try? AttributeDirections(of: bundle)).map { try LatentPrior(.fitted, of: $0) }
@@ -77,7 +74,8 @@ struct EvaluateCommand: ParsableCommand {
       "mask_bce": "cross entropy of the mask", "mask_dice": "Dice loss of the mask",
       "mask_iou": "overlap of the mask with its label, 1 is the same",
       "kl": "divergence from the prior, a dimension", "perceptual": "distance of reconstructions as people see it",
-      "frechet": "Fréchet distance of reconstructions", "frechet_samples": "Fréchet distance of faces drawn from the prior", "loss": "weighted sum of the training objective",
+      "frechet": "Fréchet distance of reconstructions", "frechet_samples": "Fréchet distance of faces drawn from the prior",
+      "precision": "drawn faces that look like photos, 1 is all", "recall": "photos that drawn faces look like, 1 is all", "loss": "weighted sum of the training objective",
     ]
     let rows = report.figures.map { figure in
       figure.name.padded(to: 16) + String(format: "%8.4f  ", figure.value) + (meanings[figure.name] ?? "")

@@ -26,8 +26,7 @@ struct PainterCommand: ParsableCommand {
   var data: String
   @Option(help: "A painter's file to go on from.", completion: .file())
   var from: String?
-  @Option(help: "The perceptual distance's weights; default: where Scripts/perceptual-weights puts them.", completion: .file())
-  var perceptualWeights: String?
+  @OptionGroup var perceptual: PerceptualOptions
   @OptionGroup var options: RunOptions
   @OptionGroup var engine: EngineOptions
 
@@ -62,8 +61,7 @@ struct PainterCommand: ParsableCommand {
     if let sharpest { configuration.sharpest = sharpest }
     if !regions.isEmpty { configuration.regions = regions }
     if let glasses { configuration.glasses = glasses }
-    let distance = try PerceptualDistance(
-      contentsOf: perceptualWeights.map { URL(fileURLWithPath: $0) } ?? PerceptualDistance.defaultURL, device: device)
+    let distance = try perceptual.load(on: device)
     let crops = try CropSet(
       contentsOf: URL(fileURLWithPath: data, isDirectory: true), sharpest: configuration.sharpest,
       leastSide: CropSet.paintedSide)

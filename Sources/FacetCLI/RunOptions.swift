@@ -3,6 +3,7 @@ import Facet
 import FacetTraining
 import Files
 import Foundation
+import Torch
 
 /// Options of every command that trains: where the run is kept, how long it goes on, and what all recipes have.
 struct RunOptions: ParsableArguments {
@@ -95,5 +96,16 @@ struct RunOptions: ParsableArguments {
       throw CommandError("\(folder.path) holds a model already; add --force to replace it")
     }
     return (folder, lock)
+  }
+}
+
+/// Where the network of the perceptual and the Fréchet distance is.
+struct PerceptualOptions: ParsableArguments {
+  @Option(help: "The perceptual distance's weights; default: where Scripts/perceptual-weights puts them.", completion: .file())
+  var perceptualWeights: String?
+
+  func load(on device: Device) throws -> PerceptualDistance {
+    try PerceptualDistance(
+      contentsOf: perceptualWeights.map { URL(fileURLWithPath: $0) } ?? PerceptualDistance.defaultURL, device: device)
   }
 }

@@ -12,6 +12,10 @@ struct TrainCommand: ParsableCommand {
       The output folder becomes a model bundle with the best weights so far; 'tensorboard --logdir OUTPUT/logs' shows \
       how it goes. Without --minutes or --images, training goes on until the validation loss stops improving.
 
+      --distances measures reconstructions at each validation as 'facet evaluate --distances' does, by the perceptual \
+      and the Fréchet distance. It takes about as long as the validation itself. Scripts/perceptual-weights fetches the \
+      weights once.
+
       OUTPUT/run.json has all fields of the configuration, OUTPUT/logs/log.jsonl the figures; 'facet compare' reads both.
 
       Ctrl-C or SIGTERM ends training at the next step with a checkpoint and exit code 130; --resume goes on exactly \
@@ -39,6 +43,9 @@ struct TrainCommand: ParsableCommand {
   var preset: ModelConfiguration.Architecture?
   @Option(help: "Start from the weights of this bundle, whose model is taken too.", completion: .directory)
   var from: String?
+  @Flag(help: "Measure the perceptual and the Fréchet distance at each validation, too.")
+  var distances = false
+  @OptionGroup var perceptual: PerceptualOptions
   @OptionGroup var options: RunOptions
   @OptionGroup var engine: EngineOptions
 
@@ -108,7 +115,8 @@ struct TrainCommand: ParsableCommand {
       directory: URL(fileURLWithPath: data, isDirectory: true), configuration: configuration.dataset)
     let trainer = try Trainer(
       configuration, training: open(dataset, .train, for: group), validation: open(dataset, .validation, for: group),
-      output: output, weights: start?.model.state(), device: device, residency: photosOn, resume: resume, group: group)
+      output: output, weights: start?.model.state(), device: device, residency: photosOn, resume: resume,
+      distance: distances ? perceptual.load(on: device) : nil, group: group)
     let log = group.speaks ? try TrainingLog(of: trainer) : nil
     if let notice = trainer.notice { note(notice) }
     Interruption.watch()

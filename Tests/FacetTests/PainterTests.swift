@@ -193,21 +193,6 @@ struct DrawnCrops {
     return training
   }
 
-  /// A distance of random weights: as good for a test as one that was learned.
-  private static func distance() throws -> PerceptualDistance {
-    let url = FileManager.default.temporaryDirectory.appendingPathComponent("distance-\(UUID()).safetensors")
-    defer { try? FileManager.default.removeItem(at: url) }
-    let generator = try Generator(seed: 8)
-    var tensors: [String: Tensor] = [:]
-    for (index, shape) in [[64, 3, 11, 11], [192, 64, 5, 5], [384, 192, 3, 3]].enumerated() {
-      tensors["conv\(index).weight"] = try Tensor.randn(shape, generator: generator) * (1 / Double(shape[1] * shape[2] * shape[3]).squareRoot())
-      tensors["conv\(index).bias"] = try .zeros([shape[0]])
-      tensors["head\(index)"] = try .full([1, shape[0], 1, 1], 1 / Double(shape[0]))
-    }
-    try Tensor.save(tensors, to: url)
-    return try PerceptualDistance(contentsOf: url)
-  }
-
   @Test func itLearnsToFillHoles() throws {
     let set = try DrawnCrops()
     defer { set.remove() }
@@ -227,7 +212,7 @@ struct DrawnCrops {
       }
     }
     let before = try error(training.model.makeNetwork(seed: training.seed))
-    let trainer = try PainterTrainer(training, on: crops, distance: Self.distance(), output: output)
+    let trainer = try PainterTrainer(training, on: crops, distance: PerceptualDistance.random(), output: output)
     var steps = 0
     let ending = try trainer.run(onEvent: { event in if case .step = event { steps += 1 } })
     #expect(ending == .budgetSpent && steps == 72)
@@ -268,7 +253,7 @@ struct DrawnCrops {
     (training.glasses, training.blind) = (1, 0)
     let crops = try CropSet(contentsOf: set.folder)
     let output = set.folder.appendingPathComponent("run")
-    try PainterTrainer(training, on: crops, distance: Self.distance(), output: output).run()
+    try PainterTrainer(training, on: crops, distance: PerceptualDistance.random(), output: output).run()
     let network = try Painter(contentsOf: output.appendingPathComponent(Painter.file)).network
     let batch = try PaintingExamples(crops: crops, training: training, device: .cpu)([1, 2, 3, 4], seed: 77)
     let (left, before) = try withoutGradients {
@@ -283,7 +268,7 @@ struct DrawnCrops {
   @Test func aResumedRunIsTheUndisturbedOne() throws {
     let set = try DrawnCrops()
     defer { set.remove() }
-    let (crops, distance) = (try CropSet(contentsOf: set.folder), try Self.distance())
+    let (crops, distance) = (try CropSet(contentsOf: set.folder), try PerceptualDistance.random())
     func run(_ name: String, stopAfter steps: Int?, resume: Bool) throws -> [UInt8] {
       let output = set.folder.appendingPathComponent(name)
       var done = 0
@@ -307,7 +292,7 @@ struct DrawnCrops {
   @Test func itGoesOnFromAFileAlone() throws {
     let set = try DrawnCrops()
     defer { set.remove() }
-    let (crops, distance) = (try CropSet(contentsOf: set.folder), try Self.distance())
+    let (crops, distance) = (try CropSet(contentsOf: set.folder), try PerceptualDistance.random())
     let first = set.folder.appendingPathComponent("first")
     try PainterTrainer(Self.training(steps: 4), on: crops, distance: distance, output: first).run()
     let painter = try Painter(contentsOf: first.appendingPathComponent(Painter.file))
@@ -385,5 +370,22 @@ struct DrawnCrops {
     #expect(throws: DatasetError.self) { try CropSet(contentsOf: set.folder) }
     try FileManager.default.removeItem(at: file)
     #expect(throws: DatasetError.self) { try CropSet(contentsOf: set.folder) }
+  }
+}
+
+extension PerceptualDistance {
+  /// A distance of random weights: as good for a test as one that was learned.
+  static func random() throws -> PerceptualDistance {
+    let url = FileManager.default.temporaryDirectory.appendingPathComponent("distance-\(UUID()).safetensors")
+    defer { try? FileManager.default.removeItem(at: url) }
+    let generator = try Generator(seed: 8)
+    var tensors: [String: Tensor] = [:]
+    for (index, shape) in [[64, 3, 11, 11], [192, 64, 5, 5], [384, 192, 3, 3]].enumerated() {
+      tensors["conv\(index).weight"] = try Tensor.randn(shape, generator: generator) * (1 / Double(shape[1] * shape[2] * shape[3]).squareRoot())
+      tensors["conv\(index).bias"] = try .zeros([shape[0]])
+      tensors["head\(index)"] = try .full([1, shape[0], 1, 1], 1 / Double(shape[0]))
+    }
+    try Tensor.save(tensors, to: url)
+    return try PerceptualDistance(contentsOf: url)
   }
 }

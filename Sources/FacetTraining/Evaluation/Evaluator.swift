@@ -18,12 +18,15 @@ public struct EvaluationReport: Codable, Sendable, Equatable {
   public var kl = 0.0
   /// The weighted sum of the losses, by which checkpoints are compared.
   public var loss = 0.0
-  /// The distance of reconstructions from their photos as people see it; `nil` where it was not measured, as the next two.
+  /// The distance of reconstructions from their photos as people see it; `nil` where it was not measured, as the next four.
   public var perceptual: Double?
   /// The Fréchet distance of the features of reconstructions, and of faces drawn from the prior, from those of photos.
   public var frechet: Double?
   /// The same of faces drawn from the prior.
   package var frechetSamples: Double?
+  /// The share of faces drawn from the prior that look like photos, and of photos that those look like.
+  package var precision: Double?
+  package var recall: Double?
   /// Photos that were measured.
   public var images = 0
   /// Photos in a second.
@@ -31,7 +34,7 @@ public struct EvaluationReport: Codable, Sendable, Equatable {
 
   enum CodingKeys: String, CodingKey {
     case ssim, mae, maskBCE = "mask_bce", maskDice = "mask_dice", maskIoU = "mask_iou", kl, loss, images
-    case perceptual, frechet, frechetSamples = "frechet_samples"
+    case perceptual, frechet, frechetSamples = "frechet_samples", precision, recall
     case imagesPerSecond = "images_per_second"
   }
 }
@@ -128,8 +131,9 @@ extension EvaluationReport {
       ("loss", loss), ("ssim", ssim), ("mae", mae), ("mask_bce", maskBCE), ("mask_dice", maskDice),
       ("mask_iou", maskIoU), ("kl", kl),
     ]
-      + [("perceptual", perceptual), ("frechet", frechet), ("frechet_samples", frechetSamples)].compactMap { name, value in
-        value.map { (name, $0) }
-      }
+      + [
+        ("perceptual", perceptual), ("frechet", frechet), ("frechet_samples", frechetSamples), ("precision", precision),
+        ("recall", recall),
+      ].compactMap { name, value in value.map { (name, $0) } }
   }
 }

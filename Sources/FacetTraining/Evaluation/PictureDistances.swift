@@ -54,11 +54,14 @@ struct FeatureStatistics {
 /// How far a model's pictures are from photos, by a network that sees as people do.
 ///
 /// The perceptual distance is that of each photo from its reconstruction. The Fréchet distances are between the features of all
-/// faces, photos on one side, reconstructions or samples on the other, each by its own mask on grey.
+/// faces, photos on one side, reconstructions or samples on the other, each by its own mask on grey. Precision and recall are of
+/// the same features.
 final class PictureDistances {
   private let distance: PerceptualDistance
   private var perceptual = 0.0
   private var photos, reconstructions: FeatureStatistics
+  /// The features of the first photos.
+  private var seen: [Tensor] = []
 
   init(_ distance: PerceptualDistance) throws {
     self.distance = distance
@@ -76,7 +79,9 @@ final class PictureDistances {
   func add(images: Tensor, masks: Tensor, reconstruction: Reconstruction) throws {
     let composed = try reconstruction.composed(over: images, trueMask: masks)
     perceptual += try distance(composed, images).item() * Double(images.size(0))
-    try photos.add(distance.features(of: Self.onGrey(images, masks)))
+    let features = try distance.features(of: Self.onGrey(images, masks))
+    try photos.add(features)
+    if Int(photos.count) <= PrecisionRecall.maximumCount { seen.append(try features.to(.cpu)) }
     try reconstructions.add(distance.features(of: Self.onGrey(reconstruction.image, reconstruction.mask)))
   }
 
@@ -93,16 +98,36 @@ final class PictureDistances {
       try photos.combine(over: group)
       try reconstructions.combine(over: group)
     }
+    let seen = try Self.gathered(seen, over: group)
     report.perceptual = perceptual / photos.count
     guard photos.count >= 2 else { return }
     report.frechet = try photos.frechetDistance(to: reconstructions)
     guard let prior, group?.isFirst ?? true else { return }
     var samples = try FeatureStatistics(size: PerceptualDistance.featureCount)
+    var drawn: [Tensor] = []
     let codes = try prior.sample(count: min(Int(photos.count), LatentPrior.maximumCount), seed: 1)
     for start in stride(from: 0, to: codes.size(0), by: 32) {
       let faces = try model.decode(codes.narrow(0, start..<min(start + 32, codes.size(0))).to(device))
-      try samples.add(distance.features(of: Self.onGrey(faces.image, faces.mask)))
+      drawn.append(try distance.features(of: Self.onGrey(faces.image, faces.mask)).to(.cpu))
+      try samples.add(drawn[drawn.count - 1])
     }
     report.frechetSamples = try photos.frechetDistance(to: samples)
+    guard min(seen.size(0), codes.size(0)) > PrecisionRecall.neighbors else { return }
+    let shares = try PrecisionRecall(photos: seen, samples: .cat(drawn))
+    (report.precision, report.recall) = (shares.precision, shares.recall)
+  }
+
+  /// The features that all processes have kept, as many as are compared.
+  private static func gathered(_ parts: [Tensor], over group: ProcessGroup?) throws -> Tensor {
+    let own = try parts.isEmpty ? .zeros([0, PerceptualDistance.featureCount]) : Tensor.cat(parts)
+    guard let group else { return own }
+    var counts = [Double](repeating: 0, count: group.count)
+    counts[group.rank] = Double(own.size(0))
+    let all = try group.sum(counts).map(Int.init)
+    let first = all[..<group.rank].reduce(0, +)
+    let features = try Tensor.zeros([all.reduce(0, +), own.size(1)], dtype: .float32)
+    try features.narrow(0, first..<first + own.size(0)).copy(from: own)
+    let sum = try group.sum(features)
+    return try sum.narrow(0, 0..<min(sum.size(0), PrecisionRecall.maximumCount))
   }
 }

@@ -32,6 +32,7 @@ public final class Trainer {
   private let validation: DecodedCache
   private let step: TrainingStep
   private let evaluator: Evaluator
+  private let distance: PerceptualDistance?
   private let batches: any TrainingBatches
 
   /// What happens while training runs, in order.
@@ -70,6 +71,7 @@ public final class Trainer {
   /// - Parameter configuration: the model and the recipe.
   /// - Parameter device: where the work is done.
   /// - Parameter residency: where the decoded photos are kept; with the model where left out.
+  /// - Parameter distance: also measures reconstructions by it at each validation.
   /// - Parameter group: the processes that take part, each with the same photos and configuration; `nil` for this one
   ///   alone.
   /// - Throws: ``TrainingError`` when the configuration is out of range, or the checkpoints are damaged or of another
@@ -77,7 +79,7 @@ public final class Trainer {
   public init(
     _ configuration: TrainingConfiguration, training: DecodedCache, validation: DecodedCache, output: URL,
     weights: [String: Tensor]? = nil, device: Device = .cpu, residency: Residency? = nil, resume: Bool = false,
-    group: ProcessGroup? = nil
+    distance: PerceptualDistance? = nil, group: ProcessGroup? = nil
   ) throws {
     let residency = residency ?? (device == .cpu ? .host : .device)
     try configuration.validate()
@@ -93,7 +95,7 @@ public final class Trainer {
       throw TrainingError("the data set has no labels to weigh: leave --label-weight out, or give 'facet prepare' --labels")
     }
     self.configuration = configuration
-    self.group = group
+    (self.group, self.distance) = (group, distance)
     self.training = training
     self.validation = validation
     self.output = output
@@ -200,7 +202,7 @@ public final class Trainer {
   private func validate(_ onEvent: (Event) throws -> Void) throws {
     let weights = try step.shippedWeights()
     try evaluator.model.load(weights)
-    let report = try evaluator.evaluate(validation, over: group)
+    let report = try evaluator.evaluate(validation, distance: distance, over: group)
     guard report.loss.isFinite else {
       throw TrainingError(
         "step \(progress.step): the run has diverged, its validation loss is \(report.loss); the last good checkpoint is kept. "

@@ -106,4 +106,30 @@ struct PictureDistancesTests {
     #expect(abs(try distance(x, x)) < 1e-9)
     #expect(abs(try distance(x, x + 2) - 32) < 1e-9)
   }
+
+  /// A share of rows that lie in a ball around any of the others, row by row.
+  private func share(of rows: [[Double]], in known: [[Double]]) -> Double {
+    func distance(_ a: [Double], _ b: [Double]) -> Double { zip(a, b).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }.squareRoot() }
+    let radii = known.map { row in known.map { distance(row, $0) }.sorted()[3] }
+    let inside = rows.filter { row in zip(known, radii).contains { distance(row, $0) < $1 } }
+    return Double(inside.count) / Double(rows.count)
+  }
+
+  @Test func precisionAndRecallAreThoseRowByRow() throws {
+    let generator = try Generator(seed: 4)
+    // More than one part of rows; the samples spread less than the photos and lie apart.
+    let photos = try Tensor.randn([600, 5], generator: generator)
+    let samples = try Tensor.randn([90, 5], generator: generator) * 0.5 + 0.8
+    func rows(_ tensor: Tensor) throws -> [[Double]] {
+      let values = try tensor.to(.float64).array(Double.self)
+      return stride(from: 0, to: values.count, by: 5).map { Array(values[$0..<$0 + 5]) }
+    }
+    let (a, b) = try (rows(photos), rows(samples))
+    let found = try PrecisionRecall(photos: photos, samples: samples)
+    #expect(abs(found.precision - share(of: b, in: a)) < 1e-9, "\(found)")
+    #expect(abs(found.recall - share(of: a, in: b)) < 1e-9, "\(found)")
+    #expect(found.precision > 0.5 && found.recall < found.precision - 0.2, "\(found)")
+    let far = try PrecisionRecall(photos: photos, samples: photos + 100)
+    #expect((far.precision, far.recall) == (0, 0))
+  }
 }

@@ -116,6 +116,25 @@ import Torch
     #expect(try weights(2) != first)
   }
 
+  @Test func distancesAreMeasuredAtEachValidation() throws {
+    var configuration = configuration(images: 16)
+    configuration.validationInterval = 8
+    let names = ["perceptual", "frechet"]
+    for distance in [nil, try PerceptualDistance.random()] {
+      let output = folder("distances \(distance != nil)")
+      let trainer = try Trainer(configuration, training: training, validation: validation, output: output, distance: distance)
+      var found: [[Double]] = []
+      try trainer.run(onEvent: { event in
+        guard case .validated(_, let report, _, _) = event else { return }
+        found.append(report.figures.filter { names.contains($0.name) }.map(\.value))
+        // Without a prior nothing is drawn.
+        #expect(report.precision == nil)
+      })
+      #expect(found.count >= 2)
+      #expect(found.allSatisfy { $0.count == (distance == nil ? 0 : 2) && $0.allSatisfy { $0 > 0 } }, "\(found)")
+    }
+  }
+
   @Test func bundleIsTheBestValidation() throws {
     var configuration = configuration(images: 400)
     configuration.validationInterval = 40
