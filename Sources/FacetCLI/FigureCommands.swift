@@ -128,7 +128,8 @@ struct SampleCommand: ParsableCommand {
     commandName: "sample",
     abstract: "Show faces that nobody has, drawn from the model.",
     discussion: """
-      Codes of real faces do not follow N(0, 1); the fitted prior has their mean and covariance.
+      Codes of real faces do not follow N(0, 1); the fitted prior has their mean and covariance. A mixture has parts with \
+      a mean and deviations each; 'facet attributes' fits it beside, and 'facet evaluate --distances --prior mixture' compares.
 
       Examples:
         facet sample --count 24 --seed 7 -o faces.png
@@ -140,7 +141,7 @@ struct SampleCommand: ParsableCommand {
   var count = 24
   @Option(help: "The same seed gives the same faces.")
   var seed: UInt64 = 1
-  @Option(help: "fitted or standard-normal; default: fitted, where 'facet attributes' has found it.")
+  @Option(help: "fitted, mixture or standard-normal; default: fitted, where 'facet attributes' has found it.")
   var prior: LatentPrior.Kind?
   @Option(help: "The factor on the deviation from the mean face; default: that of the prior.")
   var temperature: Double?

@@ -19,7 +19,7 @@ struct EvaluateCommand: ParsableCommand {
 
       Examples:
         facet evaluate --data celeba --partition val
-        facet evaluate --data celeba --model runs/a --distances
+        facet evaluate --data celeba --model runs/a --distances --prior mixture
         facet evaluate --data celeba --partition test --model runs/a --json | tail -1
       """)
 
@@ -30,6 +30,8 @@ struct EvaluateCommand: ParsableCommand {
   @OptionGroup var model: ModelOptions
   @Flag(help: "Measure perceptual and Fréchet distances, too.")
   var distances = false
+  @Option(help: "What drawn faces are drawn from: fitted, mixture or standard-normal; default: as of 'facet sample'.")
+  var prior: LatentPrior.Kind?
   @OptionGroup var perceptual: PerceptualOptions
   @Flag(help: "Print one JSON object on the last line instead of a table.")
   var json = false
@@ -41,8 +43,11 @@ struct EvaluateCommand: ParsableCommand {
     let distance = try distances ? perceptual.load(on: device) : nil
     // A model without directions draws from N(0, 1).
     let prior = try distance.map { _ in
-      try (try? AttributeDirections(of: bundle)).map { try LatentPrior(.fitted, of: $0) }
-        ?? LatentPrior(standardNormal: bundle.configuration.latentSize)
+      let directions = try? AttributeDirections(of: bundle)
+      guard let kind = self.prior ?? directions.map({ _ in .fitted }), kind != .standardNormal else {
+        return try LatentPrior(standardNormal: bundle.configuration.latentSize)
+      }
+      return try LatentPrior(kind, of: directions ?? AttributeDirections(of: bundle))
     }
     let dataset = try CelebA(
       directory: URL(fileURLWithPath: data, isDirectory: true), configuration: .measuring(bundle.configuration))

@@ -189,8 +189,8 @@ private protocol Texels {
   var height: Int { get }
   /// The value at column x, row y, clamped to the picture.
   func callAsFunction(_ x: Int, _ y: Int) -> SIMD4<Float>
-  /// The same inside the picture.
-  func inside(_ x: Int, _ y: Int) -> SIMD4<Float>
+  /// The weighted sum of four texels of a row, from column x on, all inside the picture and above its last row.
+  func sum(_ x: Int, _ y: Int, _ weights: SIMD4<Float>) -> SIMD4<Float>
 }
 
 private struct ByteTexels: Texels {
@@ -201,14 +201,20 @@ private struct ByteTexels: Texels {
 
   @inline(__always)
   func callAsFunction(_ x: Int, _ y: Int) -> SIMD4<Float> {
-    inside(min(width - 1, max(0, x)), min(height - 1, max(0, y)))
-  }
-
-  @inline(__always)
-  func inside(_ x: Int, _ y: Int) -> SIMD4<Float> {
-    let i = (y * width + x) * channels
+    let i = (min(height - 1, max(0, y)) * width + min(width - 1, max(0, x))) * channels
     if channels == 1 { return SIMD4(Float(pixels[i]), 0, 0, 0) }
     return SIMD4(Float(pixels[i]), Float(pixels[i + 1]), Float(pixels[i + 2]), 0)
+  }
+
+  /// Reads four bytes at once: values beyond the pixel's channels are those of the next one.
+  @inline(__always)
+  func sum(_ x: Int, _ y: Int, _ weights: SIMD4<Float>) -> SIMD4<Float> {
+    let bytes = UnsafeRawPointer(pixels.baseAddress!) + (y &* width &+ x) &* channels
+    func texel(_ i: Int) -> SIMD4<Float> {
+      let values = bytes.loadUnaligned(fromByteOffset: i &* channels, as: SIMD4<UInt8>.self)
+      return SIMD4<Float>(SIMD4<Int32>(truncatingIfNeeded: values))
+    }
+    return weights.x * texel(0) + weights.y * texel(1) + weights.z * texel(2) + weights.w * texel(3)
   }
 }
 
@@ -219,11 +225,14 @@ private struct WideTexels: Texels {
 
   @inline(__always)
   func callAsFunction(_ x: Int, _ y: Int) -> SIMD4<Float> {
-    inside(min(width - 1, max(0, x)), min(height - 1, max(0, y)))
+    values[min(height - 1, max(0, y)) * width + min(width - 1, max(0, x))]
   }
 
   @inline(__always)
-  func inside(_ x: Int, _ y: Int) -> SIMD4<Float> { values[y * width + x] }
+  func sum(_ x: Int, _ y: Int, _ weights: SIMD4<Float>) -> SIMD4<Float> {
+    let row = values.baseAddress! + (y &* width &+ x)
+    return weights.x * row[0] + weights.y * row[1] + weights.z * row[2] + weights.w * row[3]
+  }
 }
 
 /// Takes the values of new pixels out of an old picture.
@@ -268,15 +277,12 @@ private struct Sampler {
   func cubic(_ texels: some Texels, _ point: Point) -> SIMD4<Float> {
     let (column, row, dx, dy) = cell(point)
     let (across, down) = (cubicWeights(dx), cubicWeights(dy))
-    var sum = SIMD4<Float>.zero
-    if column >= 1, row >= 1, column < texels.width - 2, row < texels.height - 2 {
-      for j in 0..<4 {
-        var line = SIMD4<Float>.zero
-        for i in 0..<4 { line += across[i] * texels.inside(column - 1 + i, row - 1 + j) }
-        sum += down[j] * line
-      }
-      return sum
+    if column >= 1, row >= 1, column < texels.width - 2, row < texels.height - 3 {
+      let (left, top) = (column &- 1, row &- 1)
+      return down.x * texels.sum(left, top, across) + down.y * texels.sum(left, top &+ 1, across)
+        + down.z * texels.sum(left, top &+ 2, across) + down.w * texels.sum(left, top &+ 3, across)
     }
+    var sum = SIMD4<Float>.zero
     for j in 0..<4 {
       var line = SIMD4<Float>.zero
       for i in 0..<4 { line += across[i] * texels(column - 1 + i, row - 1 + j) }

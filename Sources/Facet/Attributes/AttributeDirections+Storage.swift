@@ -41,6 +41,10 @@ extension AttributeDirections {
       tensors["probes.typical"] = try Tensor(
         typicalOdds.flatMap { [Float($0.absent), Float($0.present)] }, shape: [names.count, 2])
     }
+    if let mixture {
+      tensors["mixture.weights"] = try Tensor(mixture.weights)
+      (tensors["mixture.means"], tensors["mixture.deviations"]) = (try mixture.means.to(.float16), try mixture.deviations.to(.float16))
+    }
     // The same vectors make the same file.
     let steps = overrides.sorted { ($0.key.name, $0.key.adds ? 0 : 1) < ($1.key.name, $1.key.adds ? 0 : 1) }
     if !steps.isEmpty {
@@ -179,6 +183,16 @@ extension AttributeDirections {
         }
         return (method, (0..<count).map { StrengthFactors(add: numbers[$0 * 2], remove: numbers[$0 * 2 + 1]) })
       })
+    if let parts = tensors["mixture.weights"]?.shape.first {
+      guard (1...CodeMixture.maximumParts).contains(parts) else { throw fault("its mixture has \(parts) parts") }
+      let weights = try tensor("mixture.weights", .float64, [parts]).array(Double.self)
+      let deviations = try tensor("mixture.deviations", .float16, [parts, latentSize])
+      guard weights.allSatisfy({ $0 >= 0 }), abs(weights.reduce(0, +) - 1) < 1e-6,
+        try (deviations < 0).to(.float32).sum().item() == 0
+      else { throw fault("its mixture's weights or deviations are out of range") }
+      mixture = CodeMixture(
+        weights: weights, means: try tensor("mixture.means", .float16, [parts, latentSize]), deviations: deviations)
+    }
     overrides = [:]
     defer { if let strengths { take(strengths) } }
     guard metadata["steered"] != nil else { return }

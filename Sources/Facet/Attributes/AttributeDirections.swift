@@ -72,6 +72,8 @@ public struct AttributeDirections: Sendable {
   public package(set) var typicalOdds: [TypicalOdds]?
   /// Vectors in the place of isolated ones, for some of ``names``.
   public package(set) var overrides: [AttributeState: DirectionOverride]
+  /// What the training photos' codes were fitted by beside their mean and covariance; `nil` where they were too few.
+  package var mixture: CodeMixture?
   /// For people: where factors on isolated directions come from.
   package var strengthSources: [AttributeState: String] = [:]
   /// The type of the directions on disk.

@@ -7,6 +7,8 @@ public struct LatentPrior: Sendable {
   public enum Kind: String, Sendable, CaseIterable {
     /// The normal distribution with the mean and covariance of the training photos' codes: these do not follow N(0, 1).
     case fitted
+    /// A mixture of normal distributions that was fitted to the same codes: faces of one kind are drawn together.
+    case mixture
     /// N(0, 1), towards which training pulls each code.
     case standardNormal = "standard-normal"
   }
@@ -18,16 +20,23 @@ public struct LatentPrior: Sendable {
   public let kind: Kind
   private let mean: Tensor
   private let factor: Tensor?
+  private var mixture: CodeMixture?
 
   /// A distribution of the codes that directions were found in.
   /// - Throws: ``LatentPriorError`` where nothing was fitted, for there are no directions; `TorchError` where there is no memory.
   public init(_ kind: Kind, of directions: AttributeDirections) throws {
-    if kind == .fitted, directions.names.isEmpty {
+    if kind != .standardNormal, directions.names.isEmpty {
       throw LatentPriorError(description: "this model has no fitted prior yet: 'facet attributes' finds it; N(0, 1) needs none")
     }
     self.kind = kind
     switch kind {
     case .fitted: (mean, factor) = (directions.codeMean, directions.codeFactor)
+    case .mixture:
+      guard let mixture = directions.mixture else {
+        throw LatentPriorError(
+          description: "this model has no mixture: 'facet attributes' fits one, from some thousand photos on; the fitted prior needs none")
+      }
+      (mean, factor, self.mixture) = (directions.codeMean, directions.codeFactor, mixture)
     case .standardNormal: (mean, factor) = (try .zeros(directions.codeMean.shape), nil)
     }
   }
@@ -37,13 +46,13 @@ public struct LatentPrior: Sendable {
 
   /// The temperature where none is given. Fitted at 1, colours and shapes get extreme: the codes are not quite
   /// normal.
-  package var defaultTemperature: Double { kind == .fitted ? 0.75 : 1 }
+  package var defaultTemperature: Double { kind == .standardNormal ? 1 : 0.75 }
 
   /// Draws codes, count × latent size, float32.
   /// - Parameters:
   ///   - count: at least 1, at most 10 000.
   ///   - seed: the same seed gives the same codes; fewer of them are the first of more.
-  ///   - temperature: on the deviation from the mean, at least 0; `nil` for 0.75 where fitted, else 1.
+  ///   - temperature: on the deviation from the mean, at least 0; `nil` for 1 of N(0, 1), else 0.75.
   /// - Throws: ``LatentPriorError`` for a count or a temperature out of its range.
   public func sample(count: Int, seed: UInt64, temperature: Double? = nil) throws -> Tensor {
     let temperature = temperature ?? defaultTemperature
@@ -56,7 +65,8 @@ public struct LatentPrior: Sendable {
     let noise = try Tensor.stack(
       (0..<count).map { index in
         var mixed = SplitMix64(seed, UInt64(index))
-        return try .randn(mean.shape, generator: Generator(seed: mixed.next()))
+        let noise = try Tensor.randn(mean.shape, generator: Generator(seed: mixed.next()))
+        return try mixture.map { try $0.draw(noise, choice: .random(in: 0..<1, using: &mixed)) } ?? noise
       })
     let spread = try factor.map { try noise.matmul($0.transpose(0, 1)) } ?? noise
     return try mean + spread * temperature

@@ -152,18 +152,25 @@ public final class FaceDetector: Sendable {
     in picture: Picture, _ minimumScore: Double, all: Bool
   ) throws(PortraitError) -> [DetectedFace] {
     let picture = picture.rgb()
-    var best = try faces(in: picture, quarters: 0, tiers: ..<Self.widened, minimumScore, all: all)
+    let turns = [Self.turn, -Self.turn]
+    var best = try faces(in: picture, quarters: 0, turns: turns, tiers: ..<Self.widened, minimumScore, all: all)
     // A photo that lies on its side, or on its head, and does not say so.
     if best.score < Self.doubtfulScore {
+      // Where a face was seen on its head, it is seen upright in a copy that is as fine.
+      let isClear = best.score >= Self.clearScore
+      let tiers = isClear ? best.tiers : Self.widened
       for quarters in [1, 3, 2] {
+        // Of the directions between, those beside the upright one and beside the head suffice.
         let turned = try faces(
-          in: picture, quarters: quarters, tiers: ..<Self.widened, max(minimumScore, Self.clearScore), all: all)
+          in: picture, quarters: quarters, turns: quarters == 2 && !isClear ? turns : [], tiers: ..<tiers,
+          max(minimumScore, Self.clearScore), all: all)
         if turned.score > best.score { best = turned }
       }
     }
     // Small faces in a large photo: the finest search takes longer than all others together.
     if best.isEmpty {
-      best = try faces(in: picture, quarters: 0, tiers: Self.widened..., max(minimumScore, Self.clearScore), all: all)
+      best = try faces(
+        in: picture, quarters: 0, turns: turns, tiers: Self.widened..., max(minimumScore, Self.clearScore), all: all)
     }
     if best.clear.isEmpty && !best.unclear.isEmpty { throw .unclearFace(file: nil) }
     return best.clear
@@ -174,17 +181,24 @@ public final class FaceDetector: Sendable {
     var clear: [DetectedFace] = []
     /// Those that landmarks do not fit.
     var unclear: [DetectedFace] = []
+    /// How many copies of the photo were searched.
+    var tiers = 0
     var isEmpty: Bool { clear.isEmpty && unclear.isEmpty }
     var score: Double { clear.map(\.score).max() ?? 0 }
   }
 
   /// The faces of a picture that is turned by quarters, as they lie in the picture itself.
-  /// - Parameter tiers: which copies of it are searched.
+  /// - Parameters:
+  ///   - turns: by which angles it is turned further where no face is seen without.
+  ///   - tiers: which copies of it are searched.
   private func faces(
-    in picture: Picture, quarters: Int, tiers: some RangeExpression<Int>, _ minimumScore: Double, all: Bool
+    in picture: Picture, quarters: Int, turns: [Double], tiers: some RangeExpression<Int>, _ minimumScore: Double,
+    all: Bool
   ) throws(PortraitError) -> Finding {
     var found: [Candidate] = []
+    var faces = Finding()
     for (tier, scale) in Self.scales(of: picture).enumerated() where tiers.contains(tier) {
+      faces.tiers = tier + 1
       let longer = Double(max(picture.width, picture.height))
       let least = tier > 0 ? max(minimumScore, Self.clearScore) : minimumScore
       for working in Working.tiles(of: picture, scale: scale, side: Self.tileSide, overlap: Self.tileOverlap) {
@@ -193,7 +207,7 @@ public final class FaceDetector: Sendable {
         let working = working.turned(quarters: quarters)
         var candidates = try search(working, turn: 0, least)
         if (all || !Self.isClear(candidates)) && scale * longer <= Self.turnedSide {
-          for turn in [Self.turn, -Self.turn] {
+          for turn in turns {
             candidates += try search(working, turn: turn, max(minimumScore, Self.clearScore))
           }
         }
@@ -202,7 +216,6 @@ public final class FaceDetector: Sendable {
       if tier >= Self.widened ? !found.isEmpty : !all && Self.isClear(found) { break }
     }
     let landmarks = try found.isEmpty ? nil : landmarks.value()
-    var faces = Finding()
     for candidate in Self.distinct(found) {
       guard let landmarks else { break }
       let (face, isClear) = try face(candidate, landmarks)

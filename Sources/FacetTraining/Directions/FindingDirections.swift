@@ -23,7 +23,7 @@ extension AttributeDirections {
     return try find(in: photos, limit: limit, scale: scale)
   }
 
-  /// Finds the directions of all attributes, their probes and the codes' mean and covariance.
+  /// Finds the directions of all attributes, their probes, the codes' mean and covariance, and a mixture of them.
   /// - Parameters:
   ///   - photos: the training partition.
   ///   - validation: photos to measure the probes on, if any.
@@ -52,6 +52,7 @@ extension AttributeDirections {
       vectorsByMethod: Dictionary(
         uniqueKeysWithValues: try DirectionMethod.allCases.map { ($0, try .zeros([0, photos.latentSize])) }),
       factorsByMethod: Dictionary(uniqueKeysWithValues: DirectionMethod.allCases.map { ($0, []) }), typicalOdds: [])
+    result.mixture = try CodeMixture.fit(photos, statistics)
     var names = photos.attributeNames
     var validationGroups = validation?.groups()
     var allGroups = groups
@@ -105,7 +106,7 @@ extension AttributeDirections {
     let left = names.indices.filter { $0 != removed }
     let rows = try Tensor(left.map(Int64.init))
     func pick<Element>(_ elements: [Element]) -> [Element] { left.map { elements[$0] } }
-    return AttributeDirections(
+    var result = AttributeDirections(
       names: pick(names), definitions: definitions, positives: pick(positives), negatives: pick(negatives),
       probes: AttributeProbes(
         names: pick(names), mean: probes.mean, weights: try probes.weights.indexSelect(0, rows),
@@ -114,6 +115,8 @@ extension AttributeDirections {
       vectorsByMethod: try vectorsByMethod.mapValues { try $0.indexSelect(0, rows) },
       factorsByMethod: factorsByMethod.mapValues(pick), typicalOdds: typicalOdds.map(pick),
       overrides: overrides.filter { $0.key.name != names[removed] }, precision: precision)
+    result.mixture = mixture
+    return result
   }
 
   /// These directions with other factors at strength 1 and −1 for one attribute, such as were chosen by eye.
@@ -163,7 +166,7 @@ extension AttributeDirections {
     if let (photos, groups) = validation { probes = try probes.measured(on: photos, groups) }
     let typical = try Self.typicalOdds(groups, probes.logits(of: photos.codes))
     let scales = names.map { _ in StrengthFactors(add: scale, remove: scale) }
-    return AttributeDirections(
+    var result = AttributeDirections(
       names: self.names + names, definitions: self.definitions + definitions,
       positives: positives + limited.map(\.positives.count), negatives: negatives + limited.map(\.negatives.count),
       probes: AttributeProbes(
@@ -175,6 +178,8 @@ extension AttributeDirections {
         uniqueKeysWithValues: try vectorsByMethod.map { ($0.key, try .cat([$0.value, found[$0.key]!])) }),
       factorsByMethod: factorsByMethod.mapValues { $0 + scales }, typicalOdds: typicalOdds.map { $0 + typical },
       overrides: overrides, precision: precision)
+    result.mixture = mixture
+    return result
   }
 
   /// - Parameters:

@@ -268,6 +268,37 @@ private struct MadeCodes {
       values(prior.sample(count: 1, seed: 5, temperature: 0)), values(found.codeMean), "mean", tolerance: 1e-6)
   }
 
+  @Test func theMixtureDrawsWhatLiesBetweenNoFaces() throws {
+    // Two kinds of faces: along one axis codes are near 3 or near −1, three in four of them there.
+    let (count, size) = (2000, 4)
+    var generator = SplitMix64(seed: 6)
+    let isFar = (0..<count).map { _ in Double.random(in: 0..<1, using: &generator) < 0.25 }
+    let noise = try Tensor.randn([count, size], generator: Generator(seed: 2)) * 0.4
+    let steps = try Tensor(isFar.flatMap { [Float($0 ? 3 : -1), 0, 0, 0] }, shape: [count, size])
+    let photos = EncodedPhotos(codes: try noise + steps, labels: isFar.map { $0 ? 1 : -1 }, attributeNames: ["Far"])
+    let found = try AttributeDirections.find(in: photos)
+    func first(_ kind: LatentPrior.Kind, of directions: AttributeDirections) throws -> [Double] {
+      let codes = try LatentPrior(kind, of: directions).sample(count: 1000, seed: 4, temperature: 1)
+      return try codes.select(1, 0).contiguous().array(Float.self).map(Double.init)
+    }
+    func share(_ values: [Double], _ range: Range<Double>) -> Double {
+      Double(values.filter(range.contains).count) / Double(values.count)
+    }
+    let (mixed, normal) = try (first(.mixture, of: found), first(.fitted, of: found))
+    #expect(share(normal, 0.5..<1.5) > 0.15)
+    #expect(share(mixed, 0.5..<1.5) < 0.05, "\(share(mixed, 0.5..<1.5))")
+    #expect(abs(share(mixed, 1.5..<9) - 0.25) < 0.06)
+    // Changes of the directions keep it.
+    var more = try found.defining(.init("near", positives: "Far=-1", negatives: "Far"), in: photos)
+    #expect(try first(.mixture, of: more) == mixed)
+    more = try more.removing("near")
+    #expect(try first(.mixture, of: more) == mixed)
+    // Too few codes for two parts.
+    let few = try EncodedPhotos(codes: photos.codes.narrow(0, 0..<30), labels: Array(photos.labels[..<30]), attributeNames: ["Far"])
+    let simple = try AttributeDirections.find(in: few)
+    #expect(throws: LatentPriorError.self) { try LatentPrior(.mixture, of: simple) }
+  }
+
   @Test func samplesAreReproducible() throws {
     for kind in LatentPrior.Kind.allCases {
       let prior = try LatentPrior(kind, of: Self.found.get())

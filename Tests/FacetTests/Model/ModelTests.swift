@@ -375,6 +375,31 @@ extension ModelConfiguration {
     #expect(try values(read.step("Male", strength: 1, on: .ones([1, 6]))) == values(read.step("Male", strength: 1)))
   }
 
+  @Test func mixturesComeBack() throws {
+    try write()
+    let bundle = try ModelBundle(contentsOf: url)
+    var written = try self.directions()
+    #expect(throws: LatentPriorError.self) { [written] in try LatentPrior(.mixture, of: written) }
+    let rows = try Tensor((0..<12).map { Float($0) }, shape: [2, 6])
+    written.mixture = CodeMixture(weights: [0.25, 0.75], means: rows, deviations: try rows + 1)
+    try written.write(to: bundle)
+    let directions = try AttributeDirections(of: bundle)
+    let read = try #require(directions.mixture)
+    #expect(read.weights == [0.25, 0.75])
+    try expectClose(read.means, rows, tolerance: 0)
+    try expectClose(read.deviations, rows + 1, tolerance: 0)
+    // Parts are chosen by their weights: means and deviations are those of the part.
+    let noise = try Tensor.ones([6])
+    #expect(try values(read.draw(noise, choice: 0.24)) == [1, 3, 5, 7, 9, 11])
+    #expect(try values(read.draw(noise, choice: 0.26)) == [13, 15, 17, 19, 21, 23])
+    let faulty = [([0.25, 0.5], try rows + 1), ([1.25, -0.25], try rows + 1), ([0.25, 0.75], try rows - 1)]
+    for (weights, deviations) in faulty {
+      written.mixture = CodeMixture(weights: weights, means: rows, deviations: deviations)
+      try written.write(to: bundle)
+      #expect(throws: BundleError.self) { try AttributeDirections(of: bundle) }
+    }
+  }
+
   @Test func directionsThatFloat16DoesNotHold() throws {
     try write()
     let bundle = try ModelBundle(contentsOf: url)
