@@ -13,22 +13,25 @@ demo: build ## Set up, build, and give the astronaut of the sample black hair an
 
 # Tests run what ships, optimized: in a debug build they take four times as long. They have a folder of their own, for
 # what they see of the modules (`@testable`) changes how all of them are compiled.
-# Products are named, for a build without a name makes all that the dependencies have, protoc among them.
+# Products are named, for a build without a name makes all that the dependencies have, protoc among them. That of the
+# tests has the program beside it, which they depend on.
 TESTING := --configuration release --scratch-path .build/testing -Xswiftc -enable-testing
 # Tests in a browser and with several processes need the machine for themselves, for they notice when the other side does
-# not answer in time.
+# not answer in time. The others keep all cores busy by themselves: threads of LibTorch's besides would wait for each other.
 ALONE := BrowserTests|ProcessesTests|ProcessGroupTests
+# The examples are another package. Built in the same folder, they take what is compiled there.
+BUILT := .build/testing/release
 test: setup ## Set up, check documents and public symbols, run all tests, and build and run the examples
 	Scripts/lint-docs
 	Scripts/lint-api
 	swift build $(TESTING) --product facetPackageTests
-	swift build $(TESTING) --product facet
 	FACET_PYTHON="$$(Scripts/test-python)" && export FACET_PYTHON \
-	  && export FACET_PROGRAM="$(CURDIR)/.build/testing/release/facet" \
-	  && swift test $(TESTING) --skip-build --skip '$(ALONE)' && swift test $(TESTING) --skip-build --filter '$(ALONE)'
-	swift build --package-path Examples
-	mkdir -p demo && Examples/.build/debug/portrait $(SAMPLE) demo/portrait.jpg && test -s demo/portrait.jpg
-	rm -f demo/stopped.jpg; ! Examples/.build/debug/portrait $(SAMPLE) demo/stopped.jpg 0 && test ! -e demo/stopped.jpg
+	  && export FACET_PROGRAM="$(CURDIR)/$(BUILT)/facet" \
+	  && OMP_NUM_THREADS=1 swift test $(TESTING) --skip-build --skip '$(ALONE)' \
+	  && swift test $(TESTING) --skip-build --filter '$(ALONE)'
+	swift build $(TESTING) --package-path Examples
+	mkdir -p demo && $(BUILT)/portrait $(SAMPLE) demo/portrait.jpg && test -s demo/portrait.jpg
+	rm -f demo/stopped.jpg; ! $(BUILT)/portrait $(SAMPLE) demo/stopped.jpg 0 && test ! -e demo/stopped.jpg
 
 setup: ## Install what is missing: Debian packages, LibTorch
 	@Scripts/setup

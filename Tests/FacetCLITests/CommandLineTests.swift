@@ -145,7 +145,7 @@ struct CommandLineTests {
     _ = try portrait(program, "in/deep/er/c.png")
     try Picture(width: 90, height: 90, filledWith: 99).write(to: URL(fileURLWithPath: program.path("in/a.png")))
     try Data("text".utf8).write(to: URL(fileURLWithPath: program.path("in/notes.txt")))
-    let words = ["edit", "in", "--attribute", "Eyeglasses=1", "-o", "in/out"]
+    let words = ["edit", "in", "--attribute", "Eyeglasses=1", "-o", "in/out", "--threads", "2"]
     let first = try program.run(words)
     #expect(first.status == 0, "\(first.errors)")
     #expect(first.errors.contains("1 done, 1 without a face") && first.errors.contains("in/a.png: no face found"), "\(first.errors)")

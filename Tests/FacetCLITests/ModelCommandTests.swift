@@ -25,7 +25,7 @@ struct ModelCommandTests {
     #expect(empty.errorLines.count == 1 && empty.errors.contains("partition test"), "\(empty.errors)")
 
     #expect(try program.run("info", "--model", model).output.contains("none yet"))
-    let attributes = try program.run("attributes", "--model", model, "--data", data, "--limit", "5")
+    let attributes = try program.run("attributes", "--model", model, "--data", data, "--limit", "5", "--threads", "2")
     #expect(attributes.status == 0, "\(attributes.errors)")
     #expect(attributes.output.hasPrefix("2 directions from 24 photos"))
     let info = try program.run("info", "--model", model)

@@ -35,7 +35,7 @@ import Testing
     #expect(resumed.status == 0, "\(resumed.errors)")
     #expect(try Data(contentsOf: url("maps/000001.png")) == Data("mine".utf8))
     #expect(try Picture(labelMap: url("maps/000003.png")) == map)
-    #expect(try program.run("parse", photos, "-o", program.path("maps"), "--force", "--threads", "1").status == 0)
+    #expect(try program.run("parse", photos, "-o", program.path("maps"), "--force", "--threads", "2").status == 0)
     #expect(try Picture(labelMap: url("maps/000001.png")).width == 32)
   }
 
