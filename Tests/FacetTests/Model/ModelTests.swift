@@ -378,8 +378,9 @@ extension ModelConfiguration {
   @Test func mixturesComeBack() throws {
     try write()
     let bundle = try ModelBundle(contentsOf: url)
-    var written = try self.directions()
-    #expect(throws: LatentPriorError.self) { [written] in try LatentPrior(.mixture, of: written) }
+    let plain = try self.directions()
+    #expect(throws: LatentPriorError.self) { try LatentPrior(.mixture, of: plain) }
+    var written = plain
     let rows = try Tensor((0..<12).map { Float($0) }, shape: [2, 6])
     written.mixture = CodeMixture(weights: [0.25, 0.75], means: rows, deviations: try rows + 1)
     try written.write(to: bundle)
