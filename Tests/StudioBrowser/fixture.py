@@ -51,6 +51,14 @@ class StudioTestCase(unittest.TestCase):
         photo.save(self.folder / name, **options)
         return self.folder / name
 
+    def saved(self, name: str, button: str) -> Path:
+        """The whole file that a click on a button saves, and not one that an earlier test left."""
+        file = self.folder / name
+        file.unlink(missing_ok=True)
+        self.browser.click(button)
+        self.browser.wait("the whole file", lambda: file.exists() and file.stat().st_size > 0)
+        return file
+
     def assert_fits(self, width: int):
         """Nothing scrolls sideways, and each button that is shown lies on the screen."""
         wide, outside = self.browser.js("""
