@@ -88,6 +88,6 @@ import Torch
     #expect(fringeColours.contains { $0.x > 0.6 && $0.y < 0.2 } && fringeColours.contains { $0.y > 0.6 && $0.x < 0.2 })
     // Without opacity nothing changes.
     let nothing = try fringe.change(of: stripes, length: 1, opacity: 0, over: stripes, unshaded: .zeros([1, 1, n, n]))
-    #expect(try nothing.abs().max().item() < 1e-6)
+    #expect(try nothing.abs().sum().item() < 1e-3)
   }
 }
