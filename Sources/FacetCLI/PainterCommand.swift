@@ -47,20 +47,17 @@ struct PainterCommand: ParsableCommand {
 
   func run() throws {
     let device = try engine.prepare()
-    let (output, lock) = try options.checkedFolder()
-    defer { withExtendedLifetime(lock) {} }
-    var configuration = try (options.resume ? PainterTrainer.savedConfiguration(in: output) : nil) ?? PainterTraining()
-    configuration = try options.configured(configuration)
-    options.set(in: &configuration)
-    if let realism { configuration.realism = realism }
-    if let criticStart { configuration.criticStart = criticStart }
-    if let precision {
-      precision.check(on: device)
-      configuration.usesBFloat16 = precision == .bfloat16
+    let configuration = try options.recipe(PainterTraining(), saved: PainterTrainer.savedConfiguration) {
+      if let realism { $0.realism = realism }
+      if let criticStart { $0.criticStart = criticStart }
+      if let precision {
+        precision.check(on: device)
+        $0.usesBFloat16 = precision == .bfloat16
+      }
+      if let sharpest { $0.sharpest = sharpest }
+      if !regions.isEmpty { $0.regions = regions }
+      if let glasses { $0.glasses = glasses }
     }
-    if let sharpest { configuration.sharpest = sharpest }
-    if !regions.isEmpty { configuration.regions = regions }
-    if let glasses { configuration.glasses = glasses }
     let distance = try perceptual.load(on: device)
     let crops = try CropSet(
       contentsOf: URL(fileURLWithPath: data, isDirectory: true), sharpest: configuration.sharpest,
@@ -68,6 +65,8 @@ struct PainterCommand: ParsableCommand {
     if configuration.glasses > 0, !crops.hasGlasses {
       throw CommandError("\(data): made without glasses; make it with 'facet prepare --glasses'")
     }
+    let (output, lock) = try options.checkedFolder()
+    defer { withExtendedLifetime(lock) {} }
     let trainer = try PainterTrainer(
       configuration, on: crops, distance: distance, from: from.map { try Painter(contentsOf: URL(fileURLWithPath: $0)) },
       output: output, device: device, resume: options.resume)

@@ -154,27 +154,27 @@ struct ParseCommand: ParsableCommand {
     @OptionGroup var engine: EngineOptions
 
     func run() throws {
+      let configuration = try options.recipe(ParserTraining(), saved: ParserTrainer.savedConfiguration) {
+        if let glasses { $0.drawn.glasses = glasses }
+        if let occluders { $0.drawn.occluders = occluders }
+        if let whiteHair { $0.drawn.whiteHair = whiteHair }
+      }
       let (output, lock) = try options.checkedFolder()
       defer { withExtendedLifetime(lock) {} }
       let data = URL(fileURLWithPath: data, isDirectory: true)
       let device = try engine.prepare()
-      var configuration = try options.resume ? ParserTrainer.savedConfiguration(in: output) ?? .init() : .init()
-      configuration = try options.configured(configuration)
-      options.set(in: &configuration)
+      // Named wrongly, they would be noticed only once all pairs are read.
+      let start = try from.map { try FaceParser(contentsOf: URL(fileURLWithPath: $0, isDirectory: true), device: device) }
+      let coarseSet = try coarse.map { try CelebA(directory: URL(fileURLWithPath: $0, isDirectory: true)) }
       let side = ParserTrainer.sourceSide(of: configuration.model)
-      if let glasses { configuration.drawn.glasses = glasses }
-      if let occluders { configuration.drawn.occluders = occluders }
-      if let whiteHair { configuration.drawn.whiteHair = whiteHair }
       var pairs = try report("decode") { try FacePairs(data, .training, side: side, progress: $0) }
       if configuration.drawn.glasses > 0 {
         let editor = try FaceEditor()
         pairs = try report("draw glasses") { try pairs.wearingGlasses(drawnBy: editor, progress: $0) }
       }
-      let more = try coarse.map { folder in
-        let dataset = try CelebA(directory: URL(fileURLWithPath: folder, isDirectory: true))
-        return try report("decode") { try FacePairs(.coarse(.train, of: dataset), side: side, progress: $0) }
+      let more = try coarseSet.map { dataset in
+        try report("decode") { try FacePairs(.coarse(.train, of: dataset), side: side, progress: $0) }
       }
-      let start = try from.map { try FaceParser(contentsOf: URL(fileURLWithPath: $0, isDirectory: true), device: device) }
       let trainer = try ParserTrainer(
         configuration, pairs: pairs, coarse: more, from: start, heldOut: .heldOut(of: data), output: output, device: device, resume: options.resume)
       try FacetCLI.train(trainer, as: "parse train")

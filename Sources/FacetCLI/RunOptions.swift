@@ -71,12 +71,24 @@ struct RunOptions: ParsableArguments {
   }
 
   /// Puts the options that were given over those of a recipe.
-  func set(in recipe: inout some TrainingRecipe) {
+  private func set(in recipe: inout some TrainingRecipe) {
     if let batch { recipe.batchSize = batch }
     if let learningRate { recipe.learningRate = learningRate }
     if let checkpointMinutes { recipe.checkpointMinutes = checkpointMinutes }
     if let seed { recipe.seed = seed }
     if images != nil || minutes != nil { recipe.budget = .init(images: images, minutes: minutes) }
+  }
+
+  /// The recipe of a run: of the one that is resumed, or a fresh one, with the options that were given in the place of its
+  /// own. It is in range before anything else is read or made.
+  func recipe<Recipe: TrainingRecipe>(
+    _ fresh: Recipe, saved: (URL) throws -> Recipe?, _ change: (inout Recipe) throws -> Void
+  ) throws -> Recipe {
+    var recipe = try configured((resume ? saved(folder) : nil) ?? fresh)
+    set(in: &recipe)
+    try change(&recipe)
+    try recipe.validate()
+    return recipe
   }
 
   /// The output folder, which nobody else may write to as long as the lock lives; a run or a bundle in it is not

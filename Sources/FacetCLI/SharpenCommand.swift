@@ -47,21 +47,20 @@ struct SharpenCommand: ParsableCommand {
 
   func run() throws {
     let device = try engine.prepare()
-    let (output, lock) = try options.checkedFolder()
-    defer { withExtendedLifetime(lock) {} }
-    var configuration = try (options.resume ? DecoderTrainer.savedConfiguration(in: output) : nil) ?? DecoderTraining()
-    configuration = try options.configured(configuration)
-    if !attribute.isEmpty { configuration.attributes = attribute }
-    if let critic { configuration.critic = critic }
-    options.set(in: &configuration)
-    if let realism { configuration.realism = realism }
-    if let features { configuration.features = features }
-    if let likeness { configuration.likeness = likeness }
+    let configuration = try options.recipe(DecoderTraining(), saved: DecoderTrainer.savedConfiguration) {
+      if !attribute.isEmpty { $0.attributes = attribute }
+      if let critic { $0.critic = critic }
+      if let realism { $0.realism = realism }
+      if let features { $0.features = features }
+      if let likeness { $0.likeness = likeness }
+    }
     let url = model.map { URL(fileURLWithPath: $0, isDirectory: true) } ?? ModelBundle.defaultURL
     let bundle = try ModelBundle(contentsOf: url, device: device)
     // Named wrongly, they would be noticed only once all photos are decoded.
     let directions = try AttributeDirections(of: bundle)
     for name in configuration.attributes { _ = try directions.index(of: name) }
+    let (output, lock) = try options.checkedFolder()
+    defer { withExtendedLifetime(lock) {} }
     let dataset = try CelebA(
       directory: URL(fileURLWithPath: data, isDirectory: true), configuration: .measuring(bundle.configuration))
     let trainer = try DecoderTrainer(

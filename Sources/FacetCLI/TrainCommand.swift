@@ -101,21 +101,21 @@ struct TrainCommand: ParsableCommand {
     // What torchrun has started again is to go on.
     let restarts = try Launch(ProcessInfo.processInfo.environment)?.restarts ?? 0
     let resume = options.resume || restarts > 0
-    let checked = group.speaks ? try options.checkedFolder(resumes: resume) : nil
-    defer { withExtendedLifetime(checked?.lock) {} }
-    let output = checked?.folder ?? options.folder
     var configuration = try makeConfiguration(
-      resuming: resume ? Trainer.savedConfiguration(in: output, for: group) : nil)
+      resuming: resume ? Trainer.savedConfiguration(in: options.folder, for: group) : nil)
     let start = try from.map { try ModelBundle(contentsOf: URL(fileURLWithPath: $0, isDirectory: true)) }
     if let start {
       configuration.model = start.configuration
       configuration.dataset.fit(start.configuration)
     }
+    try configuration.validate()
+    let checked = group.speaks ? try options.checkedFolder(resumes: resume) : nil
+    defer { withExtendedLifetime(checked?.lock) {} }
     let dataset = try CelebA(
       directory: URL(fileURLWithPath: data, isDirectory: true), configuration: configuration.dataset)
     let trainer = try Trainer(
       configuration, training: open(dataset, .train, for: group), validation: open(dataset, .validation, for: group),
-      output: output, weights: start?.model.state(), device: device, residency: photosOn, resume: resume,
+      output: options.folder, weights: start?.model.state(), device: device, residency: photosOn, resume: resume,
       distance: distances ? perceptual.load(on: device) : nil, group: group)
     let log = group.speaks ? try TrainingLog(of: trainer) : nil
     if let notice = trainer.notice { note(notice) }

@@ -68,6 +68,27 @@ private func run(_ script: String, _ arguments: String...) throws -> (status: In
     #expect(status != 0 && output.contains("calls itself libz.so.1"), "\(output)")
   }
 
+  /// Clones with caches of their own: what one has set up stays until its cache is gone.
+  @Test func anotherCacheMovesNothing() throws {
+    let (status, output) = try run(
+      Self.machine + """
+        mkdir -p "$folder"/{one,two}/facet/libtorch-2.13.0
+        for cache in one two; do cp -a "$folder/torch" "$folder/$cache/facet/libtorch-2.13.0"; done
+        for cache in one two; do
+          (cd "$folder/$cache/facet/libtorch-2.13.0" && find torch -type f -exec sha256sum {} + >manifest.sha256)
+        done
+        set_up() { on_machine 'XDG_CACHE_HOME="$folder/'"$1"'" "$setup"; pkg-config --variable=prefix facet-libtorch'; }
+        for cache in one two one; do echo "after $cache: $(set_up $cache)"; done
+        rm -r "$folder/one"
+        echo "without: $(set_up two)"
+        """, Self.setup, "libc10.so")
+    #expect(status == 0, "\(output)")
+    for part in ["after one: ", "after two: ", "without: "] {
+      let cache = part == "without: " ? "two" : "one"
+      #expect(output.split(separator: "\n").contains { $0.hasPrefix(part) && $0.hasSuffix("/\(cache)/facet/libtorch-2.13.0/torch") }, "\(output)")
+    }
+  }
+
   @Test func anotherWheelIsRefused() throws {
     // pip finds a wheel by its name in a folder; another's bytes are not those that are known.
     let (status, output) = try run(

@@ -139,8 +139,17 @@ import Torch
     #expect(missing.errorLines.count == 1 && missing.errors.contains("/none/list_attr_celeba.txt"))
     #expect(try program.run("train", "--data", "/none", "--output", "x", "--minutes", "0").status == 64)
     #expect(try program.run("train", "--data", "/none").status == 64)
-    let size = try program.run(program.training(faces, "run", images: 16) + ["--image-size", "40"])
-    #expect(size.status == 1)
-    #expect(size.errorLines.last?.contains("multiple of 32") == true, "\(size.errors)")
+  }
+
+  /// Of every command that trains, before anything is read or made.
+  @Test(arguments: [
+    (["train", "--image-size", "40"], "multiple of 32"), (["parse", "train", "--occluders", "3"], "'drawn.occluders' must be from 0 to 1"),
+    (["painter", "--sharpest", "2"], "'sharpest' must be from 0.01 to 1"), (["sharpen", "--batch", "3"], "'batchSize' must be even"),
+  ])
+  func optionsOutOfRangeAreRefusedFirst(_ command: [String], _ part: String) throws {
+    defer { program.remove() }
+    let result = try program.run(command + ["--data", "/none", "--output", program.path("new")])
+    #expect(result.status == 1 && result.errorLines.count == 1 && result.errors.contains(part), "\(result.errors)")
+    #expect(!FileManager.default.fileExists(atPath: program.path("new")))
   }
 }

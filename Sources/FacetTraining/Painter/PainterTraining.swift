@@ -55,9 +55,7 @@ public struct PainterTraining: TrainingRecipe {
   /// The defaults, for an hour.
   public init() {}
 
-  /// Checks the ranges of the fields.
-  /// - Throws: ``TrainingError`` that names the field.
-  func validate() throws {
+  public func validate() throws {
     try validateCourse(of: Self.kind)
     _ = try model.makeNetwork(seed: nil)
     try require(model.cropSize == CropSet.size, "model.cropSize", "\(CropSet.size), a crop's", of: Self.kind)

@@ -49,9 +49,7 @@ public struct ParserTraining: TrainingRecipe {
   /// The defaults, for half an hour.
   public init() {}
 
-  /// Checks the ranges of the fields.
-  /// - Throws: ``TrainingError`` that names the field, ``ModelError``.
-  func validate() throws {
+  public func validate() throws {
     func require(_ condition: Bool, _ field: String, _ range: String) throws {
       try self.require(condition, field, range, of: "parser")
     }

@@ -46,9 +46,7 @@ public struct DecoderTraining: TrainingRecipe {
   /// The defaults, for an hour.
   public init() {}
 
-  /// Checks the ranges of the fields.
-  /// - Throws: ``TrainingError`` that names the field.
-  func validate() throws {
+  public func validate() throws {
     try validateCourse(of: Self.kind)
     try require(batchSize % 2 == 0, "batchSize", "even: half of the codes are moved", of: Self.kind)
     try require(!attributes.isEmpty, "attributes", "at least one", of: Self.kind)

@@ -93,8 +93,9 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
   }
 
   /// Checks the ranges of the fields.
-  /// - Throws: ``TrainingError`` that names the field.
-  public func validate() throws(TrainingError) {
+  /// - Throws: ``TrainingError`` that names the field, `ModelError`.
+  public func validate() throws {
+    try model.validate()
     func require(_ condition: Bool, _ field: String, _ range: String) throws(TrainingError) {
       if !condition { throw TrainingError("training configuration: '\(field)' must be \(range)") }
     }

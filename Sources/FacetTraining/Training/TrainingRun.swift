@@ -20,6 +20,10 @@ public protocol TrainingRecipe: Codable, Sendable, Equatable {
   var budget: TrainingConfiguration.Budget { get set }
   /// Minutes between two checkpoints.
   var checkpointMinutes: Double { get set }
+
+  /// Checks the ranges of the fields.
+  /// - Throws: ``TrainingError`` that names the field, `ModelError`.
+  func validate() throws
 }
 
 extension TrainingRecipe {
