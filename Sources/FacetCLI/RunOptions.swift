@@ -59,19 +59,7 @@ struct RunOptions: ParsableArguments {
   }
 
   /// Puts the options that were given over those of a recipe.
-  func set(
-    batch batchSize: inout Int, learningRate rate: inout Double, checkpointMinutes interval: inout Double,
-    seed chance: inout UInt64, budget: inout TrainingConfiguration.Budget
-  ) {
-    if let batch { batchSize = batch }
-    if let learningRate { rate = learningRate }
-    if let checkpointMinutes { interval = checkpointMinutes }
-    if let seed { chance = seed }
-    if images != nil || minutes != nil { budget = .init(images: images, minutes: minutes) }
-  }
-
-  /// Puts the options that were given over those of a recipe.
-  private func set(in recipe: inout some TrainingRecipe) {
+  func set(in recipe: inout some TrainingRecipe) {
     if let batch { recipe.batchSize = batch }
     if let learningRate { recipe.learningRate = learningRate }
     if let checkpointMinutes { recipe.checkpointMinutes = checkpointMinutes }

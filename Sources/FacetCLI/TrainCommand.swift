@@ -117,12 +117,7 @@ struct TrainCommand: ParsableCommand {
       configuration, training: open(dataset, .train, for: group), validation: open(dataset, .validation, for: group),
       output: options.folder, weights: start?.model.state(), device: device, residency: photosOn, resume: resume,
       distance: distances ? perceptual.load(on: device) : nil, group: group)
-    let log = group.speaks ? try TrainingLog(of: trainer) : nil
-    if let notice = trainer.notice { note(notice) }
-    Interruption.watch()
-    let ending = try trainer.run(shouldStop: { Interruption.requested }, onEvent: { try log?.record($0) })
-    log?.finish(ending)
-    if ending == .interrupted { throw ExitCode(130) }
+    try train(trainer, as: "train", speaks: group.speaks)
   }
 
   /// The options given, over those of the run that is resumed, over the preset's.
@@ -140,9 +135,7 @@ struct TrainCommand: ParsableCommand {
     if let precision { configuration.usesBFloat16 = precision == .bfloat16 }
     if let syncBatchNorm { configuration.synchronizesBatchNorm = syncBatchNorm }
     configuration.dataset.fit(configuration.model)
-    options.set(
-      batch: &configuration.batchSize, learningRate: &configuration.learningRate,
-      checkpointMinutes: &configuration.checkpointMinutes, seed: &configuration.seed, budget: &configuration.budget)
+    options.set(in: &configuration)
     return configuration
   }
 }

@@ -56,7 +56,7 @@ func waiting(_ data: String, preset: ModelConfiguration.Architecture, epochs: In
   var start: (time: ContinuousClock.Instant, waited: Duration)?
   var end: (time: ContinuousClock.Instant, waited: Duration)?
   try trainer.run(onEvent: { event in
-    guard case .step(let progress, _, _, let waited) = event else { return }
+    guard case .step(let progress, _, _) = event, let waited = trainer.waited else { return }
     if progress.step == steps { start = (.now, waited) }
     end = (.now, waited)
   })

@@ -1,74 +1,84 @@
+import ArgumentParser
 import Facet
 import FacetTraining
 import Foundation
 import Photo
 import Torch
 
+/// Trains by a recipe, shown on the terminal and to TensorBoard.
+/// - Parameters:
+///   - name: the command's, before each line.
+///   - speaks: whether this process shows anything: of several the first does.
+/// - Throws: exit code 130 when it was interrupted, and what the trainer throws.
+func train(_ trainer: some RecipeTrainer, as name: String, speaks: Bool = true) throws {
+  let log = speaks ? try TrainingLog(of: trainer, as: name) : nil
+  if let notice = trainer.notice { note(notice) }
+  Interruption.watch()
+  let ending = try trainer.run(shouldStop: { Interruption.requested }, onEvent: { try log?.record($0) })
+  log?.finish(ending)
+  if ending == .interrupted { throw ExitCode(130) }
+}
+
 /// Shows a run to people: a bar on a terminal or plain lines in a log, and TensorBoard files in the output's folder
 /// `logs`.
 ///
-///     let log = try TrainingLog(of: trainer)
+///     let log = try TrainingLog(of: trainer, as: "train")
 ///     log.finish(try trainer.run(onEvent: log.record))
 ///
 /// TensorBoard gets, by images seen as the step, `train/TERM` for each loss term, `train/learning_rate`,
 /// `speed/images_per_second` and `speed/waiting` (the share of time that steps waited for batches), each the mean over
-/// ``interval`` steps, and `validation/FIGURE` and the pictures `validation/faces` at each validation.
-final class TrainingLog {
+/// ``interval`` steps, `validation/FIGURE` at each measurement, and pictures.
+final class TrainingLog<Trained: RecipeTrainer> {
   /// Steps that one point in TensorBoard stands for.
   let interval: Int
-  private let configuration: TrainingConfiguration
+  private let name: String
+  private let trainer: Trained
   private let report: ProgressReport
   private let events: EventFileWriter
-  private var start = ContinuousClock.now
   private var window: Window
 
   /// A log that starts where the run does: what an earlier run in the folder wrote of later steps is hidden.
   /// - Throws: `FileError` when the files cannot be written.
-  init(of trainer: Trainer, interval: Int = 20) throws {
-    self.interval = max(1, interval)
-    configuration = trainer.configuration
+  init(of trainer: Trained, as name: String, interval: Int = 20) throws {
+    (self.trainer, self.name, self.interval) = (trainer, name, max(1, interval))
+    let (budget, progress) = (trainer.configuration.budget, trainer.progress)
     report = ProgressReport(
-      "train", total: configuration.budget.images, completed: trainer.progress.images,
-      share: configuration.budget.share(trainer.progress), interval: .seconds(30))
+      name, total: budget.images, completed: progress.images, share: budget.share(progress), interval: .seconds(30))
     events = try EventFileWriter(
-      directory: trainer.output.appendingPathComponent("logs", isDirectory: true),
-      startingAtStep: trainer.progress.images + 1)
-    window = Window(images: trainer.progress.images)
+      directory: trainer.output.appendingPathComponent("logs", isDirectory: true), startingAtStep: progress.images + 1)
+    window = Window(images: progress.images, waited: trainer.waited)
   }
 
   /// Takes note of an event.
   /// - Throws: `FileError` when TensorBoard's file cannot be written, as on a full disk.
-  func record(_ event: Trainer.Event) throws {
+  func record(_ event: TrainingEvent) throws {
     switch event {
-    case .started(let progress, let parameters, let images):
+    case .started(let progress):
       let origin = progress.step > 0 ? "on from step \(progress.step), " : ""
-      report.note("train  \(origin)\(parameters) parameters, \(images) photos")
-      start = .now
-      window = Window(images: progress.images)
-    case .step(let progress, let losses, let learningRate, let waited):
+      report.note("\(name)  \(origin)\(trainer.parameterCount) parameters, \(trainer.photoCount) photos")
+      window = Window(images: progress.images, waited: trainer.waited)
+    case .step(let progress, let losses, let learningRate):
       window.add(losses)
+      report.update(
+        progress.images, share: trainer.configuration.budget.share(progress),
+        detail: (window.means.map { String(format: "%@ %.4f", $0.name, $0.value) } + [
+          String(format: "lr %.1e", learningRate)
+        ]).joined(separator: "  "))
       if progress.step % interval == 0 {
         try events.addScalars(
-          window.scalars(progress, learningRate: learningRate, waited: waited), step: progress.images)
-        window = Window(images: progress.images, waited: waited)
+          window.scalars(images: progress.images, learningRate: learningRate, waited: trainer.waited),
+          step: progress.images)
+        window = Window(images: progress.images, waited: trainer.waited)
       }
-      let total = losses.first?.value ?? .nan
-      report.update(
-        progress.images,
-        share: configuration.budget.share(progress),
-        detail: String(
-          format: "epoch %d  loss %.4f  lr %.1e  waiting %.1f%%", progress.epoch + 1, total, learningRate,
-          100 * (waited / (.now - start))))
     case .validated(let progress, let evaluation, let isBest, let sheet):
-      window.pause(.seconds(evaluation.seconds))
-      let figures = evaluation.figures
-      let text = figures.map { "\($0.name) \(String(format: "%.4f", $0.value))" }.joined(separator: "  ")
-      report.note("validation  \(progress.images) images seen  \(text)\(isBest ? "  best so far" : "")")
-      try events.addScalars(figures.map { ("validation/\($0.name)", Float($0.value)) }, step: progress.images)
-      try events.addImage(
-        png: Photo(sheet).encoded(as: .png), width: sheet.width, height: sheet.height, tag: "validation/faces",
-        step: progress.images)
-    case .checkpoint:
+      window.start += .seconds(evaluation.seconds)
+      report.note("validation  \(progress.images) images seen\(isBest ? "  best so far" : "")\(text(evaluation.figures))")
+      try addMeasurement(evaluation.figures, progress)
+      try addPicture(sheet, "validation/faces", progress)
+    case .checkpoint(let progress):
+      report.note("checkpoint  \(progress.images) images seen\(text(trainer.figures))")
+      try addMeasurement(trainer.figures, progress)
+      if let sheet = try trainer.sheet() { try addPicture(sheet, name, progress) }
       try events.synchronize()
     }
   }
@@ -79,43 +89,53 @@ final class TrainingLog {
     let text =
       switch ending {
       case .budgetSpent: "done, the budget is spent"
-      case .noImprovement: "done, \(configuration.patience) validations without a better loss"
+      case .noImprovement: "done, the last validations show no better loss"
       case .interrupted: "interrupted, the checkpoint is written; --resume goes on from it"
       }
-    report.note("train  \(text)")
+    report.note("\(name)  \(text)")
   }
 
-  /// Sums over the steps since the last point.
-  private struct Window {
-    let images: Int
-    var waited = Duration.zero
-    var start = ContinuousClock.now
-    var steps = 0
-    var sums: [(name: String, value: Double)] = []
+  private func text(_ figures: [(name: String, value: Double)]) -> String {
+    figures.map { String(format: "  %@ %.4f", $0.name, $0.value) }.joined()
+  }
 
-    init(images: Int, waited: Duration = .zero) {
-      self.images = images
-      self.waited = waited
-    }
+  private func addMeasurement(_ figures: [(name: String, value: Double)], _ progress: TrainingProgress) throws {
+    if figures.isEmpty { return }
+    try events.addScalars(figures.map { ("validation/\($0.name)", Float($0.value)) }, step: progress.images)
+  }
 
-    mutating func add(_ losses: [(name: String, value: Double)]) {
-      steps += 1
-      sums = sums.isEmpty ? losses : zip(sums, losses).map { ($0.name, $0.value + $1.value) }
-    }
+  private func addPicture(_ sheet: Picture, _ tag: String, _ progress: TrainingProgress) throws {
+    try events.addImage(
+      png: Photo(sheet).encoded(as: .png), width: sheet.width, height: sheet.height, tag: tag, step: progress.images)
+  }
+}
 
-    /// Leaves time out that was spent on other things than steps.
-    mutating func pause(_ time: Duration) { start += time }
+/// Sums over the steps since the last point.
+private struct Window {
+  let images: Int
+  let waited: Duration?
+  /// Later by the time that was spent on other things than steps.
+  var start = ContinuousClock.now
+  private var steps = 0
+  private var sums: [(name: String, value: Double)] = []
 
-    func scalars(
-      _ progress: TrainingProgress, learningRate: Double, waited: Duration
-    ) -> [(tag: String, value: Float)] {
-      let time = ContinuousClock.now - start
-      return sums.map { ("train/\($0.name)", Float($0.value / Double(steps))) } + [
-        ("train/learning_rate", Float(learningRate)),
-        ("speed/images_per_second", Float(Double(progress.images - images) / (time / .seconds(1)))),
-        ("speed/waiting", Float((waited - self.waited) / time)),
-      ]
-    }
+  init(images: Int, waited: Duration?) { (self.images, self.waited) = (images, waited) }
+
+  mutating func add(_ losses: [(name: String, value: Double)]) {
+    steps += 1
+    sums = sums.isEmpty ? losses : zip(sums, losses).map { ($0.name, $0.value + $1.value) }
+  }
+
+  var means: [(name: String, value: Double)] { sums.map { ($0.name, $0.value / Double(steps)) } }
+
+  func scalars(images: Int, learningRate: Double, waited: Duration?) -> [(tag: String, value: Float)] {
+    let time = ContinuousClock.now - start
+    var scalars = means.map { (tag: "train/\($0.name)", value: Float($0.value)) } + [
+      ("train/learning_rate", Float(learningRate)),
+      ("speed/images_per_second", Float(Double(images - self.images) / (time / .seconds(1)))),
+    ]
+    if let waited, let before = self.waited { scalars.append(("speed/waiting", Float((waited - before) / time))) }
+    return scalars
   }
 }
 

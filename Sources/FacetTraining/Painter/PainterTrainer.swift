@@ -76,18 +76,20 @@ public final class PainterTrainer: SteppingTrainer {
   public var parameterCount: Int { network.parameterCount }
   /// The photos that it learns from.
   public var photoCount: Int { crops.count }
-  var source: String { "crops" }
+  var source: String? { "crops" }
 
   @discardableResult
   public func run(
-    shouldStop: () -> Bool = { false }, onEvent: (TrainingEvent<PainterLosses>) throws -> Void = { _ in }
+    shouldStop: () -> Bool = { false }, onEvent: (TrainingEvent) throws -> Void = { _ in }
   ) throws -> Trainer.Ending {
     try train(shouldStop, onEvent)
   }
 
   // MARK: A step
 
-  func step(learningRate: Double) throws -> PainterLosses {
+  /// - Returns: means over the holes: the absolute error of the pixels, of their differences, the perceptual distance, the
+  ///   moved photo's absolute error, and the critic's own loss and how real the holes looked to it, 0 before it is heard.
+  func step(learningRate: Double) throws -> [(name: String, value: Double)] {
     // A seed for each step, so that a resumed run draws what it would have drawn.
     var chance = SplitMix64(seed: configuration.seed ^ UInt64(progress.images) << 20)
     let rows = (0..<configuration.batchSize).map { _ in chance.next(below: crops.count) }
@@ -142,9 +144,10 @@ public final class PainterTrainer: SteppingTrainer {
     try checkFinite(loss.item())
     try optimizers.network.step(learningRate: learningRate)
     try average.update(step: progress.step + 1)
-    return PainterLosses(
-      pixels: try pixels.item(), slopes: try slopes.item(), perceptual: try perceptual.item(), alignment: try alignment.item(),
-      critic: criticLoss, realism: realism)
+    return [
+      ("pixels", try pixels.item()), ("slopes", try slopes.item()), ("perceptual", try perceptual.item()),
+      ("alignment", try alignment.item()), ("critic", criticLoss), ("realism", realism),
+    ]
   }
 
   // MARK: Pictures

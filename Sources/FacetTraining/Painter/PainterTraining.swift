@@ -56,7 +56,7 @@ public struct PainterTraining: TrainingRecipe {
   public init() {}
 
   public func validate() throws {
-    try validateCourse(of: Self.kind)
+    try validateCourse(of: Self.kind, emaDecay: emaDecay)
     _ = try model.makeNetwork(seed: nil)
     try require(model.cropSize == CropSet.size, "model.cropSize", "\(CropSet.size), a crop's", of: Self.kind)
     try require(
@@ -70,20 +70,5 @@ public struct PainterTraining: TrainingRecipe {
       try require((0...1).contains(share), name, "from 0 to 1", of: Self.kind)
     }
     try require(0.01...1 ~= sharpest, "sharpest", "from 0.01 to 1", of: Self.kind)
-  }
-}
-
-/// What a step of a painter's training came to, each a mean over the holes.
-public struct PainterLosses: TrainingLosses {
-  /// The absolute error of the pixels, of their differences, the perceptual distance, and the moved photo's absolute error.
-  public let pixels, slopes, perceptual, alignment: Double
-  /// The critic's own loss, and how real the holes looked to it; 0 before it is heard.
-  public let critic, realism: Double
-
-  public var named: [(name: String, value: Double)] {
-    [
-      ("pixels", pixels), ("slopes", slopes), ("perceptual", perceptual), ("alignment", alignment), ("critic", critic),
-      ("realism", realism),
-    ]
   }
 }

@@ -53,7 +53,7 @@ public struct ParserTraining: TrainingRecipe {
     func require(_ condition: Bool, _ field: String, _ range: String) throws {
       try self.require(condition, field, range, of: "parser")
     }
-    try validateCourse(of: "parser")
+    try validateCourse(of: "parser", emaDecay: emaDecay)
     try model.validate()
     try require(model.imageSize % 8 == 0, "model.imageSize", "a multiple of 8")
     try require((0..<1).contains(weightDecay), "weightDecay", "at least 0 and under 1")
@@ -74,15 +74,6 @@ public struct ParserTraining: TrainingRecipe {
       try require((0...1).contains(value), "degradation.\(name)", "from 0 to 1")
     }
   }
-}
-
-/// The loss of a step of a parser's training, a mean over its pixels.
-public struct ParserLosses: TrainingLosses {
-  /// The weighted cross-entropy.
-  public let loss: Double
-
-  /// Its name and value.
-  public var named: [(name: String, value: Double)] { [("loss", loss)] }
 }
 
 /// Trains a face parser on pairs of photos and label maps.
@@ -160,7 +151,7 @@ public final class ParserTrainer: SteppingTrainer {
     try takeUp(resume: resume)
   }
 
-  let source = "parser"
+  let source: String? = "parser"
   static let format = "facet-parser-checkpoint-2"
   /// The numbers that it trains.
   public var parameterCount: Int { network.parameterCount }
@@ -174,7 +165,7 @@ public final class ParserTrainer: SteppingTrainer {
   /// - Throws: ``TrainingError`` with the step when the loss is not finite, and what `onEvent` throws.
   @discardableResult
   public func run(
-    shouldStop: () -> Bool = { false }, onEvent: (TrainingEvent<ParserLosses>) throws -> Void = { _ in }
+    shouldStop: () -> Bool = { false }, onEvent: (TrainingEvent) throws -> Void = { _ in }
   ) throws -> Trainer.Ending {
     try train(shouldStop, onEvent)
   }
@@ -189,7 +180,8 @@ public final class ParserTrainer: SteppingTrainer {
     return order!.positions[progress.batch * size..<(progress.batch + 1) * size]
   }
 
-  func step(learningRate: Double) throws -> ParserLosses {
+  /// - Returns: `loss`, the weighted cross-entropy, a mean over the pixels.
+  func step(learningRate: Double) throws -> [(name: String, value: Double)] {
     let positions = nextPositions()
     // A seed for each step, so that a resumed run draws what it would have drawn.
     let seed = configuration.seed ^ UInt64(progress.step) << 20
@@ -218,7 +210,7 @@ public final class ParserTrainer: SteppingTrainer {
     try optimizer.step(learningRate: learningRate)
     try average.update(step: progress.step + 1)
     progress.batch += 1
-    return ParserLosses(loss: value)
+    return [("loss", value)]
   }
 
   /// The positions of a step's coarse pairs.

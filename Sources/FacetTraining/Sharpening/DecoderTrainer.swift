@@ -101,7 +101,7 @@ public final class DecoderTrainer: SteppingTrainer {
     try takeUp(resume: resume)
   }
 
-  var source: String { bundle.fingerprint }
+  var source: String? { bundle.fingerprint }
   /// The numbers that it trains.
   public var parameterCount: Int { decoder.parameterCount }
   /// The photos that it learns from.
@@ -109,14 +109,17 @@ public final class DecoderTrainer: SteppingTrainer {
 
   @discardableResult
   public func run(
-    shouldStop: () -> Bool = { false }, onEvent: (TrainingEvent<DecoderLosses>) throws -> Void = { _ in }
+    shouldStop: () -> Bool = { false }, onEvent: (TrainingEvent) throws -> Void = { _ in }
   ) throws -> Trainer.Ending {
     try train(shouldStop, onEvent)
   }
 
   // MARK: A step
 
-  func step(learningRate: Double) throws -> DecoderLosses {
+  /// - Returns: means over the photos: the critic's own loss, 2 where it cannot tell photos from decoded faces; how real
+  ///   decoded faces looked to it; the distance between what its stages see in both; 2 − SSIM and the mean absolute
+  ///   difference; and the distance of moved faces, without detail, from what decoded there before.
+  func step(learningRate: Double) throws -> [(name: String, value: Double)] {
     // A seed for each step, so that a resumed run draws what it would have drawn.
     var chance = SplitMix64(seed: configuration.seed ^ UInt64(progress.step) << 20)
     let generator = try Generator(seed: chance.next(), device: device)
@@ -189,9 +192,10 @@ public final class DecoderTrainer: SteppingTrainer {
     try checkFinite(loss.item())
     try optimizers.decoder.step(learningRate: learningRate)
     try average.update(step: progress.step + 1)
-    return DecoderLosses(
-      critic: try criticLoss.item(), realism: try realism.item(), features: try features.item(),
-      ssimLoss: try terms.ssimLoss.item(), mae: try terms.mae.item(), likeness: try likeness.item())
+    return [
+      ("critic", try criticLoss.item()), ("realism", try realism.item()), ("features", try features.item()),
+      ("ssim_loss", try terms.ssimLoss.item()), ("mae", try terms.mae.item()), ("likeness", try likeness.item()),
+    ]
   }
 
   /// The critic's output for each face, faces × outputs × 1 × 1.

@@ -47,7 +47,7 @@ public struct DecoderTraining: TrainingRecipe {
   public init() {}
 
   public func validate() throws {
-    try validateCourse(of: Self.kind)
+    try validateCourse(of: Self.kind, emaDecay: emaDecay)
     try require(batchSize % 2 == 0, "batchSize", "even: half of the codes are moved", of: Self.kind)
     try require(!attributes.isEmpty, "attributes", "at least one", of: Self.kind)
     let weights = [
@@ -58,27 +58,5 @@ public struct DecoderTraining: TrainingRecipe {
     try require(
       strengths.count == 2 && 0 < strengths[0] && strengths[0] <= strengths[1] && strengths[1] <= 3, "strengths",
       "two rising numbers above 0 and up to 3", of: Self.kind)
-  }
-}
-
-/// What a step of a decoder's training came to, each a mean over its photos.
-public struct DecoderLosses: TrainingLosses {
-  /// The critic's own: max(0, 1 − real) + max(0, 1 + decoded); 2 where it cannot tell them apart.
-  public let critic: Double
-  /// How real decoded faces looked to it.
-  public let realism: Double
-  /// The distance between what its stages see in photos and in decoded faces.
-  public let features: Double
-  /// 2 − SSIM between photos and decoded faces, and their mean absolute difference.
-  public let ssimLoss, mae: Double
-  /// The distance of moved faces, without detail, from what decoded there before.
-  public let likeness: Double
-
-  /// Names and values in a fixed order.
-  public var named: [(name: String, value: Double)] {
-    [
-      ("critic", critic), ("realism", realism), ("features", features), ("ssim_loss", ssimLoss), ("mae", mae),
-      ("likeness", likeness),
-    ]
   }
 }

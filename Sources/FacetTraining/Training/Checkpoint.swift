@@ -53,6 +53,19 @@ struct CheckpointFile {
 
   var exists: Bool { FileManager.default.fileExists(atPath: last.path) }
 
+  /// Finds out now, not at the first checkpoint, whether the folder can be written to, and removes what a killed run
+  /// had not finished writing.
+  func prepare() throws {
+    _ = try AtomicFile(last)
+    let checkpoints = last.deletingLastPathComponent()
+    for folder in [checkpoints.deletingLastPathComponent(), checkpoints] {
+      for name in try FileManager.default.contentsOfDirectory(atPath: folder.path)
+      where name.hasPrefix(".") && name.hasSuffix(".tmp") {
+        try? FileManager.default.removeItem(at: folder.appendingPathComponent(name))
+      }
+    }
+  }
+
   /// Writes tensors and metadata, whole or not at all; what was the last one becomes the one before.
   func save(_ tensors: [String: Tensor], metadata: [String: String]) throws {
     if exists { try link(last, to: previous) }

@@ -14,7 +14,7 @@ import Torch
 ///
 /// Several processes train together, each with a trainer: they share each batch, so that their number does not change
 /// what is learned, and a run can go on with another number. The first alone reads and writes the output folder.
-public final class Trainer {
+public final class Trainer: SteppingTrainer {
   /// The recipe.
   public let configuration: TrainingConfiguration
   /// The folder that the run is written to.
@@ -24,28 +24,17 @@ public final class Trainer {
   /// The processes that take part; `nil` for this one alone.
   public let group: ProcessGroup?
   /// Where the run stands.
-  public private(set) var progress = TrainingProgress()
+  public internal(set) var progress = TrainingProgress()
   /// A line for people on the checkpoint that the run goes on from, where it is not the last one.
-  public private(set) var notice: String?
-  private let lock: WriteLock?
+  public internal(set) var notice: String?
+  var lock: WriteLock?
   private let training: DecodedCache
   private let validation: DecodedCache
-  private let step: TrainingStep
+  private let trainingStep: TrainingStep
   private let evaluator: Evaluator
   private let distance: PerceptualDistance?
   private let batches: any TrainingBatches
-
-  /// What happens while training runs, in order.
-  public enum Event: Sendable {
-    /// The run starts, or goes on.
-    case started(TrainingProgress, parameters: Int, images: Int)
-    /// `waited` is the time, over all steps of this run, that passed waiting for batches.
-    case step(TrainingProgress, losses: [(name: String, value: Double)], learningRate: Double, waited: Duration)
-    /// `sheet` shows the first validation photos: inputs, reconstructions over them, masks, a row each.
-    case validated(TrainingProgress, EvaluationReport, isBest: Bool, sheet: Picture)
-    /// The checkpoint is written to a file.
-    case checkpoint(TrainingProgress, URL)
-  }
+  private let batchesPerEpoch: Int
 
   /// Where training keeps the decoded photos.
   public enum Residency: String, Sendable, CaseIterable {
@@ -100,9 +89,8 @@ public final class Trainer {
     self.validation = validation
     self.output = output
     self.device = device
-    lock = group?.isFirst ?? true ? try WriteLock.folder(output) : nil
     if device == .cpu { Torch.keepFreedMemory() }
-    step = try TrainingStep(
+    trainingStep = try TrainingStep(
       configuration, weights: weights, labelCount: training.dataset.attributeNames.count, device: device, group: group)
     // Another model takes the averaged weights, so that validation leaves the one in training alone.
     evaluator = try Evaluator(
@@ -114,16 +102,16 @@ public final class Trainer {
     batches = residency == .device
       ? try ResidentBatches(training, options: options, on: device)
       : LoadedBatches(BatchLoader(training, options: options), on: device)
-    if isFirst {
-      try Self.prepare(output)
-      let goesOn = resume && checkpoint.exists
-      try goesOn ? restore() : clearOutput()
-      try ConfigurationFile.write(configuration, in: output)
-    }
+    batchesPerEpoch = options.batchesPerEpoch(of: training.count)
+    if isFirst { try takeUp(resume: resume) }
     try group?.watching { try shareStart() }
   }
 
-  private var isFirst: Bool { group?.isFirst ?? true }
+  /// The numbers that it trains.
+  public var parameterCount: Int { trainingStep.model.parameterCount }
+  /// The photos that it learns from.
+  public var photoCount: Int { training.count }
+  public var waited: Duration? { batches.waited }
 
   /// Gives all processes the first one's progress and weights: only it needs to see the output folder.
   private func shareStart() throws {
@@ -137,7 +125,7 @@ public final class Trainer {
     }
     let text = try group.broadcast(Array(JSON.encode(progress).utf8))
     progress = try JSON.decode(TrainingProgress.self, String(decoding: text, as: UTF8.self))
-    try step.shareState()
+    try trainingStep.shareState()
   }
 
   /// Trains until the budget is spent, validation stops improving or `shouldStop` says so, on any of the processes.
@@ -145,89 +133,63 @@ public final class Trainer {
   /// - Throws: ``TrainingError`` with the step and the term when a loss is not finite, and what `onEvent` throws. The
   ///   last checkpoint stays as it is.
   @discardableResult
-  public func run(shouldStop: () -> Bool = { false }, onEvent: (Event) throws -> Void = { _ in }) throws -> Ending {
+  public func run(
+    shouldStop: () -> Bool = { false }, onEvent: (TrainingEvent) throws -> Void = { _ in }
+  ) throws -> Ending {
+    batches.start(epoch: progress.epoch, batch: progress.batch)
     guard let group else { return try train(shouldStop, onEvent) }
     return try group.watching { try train(shouldStop, group.isFirst ? onEvent : { _ in }) }
   }
 
-  private func train(_ shouldStop: () -> Bool, _ onEvent: (Event) throws -> Void) throws -> Ending {
-    let clock = StopWatch(alreadySpent: progress.minutes * 60)
-    var lastSave = clock.seconds
-    try onEvent(.started(progress, parameters: step.model.parameterCount, images: training.count))
+  func step(learningRate: Double) throws -> [(name: String, value: Double)] {
+    let batch = try nextBatch()
+    let losses = try trainingStep(
+      images: batch.images, masks: batch.masks, labels: batch.labels, number: progress.step, learningRate: learningRate)
+    progress.batch += 1
+    return losses
+  }
 
+  /// The next batch; where an epoch has no more the next one begins.
+  private func nextBatch() throws -> (images: Tensor, masks: Tensor, labels: Tensor) {
     while true {
-      batches.start(epoch: progress.epoch, batch: progress.batch)
-      while let batch = try batches.next() {
-        let stops: Bool
-        (progress.minutes, stops) = try agree(minutes: clock.seconds / 60, stop: shouldStop())
-        let spent = configuration.budget.progress(images: progress.images, minutes: progress.minutes)
-        if spent >= 1 { return try finish(.budgetSpent, onEvent) }
-        if progress.validationsSinceBest >= configuration.patience { return try finish(.noImprovement, onEvent) }
-        if stops { return try finish(.interrupted, onEvent) }
-
-        let learningRate = configuration.learningRate(spent: spent)
-        let losses = try step(
-          images: batch.images, masks: batch.masks, labels: batch.labels, number: progress.step,
-          learningRate: learningRate)
-        progress.step += 1
-        progress.batch += 1
-        progress.images += configuration.batchSize
-        progress.minutes = clock.seconds / 60
-        try onEvent(.step(progress, losses: losses, learningRate: learningRate, waited: batches.waited))
-
-        if let interval = configuration.validationInterval,
-          progress.images / interval > (progress.images - configuration.batchSize) / interval
-        {
-          try validate(onEvent)
-        }
-        if isFirst, clock.seconds - lastSave >= configuration.checkpointMinutes * 60 {
-          try save(to: checkpoint.last, onEvent)
-          lastSave = clock.seconds
-        }
-      }
-      progress.epoch += 1
-      progress.batch = 0
-      if configuration.validationInterval == nil { try validate(onEvent) }
+      if let batch = try batches.next() { return batch }
+      (progress.epoch, progress.batch) = (progress.epoch + 1, 0)
+      batches.start(epoch: progress.epoch, batch: 0)
     }
   }
 
-  /// The first process's clock, and whether any process is to stop: all must decide alike.
-  private func agree(minutes: Double, stop: Bool) throws -> (minutes: Double, stop: Bool) {
-    guard let group else { return (minutes, stop) }
-    let sums = try group.sum([group.isFirst ? minutes : 0, stop ? 1 : 0])
-    return (sums[0], sums[1] > 0)
+  // MARK: Validation
+
+  var isStale: Bool { progress.validationsSinceBest >= configuration.patience }
+
+  /// Whether the last step was the last one of a validation's interval.
+  private var isValidationDue: Bool {
+    guard let interval = configuration.validationInterval else { return progress.batch == batchesPerEpoch }
+    return progress.images / interval > (progress.images - configuration.batchSize) / interval
   }
 
   /// Measures the averaged weights; the best so far become the bundle.
-  private func validate(_ onEvent: (Event) throws -> Void) throws {
-    let weights = try step.shippedWeights()
+  func validate(isLast: Bool, _ onEvent: (TrainingEvent) throws -> Void) throws {
+    guard isLast ? progress.validatedStep != progress.step : isValidationDue else { return }
+    let weights = try trainingStep.shippedWeights()
     try evaluator.model.load(weights)
     let report = try evaluator.evaluate(validation, distance: distance, over: group)
     guard report.loss.isFinite else {
-      throw TrainingError(
-        "step \(progress.step): the run has diverged, its validation loss is \(report.loss); the last good checkpoint is kept. "
-          + "Resume with a lower --learning-rate")
+      throw TrainingError.diverged(at: progress.step, "the validation loss is \(report.loss)")
     }
     progress.validatedStep = progress.step
     let isBest = report.loss < progress.bestLoss
     progress.validationsSinceBest = isBest ? 0 : progress.validationsSinceBest + 1
-    if isBest {
-      progress.bestLoss = report.loss
-    }
+    if isBest { progress.bestLoss = report.loss }
     guard isFirst else { return }
     if isBest {
-      try save(to: bestCheckpoint, onEvent)
+      let content = try checkpointContent()
+      try Tensor.save(content.tensors, metadata: content.metadata, hasChecksum: true, to: bestCheckpoint)
       let origin = "trained on \(progress.images) images, by Facet \(facetVersion)"
       try ModelBundle.write(configuration: configuration.model, weights: weights, origin: origin, to: output)
     }
     let sheet = try evaluator.model.sheet(of: validation, on: device)
     try onEvent(.validated(progress, report, isBest: isBest, sheet: sheet))
-  }
-
-  private func finish(_ ending: Ending, _ onEvent: (Event) throws -> Void) throws -> Ending {
-    if ending != .interrupted, progress.validatedStep != progress.step { try validate(onEvent) }
-    if isFirst { try save(to: checkpoint.last, onEvent) }
-    return ending
   }
 
   // MARK: Checkpoints
@@ -251,72 +213,19 @@ public final class Trainer {
         return text.isEmpty ? nil : try JSON.decode(TrainingConfiguration.self, text)
       }
     }
-    let checkpoint = CheckpointFile(in: output)
-    return checkpoint.exists
-      ? try checkpoint.read(TrainingConfiguration.self, format: format).checkpoint.configuration : nil
+    return try saved(in: output)
   }
 
-  private var checkpoint: CheckpointFile { CheckpointFile(in: output) }
+  static let format = "facet-checkpoint-1"
+  var source: String? { nil }
+  var stored: [String: StoredPart] { trainingStep.stored }
   private var bestCheckpoint: URL { output.appendingPathComponent("checkpoints/best.safetensors") }
 
-  private static let format = "facet-checkpoint-1"
-
-  private func save(to url: URL, _ onEvent: (Event) throws -> Void) throws {
-    let tensors = try step.state()
-    for (name, tensor) in tensors.withPrefix("model.") where try !tensor.isAllFinite() {
-      throw TrainingError(
-        "step \(progress.step): the run has diverged, its weight '\(name)' is not finite; the last good checkpoint is kept. "
-          + "Resume with a lower --learning-rate")
-    }
-    let metadata = try Checkpoint(configuration: configuration, progress: progress, photos: training.count)
-      .metadata(format: Self.format)
-    if url == checkpoint.last {
-      try checkpoint.save(tensors, metadata: metadata)
-    } else {
-      try Tensor.save(tensors, metadata: metadata, hasChecksum: true, to: url)
-    }
-    try onEvent(.checkpoint(progress, url))
+  func check(_ saved: TrainingConfiguration) throws {
+    if saved.model != configuration.model { throw TrainingError("made for another model configuration") }
   }
 
-  private func restore() throws {
-    let content = try checkpoint.read(TrainingConfiguration.self, format: Self.format)
-    let saved = content.checkpoint
-    do {
-      guard saved.configuration.model == configuration.model else {
-        throw TrainingError("made for another model configuration")
-      }
-      guard (saved.configuration.batchSize, saved.configuration.seed) == (configuration.batchSize, configuration.seed)
-      else {
-        throw TrainingError(
-          "made with batch \(saved.configuration.batchSize) and seed \(saved.configuration.seed); resume with the same")
-      }
-      guard saved.photos ?? training.count == training.count else {
-        throw TrainingError("made with \(saved.photos ?? 0) training photos; there are \(training.count) now")
-      }
-      try step.load(Tensor.load(content.file).tensors)
-      progress = saved.progress
-      notice = try content.damage.map { try checkpoint.replace(damaged: $0, with: progress) }
-    } catch {
-      throw TrainingError("\(content.url.path): cannot resume: \(error)")
-    }
-  }
-
-  /// Finds out now, not at the first checkpoint, whether the folder can be written to, and removes what a killed run
-  /// had not finished writing.
-  static func prepare(_ output: URL) throws {
-    let checkpoint = lastCheckpoint(in: output)
-    _ = try AtomicFile(checkpoint)
-    for folder in [output, checkpoint.deletingLastPathComponent()] {
-      for name in try FileManager.default.contentsOfDirectory(atPath: folder.path)
-      where name.hasPrefix(".") && name.hasSuffix(".tmp") {
-        try? FileManager.default.removeItem(at: folder.appendingPathComponent(name))
-      }
-    }
-  }
-
-  /// Removes an earlier run, the checkpoint first: what a kill leaves is a whole bundle or none.
-  private func clearOutput() throws {
-    try checkpoint.remove()
+  func removeResult() throws {
     if FileManager.default.fileExists(atPath: bestCheckpoint.path) {
       try FileManager.default.removeItem(at: bestCheckpoint)
     }
@@ -356,6 +265,12 @@ public struct TrainingError: DescribedError, Equatable {
   public let description: String
   /// A fault with its text.
   public init(_ description: String) { self.description = description }
+
+  /// A run whose numbers have left all bounds.
+  static func diverged(at step: Int, _ what: String) -> TrainingError {
+    TrainingError(
+      "step \(step): \(what), the run has diverged; the last good checkpoint is kept. Resume with a lower --learning-rate")
+  }
 }
 
 /// Seconds on a clock that never goes back, counted on from earlier runs.

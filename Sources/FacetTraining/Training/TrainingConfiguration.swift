@@ -3,7 +3,7 @@ import Foundation
 import Torch
 
 /// Everything that decides how a model is trained; stored in each checkpoint.
-public struct TrainingConfiguration: Codable, Sendable, Equatable {
+public struct TrainingConfiguration: TrainingRecipe {
   /// What the model is built of.
   public var model: ModelConfiguration
   /// What is read of the data set, and how.
@@ -86,21 +86,14 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     private static let warmup = 0.02
   }
 
-  /// The learning rate when `spent` of the budget, 0 ... 1, is. Without a budget there is no course to follow, so it
-  /// is the highest one throughout.
-  public func learningRate(spent: Double) -> Double {
-    budget.isLimited ? learningRate * schedule.factor(spent) : learningRate
-  }
-
   /// Checks the ranges of the fields.
   /// - Throws: ``TrainingError`` that names the field, `ModelError`.
   public func validate() throws {
     try model.validate()
-    func require(_ condition: Bool, _ field: String, _ range: String) throws(TrainingError) {
-      if !condition { throw TrainingError("training configuration: '\(field)' must be \(range)") }
+    func require(_ condition: Bool, _ field: String, _ range: String) throws {
+      try self.require(condition, field, range, of: "model")
     }
-    try require((1...65_536).contains(batchSize), "batchSize", "from 1 to 65536")
-    try require(learningRate > 0 && learningRate.isFinite, "learningRate", "above 0")
+    try validateCourse(of: "model", emaDecay: emaDecay, hasEnd: false)
     try require((1...8).contains(ssimStride), "ssimStride", "from 1 to 8")
     try require((0...64).contains(augmentation.maxShift), "augmentation.maxShift", "from 0 to 64")
     try require((0..<1).contains(augmentation.brightness), "augmentation.brightness", "at least 0 and under 1")
@@ -111,11 +104,7 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
       try require((0...1e6).contains(weight), "objective.\(field)", "from 0 to 1000000")
     }
     try require(objective.labels.map { (0...1e6).contains($0) } ?? true, "objective.labels", "from 0 to 1000000")
-    try require(emaDecay.map((0..<1).contains) ?? true, "emaDecay", "at least 0 and under 1")
-    try require(budget.images.map { $0 > 0 } ?? true, "budget.images", "above 0")
-    try require(budget.minutes.map { $0 > 0 } ?? true, "budget.minutes", "above 0")
     try require(validationInterval.map { $0 > 0 } ?? true, "validationInterval", "above 0")
-    try require(checkpointMinutes >= 0, "checkpointMinutes", "at least 0")
     try require(patience > 0, "patience", "above 0")
     try require(dataset.size == model.imageSize, "dataset.size", "the model's image size, \(model.imageSize)")
     try require(dataset.requiresMasks, "dataset.requiresMasks", "true: the mask is one of the terms")

@@ -107,9 +107,7 @@ public final class TrainingStep {
       losses = zip(losses, sums).map { ($0.name, $1 / Double(group.count)) }
     }
     if let bad = losses.last(where: { !$0.value.isFinite }) {
-      throw TrainingError(
-        "step \(number + 1): the loss term '\(bad.name)' is \(bad.value), the run has diverged; the last good checkpoint is kept. "
-          + "Resume with a lower --learning-rate")
+      throw TrainingError.diverged(at: number + 1, "the loss term '\(bad.name)' is \(bad.value)")
     }
     try optimizer.step(learningRate: learningRate)
     try stepHead(learningRate: learningRate)
@@ -146,33 +144,21 @@ public final class TrainingStep {
 
   // MARK: State
 
-  /// All that an exact continuation needs beside the number of steps, by name.
-  func state() throws -> [String: Tensor] {
-    var tensors = try model.state().prefixed("model.")
-    tensors.merge(try optimizer.state().prefixed("optimizer.")) { $1 }
-    if let average { tensors.merge(try average.state().prefixed("ema.")) { $1 } }
-    if let head, let headOptimizer {
-      tensors.merge(try head.state().prefixed("label-head.")) { $1 }
-      tensors.merge(try headOptimizer.state().prefixed("label-optimizer.")) { $1 }
-    }
-    return tensors
-  }
-
-  /// Goes on from a saved state.
-  func load(_ state: [String: Tensor]) throws {
-    try model.load(state.withPrefix("model."))
-    try optimizer.load(state.withPrefix("optimizer."))
-    try average?.load(state.withPrefix("ema."))
-    try head?.load(state.withPrefix("label-head."))
-    try headOptimizer?.load(state.withPrefix("label-optimizer."))
+  /// All that an exact continuation needs beside the number of steps, by the prefix of its names.
+  var stored: [String: StoredPart] {
+    var parts = ["model": StoredPart(model), "optimizer": StoredPart(optimizer)]
+    parts["ema"] = average.map { StoredPart($0) }
+    parts["label-head"] = head.map { StoredPart($0) }
+    parts["label-optimizer"] = headOptimizer.map { StoredPart($0) }
+    return parts
   }
 
   /// Gives every process the state of the first.
   func shareState() throws {
     guard let group else { return }
-    let state = try state()
+    let state = try stored.state()
     for name in state.keys.sorted() { try group.broadcast(state[name]!) }
-    try load(state)
+    try stored.load(state)
   }
 
   /// The weights to use and to ship: averaged if there is an average.

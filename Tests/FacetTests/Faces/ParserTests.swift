@@ -238,7 +238,7 @@ import Torch
     var losses: [Double] = []
     let trainer = try trainer(configuration, "run")
     let ending = try trainer.run(onEvent: { event in
-      if case .step(_, let step, _) = event { losses.append(step.loss) }
+      if case .step(_, let terms, _) = event { losses.append(terms[0].value) }
     })
     let report = trainer.report
     #expect(ending == .budgetSpent && losses.count == 120)
@@ -273,7 +273,7 @@ import Torch
     var other = configuration
     other.seed = 9
     let error = #expect(throws: TrainingError.self) { try trainer(other, "stopped", isCoarse: isCoarse, resume: true) }
-    #expect(error?.description.contains("last.safetensors: cannot resume: made with batch 8, seed 1") == true)
+    #expect(error?.description.contains("last.safetensors: cannot resume: made with batch 8 and seed 1") == true)
     #expect(throws: TrainingError.self) { try trainer(configuration, "stopped", isCoarse: !isCoarse, resume: true) }
   }
 

@@ -58,7 +58,7 @@ import Torch
       let asks = group.map { $0.rank == $0.count - 1 } ?? true
       try trainer.run(
         shouldStop: { asks && trainer.progress.step == last },
-        onEvent: { if case .step(_, let losses, _, _) = $0 { curve.append(losses.map(\.value)) } })
+        onEvent: { if case .step(_, let losses, _) = $0 { curve.append(losses.map(\.value)) } })
       return curve
     }
     if processes == 1 { return try run(nil) }

@@ -161,7 +161,7 @@ import Torch
     var configuration = configuration(images: 400)
     configuration.learningRate = 5e-3
     try trainer(configuration, "falls").run(onEvent: { event in
-      if case .step(_, let terms, _, _) = event { losses.append(terms[0].value) }
+      if case .step(_, let terms, _) = event { losses.append(terms[0].value) }
     })
     #expect(losses.count == 100)
     #expect(losses.suffix(5).max()! < losses.prefix(5).min()!)
@@ -173,7 +173,7 @@ import Torch
       var configuration = configuration(images: 3200)
       configuration.learningRate = 1e-2
       configuration.objective.labels = weight
-      try trainer(configuration, "labels").run(onEvent: { if case .step(_, let terms, _, _) = $0 { losses.append(terms) } })
+      try trainer(configuration, "labels").run(onEvent: { if case .step(_, let terms, _) = $0 { losses.append(terms) } })
       return losses
     }
     #expect(try losses(nil).allSatisfy { terms in !terms.contains { $0.name == "labels" } })
@@ -436,10 +436,10 @@ import Torch
     configuration.validationInterval = 48
     // Interrupted after a point that the resumed run repeats.
     let first = try trainer(configuration, "run")
-    let log = try TrainingLog(of: first, interval: 4)
+    let log = try TrainingLog(of: first, as: "train", interval: 4)
     log.finish(try first.run(shouldStop: { first.progress.step == 14 }, onEvent: log.record))
     let second = try trainer(configuration, "run", resume: true)
-    let secondLog = try TrainingLog(of: second, interval: 4)
+    let secondLog = try TrainingLog(of: second, as: "train", interval: 4)
     secondLog.finish(try second.run(onEvent: secondLog.record))
     let script = """
       import io, sys
