@@ -3,6 +3,7 @@
 import atexit
 import tempfile
 import unittest
+from collections.abc import Callable
 from pathlib import Path
 
 from PIL import Image
@@ -50,6 +51,14 @@ class StudioTestCase(unittest.TestCase):
     def save(self, photo: Image.Image, name: str, **options) -> Path:
         photo.save(self.folder / name, **options)
         return self.folder / name
+
+    def downloaded(self, name: str, press: Callable[[], object]) -> Path:
+        """The file that the page saves under a name when something is pressed, and none that was there before."""
+        file = self.folder / name
+        file.unlink(missing_ok=True)
+        press()
+        self.browser.wait("the whole file", lambda: file.exists() and file.stat().st_size > 0)
+        return file
 
     def assert_fits(self, width: int):
         """Nothing scrolls sideways, and each button that is shown lies on the screen."""

@@ -329,9 +329,7 @@ class PageTests(StudioTestCase):
         browser.id("question-answer").send_keys("Professor", Keys.ENTER)
         browser.wait("the look", "return document.querySelectorAll('.look-own').length === 1")
         browser.settle()
-        browser.js("document.querySelector('.look-file').click()")
-        file = self.folder / "Professor.json"
-        browser.wait("the look's file", lambda: file.exists() and file.stat().st_size > 0)
+        file = self.downloaded("Professor.json", lambda: browser.js("document.querySelector('.look-file').click()"))
         saved = {edit["attribute"]: edit["strength"] for edit in json.loads(file.read_text())["edits"]}
         self.assertEqual(saved, {"Smiling": -1, "Eyeglasses": 1})
         browser.click("reset-all")
@@ -489,10 +487,8 @@ class PageTests(StudioTestCase):
             else:
                 browser.sample()
             browser.set("Eyeglasses", Keys.END)
-            browser.click("download")
             kind = "JPEG" if name != "portrait" else "PNG"
-            file = folder / f"{name}-edited.{'jpg' if kind == 'JPEG' else 'png'}"
-            browser.wait("the whole file", lambda: file.exists() and file.stat().st_size > 0)
+            file = self.downloaded(f"{name}-edited.{'jpg' if kind == 'JPEG' else 'png'}", lambda: browser.click("download"))
             browser.shot(f"download-{kind.lower()}")
             with Image.open(file) as edited:
                 self.assertEqual((edited.format, edited.size), (kind, (width, height)))

@@ -71,16 +71,13 @@ class PhotosTests(StudioTestCase):
         browser.shot("export-several")
         self.assertIn("place", browser.text("export-says"))
         browser.css(".all-photos input").click()
-        browser.click("export-saveZip")
-        file = self.folder / "facet-photos.zip"
-        browser.wait("the whole file", lambda: file.exists() and file.stat().st_size > 0)
+        file = self.downloaded("facet-photos.zip", lambda: browser.click("export-saveZip"))
         with zipfile.ZipFile(file) as archive:
             self.assertIsNone(archive.testzip())
             self.assertEqual(sorted(archive.namelist()), ["one-edited.png", "two-edited.png"])
             for name, size in [("one-edited.png", (240, 180)), ("two-edited.png", (200, 200))]:
                 with Image.open(io.BytesIO(archive.read(name))) as picture:
                     self.assertEqual(picture.size, size)
-        file.unlink()
 
     def test_styles_and_colours(self):
         browser = self.browser
@@ -137,9 +134,7 @@ class PhotosTests(StudioTestCase):
         self.assertIn("--attribute Eyeglasses=1 --attribute Young=-1 -o", browser.css(".command code").text)
         browser.js("document.getElementById('export-format').value = 'webp'")
         browser.js("document.getElementById('export-format').dispatchEvent(new Event('change'))")
-        browser.click("export-savePhoto")
-        file = self.folder / "Sample portrait-edited.webp"
-        browser.wait("the whole file", lambda: file.exists() and file.stat().st_size > 0)
+        file = self.downloaded("Sample portrait-edited.webp", lambda: browser.click("export-savePhoto"))
         with Image.open(file) as picture:
             self.assertEqual((picture.format, picture.size), ("WEBP", (512, 512)))
         # A link brings the edit to the next photo.
