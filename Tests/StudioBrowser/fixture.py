@@ -71,3 +71,15 @@ class StudioTestCase(unittest.TestCase):
             boxes.filter(([, b]) => b.width && (b.left < -0.5 || b.right > innerWidth + 0.5)).map(([name]) => name)];
         """)
         self.assertEqual((wide, outside), (width, []))
+
+    def assert_touchable(self, state: str):
+        """What a finger uses is 44 pixels wide and high."""
+        small = self.browser.js("""
+          const sheet = document.querySelector("dialog[open]") ?? document;
+          return [...sheet.querySelectorAll("button, input, select, summary, label.check, a.link, [role=slider]")]
+            .filter((e) => e.checkVisibility({ visibilityProperty: true }) && !e.closest(".face") && !e.matches(".check input"))
+            .map((e) => [e.id || e.className || e.textContent, e.getBoundingClientRect()])
+            .filter(([, box]) => box.width && (box.width < 43.5 || box.height < 43.5))
+            .map(([name, { width, height }]) => `${name} ${Math.round(width)} × ${Math.round(height)}`);
+        """)
+        self.assertEqual(sorted(set(small)), [], state)

@@ -268,7 +268,7 @@ class Browser:
 
     def settle(self):
         """Waits until the page has asked for all it wants: no request under way for a while."""
-        self.wait("the page to be still", "return !watched.open && performance.now() - watched.quietSince > 700")
+        self.wait("the page to be still", "return !watched.open && performance.now() - watched.quietSince > 450")
 
     def wait_for_photo(self):
         self.wait(

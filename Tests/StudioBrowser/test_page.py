@@ -10,6 +10,7 @@ import io
 import json
 import time
 import unittest
+from collections.abc import Callable
 
 from PIL import Image, ImageChops, ImageStat
 from selenium.webdriver.common.action_chains import ActionChains
@@ -596,12 +597,7 @@ class PageTests(StudioTestCase):
                 browser.touch("Move", (x + 0.045 * step * box["width"], y))
             browser.touch("End")
             browser.wait("the slider", lambda: browser.strength("Eyeglasses") > 0.5)
-            small = browser.js("""
-              return [...document.querySelectorAll("button")].filter((e) => e.checkVisibility() && !e.closest(".row, .face, .faces, .link"))
-                .map((e) => [e.id || e.className, e.getBoundingClientRect()])
-                .filter(([, box]) => box.width && (box.height < 36 || box.width < 32)).map(([name]) => name);
-            """)
-            self.assertEqual([name for name in small if "link" not in name and name not in ("look-save", "reset-all")], [])
+            self.assert_touchable(f"phone-{width}")
             browser.wait("the preview", lambda: browser.difference_in_face("photo") > 0.5)
             browser.settle()
             browser.shot(f"phone-{width}-edited")
@@ -611,6 +607,59 @@ class PageTests(StudioTestCase):
             browser.settle()
             self.assert_fits(width)
             browser.shot(f"phone-{width}-morph")
+
+    def visit_states(self, name: str, screen: dict, check: Callable[[str], None]):
+        """Brings the page into each of its states, and tells their names."""
+        browser.open(server.url, **screen)
+        browser.settle()
+        check(f"{name}-start")
+        browser.sample()
+        browser.set("Smiling", Keys.HOME)
+        browser.settle()
+        check(f"{name}-edit")
+        browser.click("protect")
+        browser.wait("the brush", "return document.body.classList.contains('protecting')")
+        check(f"{name}-brush")
+        browser.click("brush-done")
+        browser.click("compare")
+        check(f"{name}-compare")
+        browser.click("morph-mode")
+        browser.settle()
+        check(f"{name}-morph")
+        browser.click("new-photo")
+        browser.choose(self.save(photo_without_face((96, 72)), "wall.png"))
+        browser.wait("the fault", lambda: browser.is_shown("start-problem"))
+        check(f"{name}-fault")
+        browser.js("document.getElementById('help').showModal()")
+        check(f"{name}-shortcuts")
+
+    def test_a_finger_meets_what_it_aims_at(self):
+        for name, screen in [("phone", PHONE), ("small-phone", PHONE | {"width": 320}), ("sideways", SIDEWAYS)]:
+            self.visit_states(name, screen, self.assert_touchable)
+        # What other tests open on large screens.
+        self.open_photo(photo_of((200, 200), {(20, 20): 160}), "one.png", **PHONE)
+        browser.js("for (const group of document.querySelectorAll('details')) group.open = true")
+        browser.set("Eyeglasses", Keys.END)
+        browser.id("look-save").click()
+        browser.id("question-answer").send_keys("Professor")
+        self.assert_touchable("question")
+        browser.press(Keys.ENTER)
+        browser.wait("the look", "return document.querySelectorAll('.look-own').length === 1")
+        browser.choose(self.save(photo_of((320, 150), {(0, 0): 150, (165, 0): 150}), "two.png"))
+        browser.wait("both photos", "return document.querySelectorAll('.tray-photo').length === 2")
+        browser.settle()
+        browser.click("compare")
+        browser.set("Eyeglasses", Keys.END)
+        self.assert_touchable("two photos, two faces, an own look")
+        self.assert_fits(PHONE["width"])
+        browser.shot("phone-tray")
+        browser.click("compare")
+        browser.click("export-open")
+        browser.wait("the sheet", lambda: browser.is_shown("export"))
+        self.assert_touchable("export")
+        browser.press(Keys.ESCAPE)
+        browser.js("document.getElementById('history-open').click()")
+        self.assert_touchable("history")
 
     def test_no_serious_finding_of_accessibility(self):
         findings = []
@@ -632,28 +681,7 @@ class PageTests(StudioTestCase):
 
         dark = {"dark": True}
         for name, screen in [("light", {}), ("dark", dark), ("phone", PHONE), ("phone-dark", PHONE | dark)]:
-            browser.open(server.url, **screen)
-            browser.settle()
-            check(f"{name}-start")
-            browser.sample()
-            browser.set("Smiling", Keys.HOME)
-            browser.settle()
-            check(f"{name}-edit")
-            browser.click("protect")
-            browser.wait("the brush", "return document.body.classList.contains('protecting')")
-            check(f"{name}-brush")
-            browser.click("brush-done")
-            browser.click("compare")
-            check(f"{name}-compare")
-            browser.click("morph-mode")
-            browser.settle()
-            check(f"{name}-morph")
-            browser.click("new-photo")
-            browser.choose(self.save(photo_without_face((96, 72)), "wall.png"))
-            browser.wait("the fault", lambda: browser.is_shown("start-problem"))
-            check(f"{name}-fault")
-            browser.js("document.getElementById('help').showModal()")
-            check(f"{name}-shortcuts")
+            self.visit_states(name, screen, check)
         self.assertEqual(findings, [])
 
     # --- The server

@@ -158,6 +158,61 @@ class WaysTests(StudioTestCase):
         self.assertGreater(browser.difference("kept", 0.33, 0.43), 0.3)
         self.assertEqual(browser.errors(), [])
 
+    def test_the_brush_by_keys(self):
+        browser = self.browser
+        spot = lambda: browser.js("""
+          const [ring, port] = ["brush-ring", "viewport"].map((id) => document.getElementById(id).getBoundingClientRect());
+          return [ring.left + ring.width / 2 - port.left, ring.top + ring.height / 2 - port.top, ring.width];
+        """)
+        is_edited = "return document.getElementById('protect').classList.contains('edited')"
+        self.open_sample()
+        browser.set("Eyeglasses", Keys.END)
+        browser.settle()
+        browser.press("k")
+        browser.wait("the brush", "return document.body.classList.contains('protecting')")
+        self.assertEqual(browser.focused(), "viewport")
+        self.assertIn("Space", browser.text("status"))
+        self.assertIn("Space", browser.text(browser.id("viewport").get_attribute("aria-describedby")))
+        self.assertFalse(browser.is_shown("brush-ring"))
+        zoom = browser.text("zoom-level")
+        browser.press(Keys.ARROW_LEFT)
+        x, y, size = spot()
+        self.assertTrue(browser.is_shown("brush-ring"))
+        browser.press(Keys.ARROW_LEFT)
+        browser.press(Keys.ARROW_DOWN)
+        self.assertAlmostEqual(spot()[0], x - size / 4, delta=1)
+        self.assertAlmostEqual(spot()[1], y + size / 4, delta=1)
+        self.assertRegex(browser.text("status"), r"\d+ % across, \d+ % down")
+        browser.press("+")
+        self.assertAlmostEqual(spot()[2], 1.25 * size, delta=1)
+        self.assertEqual(browser.text("zoom-level"), zoom)
+        # Nothing is drawn until the key is held.
+        self.assertFalse(browser.js(is_edited))
+        browser.keep("before")
+        with browser.holding(" "):
+            for _ in range(8):
+                browser.press(Keys.ARROW_RIGHT)
+            browser.wait("the stroke", lambda: browser.difference("before") > 0.05)
+        self.assertTrue(browser.js(is_edited))
+        self.assertEqual(browser.text("status"), "This stays as it was")
+        browser.shot("brush-keys")
+        # It goes on where it is, and the view follows where the photo is larger.
+        browser.click("zoom-in")
+        browser.click("zoom-in")
+        browser.js("document.getElementById('viewport').focus()")
+        for _ in range(30):
+            browser.press(Keys.ARROW_UP)
+        x, y, _ = spot()
+        self.assertTrue(0 <= y <= browser.id("viewport").rect["height"], y)
+        browser.press(Keys.CONTROL, "z")
+        self.assertFalse(browser.js(is_edited))
+        browser.press(Keys.ESCAPE)
+        self.assertFalse(browser.js("return document.body.classList.contains('protecting')"))
+        self.assertEqual(browser.id("viewport").get_attribute("aria-describedby"), "viewport-help")
+        browser.press("?")
+        self.assertIn("Space held paints", browser.text("keys"))
+        self.assertEqual(browser.errors(), [])
+
     def test_a_finger_paints_and_two_move_the_photo(self):
         browser = self.browser
         percent = lambda: int(browser.js("return document.getElementById('zoom-level').textContent").split()[0])

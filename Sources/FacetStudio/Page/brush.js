@@ -1,6 +1,6 @@
 // The brush that keeps a region of the photo as it was: its strokes over the photo, and the mask that the server gets.
 
-import { byId, make } from "./dom.js";
+import { byId, clamp, make } from "./dom.js";
 import { t } from "./texts.js";
 
 const longest = 1024; // pixels of a mask's longer side
@@ -47,6 +47,7 @@ export class Brush {
   #stroke = null; // the one that is being drawn
   #layer = null; // of the strokes before it
   #erases = false;
+  #cursor = null; // where the keys have brought it, in the photo's pixels
   on = false;
 
   constructor(editing, view, announce) {
@@ -63,12 +64,20 @@ export class Brush {
     const viewport = byId("viewport");
     viewport.addEventListener("pointermove", (event) => {
       if (!this.on) return;
+      this.#cursor = null;
       const box = viewport.getBoundingClientRect();
-      const ring = byId("brush-ring");
-      ring.style.translate = `${event.clientX - box.left}px ${event.clientY - box.top}px`;
-      ring.hidden = event.pointerType === "touch";
+      this.#showRing(event.clientX - box.left, event.clientY - box.top);
+      byId("brush-ring").hidden = event.pointerType === "touch";
     });
     viewport.addEventListener("pointerleave", () => { byId("brush-ring").hidden = true; });
+    view.addEventListener("view", () => this.#showCursor());
+    viewport.addEventListener("keydown", (event) => {
+      if (!this.on || event.target !== viewport || event.ctrlKey || event.metaKey || event.altKey || !this.#takeKey(event)) return;
+      event.preventDefault();
+      event.stopPropagation(); // these keys have other tasks elsewhere
+    });
+    viewport.addEventListener("keyup", (event) => { if (event.key === " ") this.#lift(); });
+    viewport.addEventListener("blur", () => this.#lift());
     this.#choose(false);
     this.#showSize();
   }
@@ -80,9 +89,15 @@ export class Brush {
     document.body.classList.toggle("protecting", on);
     byId("brush-ring").hidden = true;
     this.#view.painter = on ? this : null;
-    this.#stroke = null;
+    [this.#stroke, this.#cursor] = [null, null];
     this.#show();
-    if (on) this.#announce(t("protectLead"));
+    const viewport = byId("viewport");
+    // So that screen readers leave the arrow keys to the page.
+    viewport.setAttribute("role", on ? "application" : "group");
+    viewport.setAttribute("aria-describedby", on ? "brush-help" : "viewport-help");
+    if (!on) return;
+    viewport.focus({ preventScroll: true });
+    this.#announce(`${t("protectLead")} ${t("brushKeys")}`);
   }
 
   #choose(erases) {
@@ -96,6 +111,58 @@ export class Brush {
     size.style.setProperty("--high", `${(size.value - size.min) / (size.max - size.min) * 100}%`);
     byId("brush-ring").style.width = byId("brush-ring").style.height = `${size.value}px`;
   }
+
+  // --- Keys
+
+  /** Does what a key asks for; false where that is nothing. */
+  #takeKey({ key, repeat }) {
+    const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[key];
+    const factor = { "+": 1.25, "=": 1.25, "-": 0.8 }[key];
+    if (way) {
+      this.#go(...way);
+    } else if (factor) {
+      const size = byId("brush-size");
+      size.value = Math.round(size.value * factor);
+      this.#showSize();
+      this.#announce(`${t("brushSize")}: ${size.value}`);
+    } else if (key === " ") {
+      if (repeat) return true;
+      this.#go(0, 0);
+      this.begin(this.#cursor);
+    } else {
+      return false;
+    }
+    return true;
+  }
+
+  /** Moves the cursor by a quarter of the brush, within the photo; it begins on the face. */
+  #go(across, down) {
+    const [view, { photo }] = [this.#view, this.#editing];
+    const { x, y } = this.#cursor ?? view.interest;
+    const step = byId("brush-size").value / 4 / view.scale;
+    this.#cursor = { x: clamp(x + across * step, 0, photo.width), y: clamp(y + down * step, 0, photo.height) };
+    this.move(this.#cursor);
+    if (!view.sees(this.#cursor)) view.centreOn(this.#cursor.x, this.#cursor.y);
+    this.#showCursor();
+    const part = (value, whole) => Math.round(100 * value / whole);
+    this.#announce(t("brushAt", { across: part(this.#cursor.x, photo.width), down: part(this.#cursor.y, photo.height) }));
+  }
+
+  /** Ends what the keys draw. */
+  #lift() {
+    if (!this.#stroke || !this.#cursor) return;
+    this.end();
+    this.#announce(t(this.#erases ? "brushErased" : "brushKept"));
+  }
+
+  #showCursor() {
+    if (!this.#cursor) return;
+    const [{ x, y }, scale] = [this.#view.frame, this.#view.scale];
+    this.#showRing(x + this.#cursor.x * scale, y + this.#cursor.y * scale);
+    byId("brush-ring").hidden = false;
+  }
+
+  #showRing(x, y) { byId("brush-ring").style.translate = `${x}px ${y}px`; }
 
   // --- What the view tells
 

@@ -13,7 +13,7 @@ const storage = "facet-single-keys";
 export function setUpShortcuts(actions) {
   const list = [
     ["B", "keyHold"], ["C", "keyCompare"], ["Ctrl Z", "undo"], ["Ctrl Shift Z", "redo"], ["Ctrl C", "copyPicture"],
-    ["F", "zoomFace"], ["K", "protect"], ["+ − 0 1", "keyZoom"], ["← ↑ → ↓", "keyMove"], ["Del", "keyReset"], ["/", "search"], ["P", "promptLabel"],
+    ["F", "zoomFace"], ["K", "protect"], ["␣", "brushKeys"], ["+ − 0 1", "keyZoom"], ["← ↑ → ↓", "keyMove"], ["Del", "keyReset"], ["/", "search"], ["P", "promptLabel"],
     ["O", "choose"], ["S", "download"], ["?", "keyHelp"],
   ];
   byId("keys").replaceChildren(...list.flatMap(([keys, text]) => [

@@ -442,7 +442,7 @@ export class PhotoView extends EventTarget {
     });
     viewport.addEventListener("keydown", (event) => {
       const moves = { ArrowLeft: [60, 0], ArrowRight: [-60, 0], ArrowUp: [0, 60], ArrowDown: [0, -60] };
-      if (event.target !== viewport || event.ctrlKey || event.metaKey || event.altKey || !moves[event.key]) return;
+      if (event.target !== viewport || this.painter || event.ctrlKey || event.metaKey || event.altKey || !moves[event.key]) return;
       event.preventDefault();
       this.panBy(...moves[event.key]);
     });
