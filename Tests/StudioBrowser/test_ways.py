@@ -173,6 +173,7 @@ class WaysTests(StudioTestCase):
         self.assertEqual(browser.focused(), "viewport")
         self.assertIn("Space", browser.text("status"))
         self.assertIn("Space", browser.text(browser.id("viewport").get_attribute("aria-describedby")))
+        self.assertTrue(browser.css(".for-keys").is_displayed())
         self.assertFalse(browser.is_shown("brush-ring"))
         zoom = browser.text("zoom-level")
         browser.press(Keys.ARROW_LEFT)
