@@ -269,6 +269,8 @@ class Browser:
     def settle(self):
         """Waits until the page has asked for all it wants: no request under way for a while."""
         self.wait("the page to be still", "return !watched.open && performance.now() - watched.quietSince > 450")
+        # The canvas has the size of its place once a frame was drawn.
+        self.later("await new Promise((done) => { requestAnimationFrame(() => setTimeout(done)); });")
 
     def wait_for_photo(self):
         self.wait(

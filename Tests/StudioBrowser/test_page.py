@@ -583,6 +583,13 @@ class PageTests(StudioTestCase):
             self.assert_fits(width)
             browser.keep("photo")
             browser.shot(f"phone-{width}-edit")
+            # The strip has its title and all its tiles, and nothing lies on the photo.
+            self.assertEqual(browser.text("spectrum-title"), "Glasses")
+            self.assertTrue(browser.is_shown("spectrum-title"))
+            tiles = [tile.rect for tile in browser.driver.find_elements("css selector", ".tile")]
+            self.assertTrue(all(0 <= tile["x"] and tile["x"] + tile["width"] <= width for tile in tiles), tiles)
+            photo, tools = browser.id("viewport").rect, browser.css(".zoom").rect
+            self.assertLessEqual(photo["y"] + photo["height"], tools["y"] + 1)
             for attribute in ("Smiling", "Young", "Eyeglasses"):
                 browser.reveal(attribute)
                 box = browser.slider(attribute).rect

@@ -3,7 +3,7 @@
 import io
 import zipfile
 
-from PIL import Image
+from PIL import Image, ImageChops
 from selenium.webdriver.common.keys import Keys
 
 from fixture import StudioTestCase
@@ -28,8 +28,11 @@ class PhotosTests(StudioTestCase):
         self.assertEqual(browser.text("file-name"), "one.png")
         browser.set("Eyeglasses", Keys.END)
         browser.settle()
-        photos[1].click()
+        # What the strip and the looks show is the last photo's, and they say so at once.
+        marks = "return ['tiles', 'looks'].map((id) => document.getElementById(id).classList.contains('stale'))"
+        self.assertEqual(browser.js(f"arguments[0].click(); {marks}", photos[1]), [True, True])
         browser.settle()
+        self.assertEqual(browser.js(marks), [False, False])
         self.assertEqual((browser.text("file-name"), browser.strength("Eyeglasses")), ("two.png", 0))
         self.assertFalse(browser.id("undo").is_enabled())
         browser.set("Smiling", Keys.HOME)
@@ -135,6 +138,23 @@ class PhotosTests(StudioTestCase):
         browser.js("document.getElementById('export-format').dispatchEvent(new Event('change'))")
         with Image.open(self.saved("Sample portrait-edited.webp", "export-savePhoto")) as picture:
             self.assertEqual((picture.format, picture.size), ("WEBP", (512, 512)))
+        browser.click("export-open")
+        browser.wait("the sheet", lambda: browser.is_shown("export"))
+        press = lambda: browser.css(".animation .secondary").click()
+        with Image.open(self.downloaded("Sample portrait-before-after.webp", press)) as film:
+            self.assertGreater(film.n_frames, 10)
+            first = film.convert("RGB")
+            film.seek(film.n_frames // 2)
+            self.assertGreater(max(high for _, high in ImageChops.difference(first, film.convert("RGB")).getextrema()), 60)
+        browser.press(Keys.ESCAPE)
+        browser.cdp("Browser.grantPermissions", permissions=["clipboardReadWrite", "clipboardSanitizedWrite"])
+        browser.press(Keys.CONTROL, "c")
+        browser.wait("the copy", lambda: "Picture copied" in browser.text("toast"))
+        self.assertEqual(browser.later("""
+          const [item] = await navigator.clipboard.read();
+          const { width, height } = await createImageBitmap(await item.getType("image/png"));
+          return [width, height];
+        """), [512, 512])
         # A link brings the edit to the next photo.
         browser.open(f"{self.server.url}#edit=Eyeglasses:1,Young:-0.5,Nothing:1")
         self.assertIn("Older 50 %", browser.text("start-lead"))

@@ -299,6 +299,13 @@ class WaysTests(StudioTestCase):
         browser.wait_for_photo()
         self.assertEqual(browser.text("file-name"), "moving.png")
         self.assertIn("GIF", browser.text("toast"))
+        # The note covers no tile, and the photo no frame of the focus.
+        self.assertEqual(browser.js("""
+          const middle = (box) => document.elementFromPoint(box.left + box.width / 2, box.top + box.height / 2);
+          return [...document.querySelectorAll(".tile")].map((tile) => tile.contains(middle(tile.getBoundingClientRect())));
+        """), 5 * [True])
+        self.assertEqual(browser.focused(), "viewport")
+        self.assertFalse(browser.js("return document.activeElement.matches(':focus-visible')"))
         self.assertEqual(browser.errors(), [])
 
     def test_the_page_opens_without_its_server(self):
