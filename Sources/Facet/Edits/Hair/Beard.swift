@@ -15,7 +15,8 @@ struct Beard: Edit {
   mutating func add(_ other: Beard) { steps += other.steps }
 
   func apply(to canvas: inout Canvas) throws {
-    for (step, region) in steps {
+    // What is grown within a region has a step of more: whole beards come first.
+    for (step, region) in steps.filter({ $0.region == nil }) + steps.filter({ $0.region != nil }) {
       let before = canvas.decoded.reconstruction
       try canvas.move(step)
       let seen = try LatentStep.seenParts(of: canvas, canvas.decoded.reconstruction, for: .beard)
