@@ -108,10 +108,10 @@ import Torch
       return sum / Double(30 * rows.count)
     }
     let mustache = [AttributeEdit("Mustache")]
-    #expect(try change(mustache, 55..<75) > 5 && change(mustache, 85..<95) == 0)
+    #expect(try change(mustache, 55..<75) > 5 && change(mustache, 75..<85) == 0)
     // What is asked besides it is there as well.
     let both = try mustache + [AttributeEdit("No_Beard", strength: -1)]
-    #expect(try change(both, 85..<95) > 2)
+    #expect(try change(both, 75..<85) > 10)
     // As ever where directions are compared.
     var options = EditOptions()
     options.style = .decoded
@@ -206,7 +206,7 @@ import Torch
 
   /// A fringe covers the forehead in the colour of the hair, and nothing else.
   @Test func bangsAreOfThePhotosOwnHair() throws {
-    let (editor, photo, face) = try Self.portrait.get()
+    let (editor, _, face) = try Self.portrait.get()
     let size = face.crop.width
     func edited(_ edits: [AttributeEdit]) throws -> Picture {
       var crop = face.crop
@@ -239,9 +239,6 @@ import Torch
       (0..<size * size).count { abs(Int(picture.pixels[$0 * 3 + 2]) - Int(face.crop.pixels[$0 * 3 + 2])) > 30 }
     }
     #expect(covered(short) > 50 && covered(short) < covered(bangs) * 4 / 5)
-    // The model sees them; she had some before.
-    let before = try #require(editor.probabilities(in: face)["Bangs"])
-    #expect(try #require(editor.probabilities(in: face, after: [AttributeEdit("Bangs")])["Bangs"]) > before)
     // What goes is decoded as ever, and so is what comes in other ways.
     #expect(try edited([AttributeEdit("Bangs", strength: -1)]) != face.crop)
     #expect(try editor.change(FaceEdit(face, [AttributeEdit("Bangs")], options: .init(style: .article))).layers.count == 1)
