@@ -187,6 +187,40 @@ class FaultTests(StudioTestCase):
             slow(-1)
             browser.cdp("Network.disable")
 
+    def test_a_finger_meets_all_that_can_be_pressed(self):
+        browser = self.browser
+        for screen in (PHONE, SIDEWAYS):
+            self.open_photo(self.trio(), "trio.png", **screen)
+            browser.set("Eyeglasses", Keys.END)
+            browser.click("look-save")
+            browser.id("question-answer").send_keys("Professor")
+            self.assert_touchable("question")
+            browser.press(Keys.ENTER)
+            browser.wait("the look", "return document.querySelectorAll('.look-own').length === 1")
+            browser.choose(self.save(photo_of((240, 180), {}), "wall.png"))
+            browser.wait("the note", lambda: browser.is_shown("toast"))
+            self.assert_touchable("note", "#toast")
+            browser.css(".toast-close").click()
+            self.open_second("pair.png")
+            browser.js("document.querySelectorAll('details').forEach((group) => { group.open = true; })")
+            browser.reveal("Young")
+            browser.set("Young", Keys.HOME)
+            self.assert_touchable("two photos, two faces, an own look, all groups")
+            for opener in ("export-open", "history-open"):
+                browser.click(opener)
+                browser.wait("the sheet", "return document.querySelector('dialog[open]') !== null")
+                self.assert_touchable(opener)
+                browser.press(Keys.ESCAPE)
+            browser.click("morph-mode")
+            browser.wait("the other faces", "return document.querySelectorAll('#morph-faces .face-chip').length > 2")
+            self.assert_touchable("morph")
+
+    def open_second(self, name: str):
+        """Another photo besides the one that is open."""
+        self.browser.choose(self.save(self.pair(), name))
+        self.browser.wait("the photo", lambda: self.browser.text("file-name") == name)
+        self.browser.settle()
+
     def test_a_server_that_hangs_is_noticed(self):
         browser = self.browser
         self.open_sample()
@@ -233,6 +267,9 @@ class FaultTests(StudioTestCase):
             self.open_photo(self.trio(), "trio.png", **screen)
             browser.shot(f"{name}-edit")
             self.assert_fits(screen["width"])
+            # What moves the view stands beside the photo.
+            photo, tools = browser.id("viewport").rect, browser.css(".zoom").rect
+            self.assertLessEqual(photo["x"] + photo["width"], tools["x"])
             ratio = 2 if screen.get("phone") else 1
             _, _, width, height = browser.photo_box()
             self.assertGreater(min(width, height) / ratio, 90)

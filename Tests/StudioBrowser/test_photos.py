@@ -138,10 +138,14 @@ class PhotosTests(StudioTestCase):
         browser.js("document.getElementById('export-format').dispatchEvent(new Event('change'))")
         with Image.open(self.saved("Sample portrait-edited.webp", "export-savePhoto")) as picture:
             self.assertEqual((picture.format, picture.size), ("WEBP", (512, 512)))
+        browser.js("""
+          navigator.canShare = ({ files } = { files: [] }) => files.length < 2;
+          navigator.share = async ({ files: [file] }) => { window.shared = [file.name, file.type]; };
+        """)
         browser.click("export-open")
-        browser.wait("the sheet", lambda: browser.is_shown("export"))
-        browser.js("document.querySelector('.animation .secondary').id = 'film'")
-        with Image.open(self.saved("Sample portrait-before-after.webp", "film")) as film:
+        browser.click("export-share")
+        self.assertEqual(browser.wait("the shared file", "return window.shared"), ["Sample portrait-edited.jpg", "image/jpeg"])
+        with Image.open(self.saved("Sample portrait-before-after.webp", "export-format-webp")) as film:
             self.assertGreater(film.n_frames, 10)
             first = film.convert("RGB")
             film.seek(film.n_frames // 2)
@@ -178,8 +182,17 @@ class PhotosTests(StudioTestCase):
         browser.settle()
         browser.click("morph-mode")
         browser.wait("the other face", "return document.querySelectorAll('#morph-faces .face-chip').length === 1")
+        browser.js("""
+          const send = window.fetch;
+          window.fetch = (path, options) => {
+            if (path.endsWith("morph")) window.asked = JSON.parse(options.body);
+            return send(path, options);
+          };
+        """)
         browser.css("#morph-faces .face-chip").click()
         browser.wait("the morph", lambda: browser.id("morph-at").is_enabled())
+        # It begins with the face as it was edited.
+        self.assertEqual([edit["attribute"] for edit in browser.js("return asked.from.edits")], ["Eyeglasses"])
         browser.js("arguments[0].focus()", browser.id("morph-at"))
         browser.press(Keys.HOME)
         browser.keep("first")
@@ -202,6 +215,8 @@ class PhotosTests(StudioTestCase):
         browser.press("sin gafas, mayor")
         browser.wait("what was understood", "return document.querySelectorAll('.wish').length === 2")
         browser.shot("spanish")
+        browser.click("compare")
+        self.assertRegex(browser.id("divider").get_attribute("aria-valuetext"), r"^\d+ % antes, \d+ % después$")
         untranslated = browser.js(r"""
           return [...document.querySelectorAll("button, h2, p, label")].filter((e) => e.checkVisibility())
             .map((e) => e.textContent.trim()).filter((text) => /\b(the|photo|Undo|Save|Looks|Adjust)\b/.test(text));

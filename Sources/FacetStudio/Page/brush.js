@@ -63,7 +63,7 @@ export class Brush {
     byId("brush-size").addEventListener("input", () => this.#showSize());
     const viewport = byId("viewport");
     viewport.addEventListener("pointermove", (event) => {
-      if (!this.on) return;
+      if (!this.on || (this.#cursor && this.#stroke)) return; // keys draw
       this.#cursor = null;
       const box = viewport.getBoundingClientRect();
       this.#showRing(event.clientX - box.left, event.clientY - box.top);

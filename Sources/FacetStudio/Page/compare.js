@@ -1,5 +1,7 @@
 // Before and after: the divider that is dragged or moved by arrow keys.
 
+import { t } from "./texts.js";
+
 /** Ties the divider's element to a `PhotoView`. */
 export function setUpDivider(view, viewport, element) {
   const place = () => {
@@ -7,7 +9,7 @@ export function setUpDivider(view, viewport, element) {
     element.style.left = `${view.dividerX}px`;
     const value = Math.round(view.divider * 100);
     element.setAttribute("aria-valuenow", value);
-    element.setAttribute("aria-valuetext", `${value} % before, ${100 - value} % after`);
+    element.setAttribute("aria-valuetext", t("dividerAt", { before: value, after: 100 - value }));
   };
   view.addEventListener("view", place);
 

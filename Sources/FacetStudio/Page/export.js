@@ -32,7 +32,7 @@ export function openSheet(studio) {
     qualityField.hidden = !lossy.has(name);
     quality.disabled = ownQuality.checked;
     quality.style.setProperty("--high", `${(quality.value - 40) / 0.6}%`);
-    qualityText.textContent = ownQuality.checked ? t("qualityOwn") : quality.value;
+    qualityText.textContent = ownQuality.checked ? "" : quality.value;
   };
   const qualityText = make("output", {});
   const qualityField = make("div", { class: "field quality" },
@@ -86,16 +86,10 @@ export function openSheet(studio) {
         window.showDirectoryPicker && button("saveFolder", "download", () => saveToFolder(studio, options(), all.checked)),
         button("saveZip", "download", () => saveZip(studio, options(), all.checked))))] : []),
     make("fieldset", { class: "animation" }, make("legend", {}, t("beforeAfter")),
-      make("div", { class: "ways" }, ...limits.animations.map((kind) => make("button", {
-        class: "secondary", type: "button", onclick: async () => {
-          try {
-            const blob = await api.animation(photo.id, { ...(await wanted(editing)), format: kind, size: 640 });
-            studio.saved(blob, `${studio.stem(photo.name)}-before-after.${kind}`);
-          } catch (error) {
-            studio.fail(error);
-          }
-        },
-      }, t(`format-${kind}`))))),
+      make("div", { class: "ways" }, ...limits.animations.map((kind) => button(`format-${kind}`, "play", async () => {
+        const blob = await api.animation(photo.id, { ...(await wanted(editing)), format: kind, size: 640 });
+        studio.saved(blob, `${studio.stem(photo.name)}-before-after.${kind}`);
+      })))),
     make("div", { class: "command" }, make("p", { class: "quiet" }, t("asCommand")), command,
       make("div", { class: "ways" },
         button("copyCommand", "copy", () => copyText(command.textContent, "commandCopied")),

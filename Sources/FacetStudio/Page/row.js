@@ -12,7 +12,6 @@ function fill(slider) {
 }
 
 const horizontal = 8; // CSS pixels of a horizontal move after which a finger moves a slider
-const snap = 0.035; // strengths so near to zero are zero
 
 export class Row {
   /**
@@ -77,7 +76,6 @@ export class Row {
       "aria-describedby": `${id}-chance`,
       onfocus: () => editing.select({ attribute: name }),
       oninput: (event) => {
-        if (Math.abs(this.slider.valueAsNumber) < snap) this.slider.valueAsNumber = 0;
         editing.move(name, this.slider.valueAsNumber, event.timeStamp);
         editing.select({ attribute: name });
       },
