@@ -41,9 +41,10 @@ struct Recipe: Sendable {
     Recipe(policy: policy, painted: (painted, share), decoded: 1) { _ in [] }
   }
 
-  /// Hair on the face.
-  static func grown(within region: FaceRegion? = nil) -> Recipe {
-    Recipe(policy: .beard, region: region, decoded: 1, growsHair: true) { _ in [] }
+  /// Hair that grows on the face.
+  /// - Parameter policy: for the styles that decode everything.
+  static func grown(_ policy: DecodePolicy = .beard, within region: FaceRegion? = nil) -> Recipe {
+    Recipe(policy: policy, region: region, decoded: 1, growsHair: true) { _ in [] }
   }
 
   /// - Parameter policy: for the styles that decode everything.
@@ -135,7 +136,9 @@ package enum AttributeTable {
     Attribute(
       "Mustache", title: "Moustache", .hair, parts: ["5_o_Clock_Shadow", "No_Beard"], isSharpened: true,
       add: .grown(within: .upperLip), remove: .decoded(.beard, within: .upperLip)),
-    Attribute("Sideburns", .hair, parts: facialHair, add: .grown(within: .besideEars), remove: .decoded(.keepsMouth, within: .besideEars)),
+    Attribute(
+      "Sideburns", .hair, parts: facialHair,
+      add: .grown(.keepsMouth, within: .besideEars), remove: .decoded(.keepsMouth, within: .besideEars)),
 
     Attribute("Attractive", .face, isOpinion: true),
     Attribute("Oval_Face", .face, add: .decoded(.shape)),

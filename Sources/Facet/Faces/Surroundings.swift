@@ -6,6 +6,7 @@ final class Surroundings: Sendable {
   private let photo: Picture
   private let alignment: FaceAlignment
   private let fine = Lazy<Picture>()
+  private let sharp = Lazy<Picture>()
   private let parsed = Lazy<Parsed>()
   private let foundSkin = Lazy<SkinRegion>()
   private let foundHair = Lazy<HeadHair?>()
@@ -52,9 +53,12 @@ final class Surroundings: Sendable {
     }
   }
 
-  /// The face cut out.
+  /// The face cut out, kept for drawings of the size that was asked for first: a large photo takes long.
   /// - Parameter size: its side, in pixels.
-  func crop(size: Int) -> Picture { alignment.crop(photo, size: size) }
+  func crop(size: Int) -> Picture {
+    let kept = sharp { alignment.crop(photo, size: size) }
+    return kept.width == size ? kept : alignment.crop(photo, size: size)
+  }
 
   /// The side of the picture that hair is cut out of: the photo's own, within bounds.
   private var side: Int { Int(min(Self.finest, max(64, alignment.side * FaceAlignment.surroundings.side)).rounded()) }
@@ -80,8 +84,10 @@ final class Surroundings: Sendable {
         let (hair, background) = (found.hair[i] * head, max(0, 1 - found.hair[i] - found.other[i]) * (1 - head))
         return ((1 - found.other[i]) * hair / max(1e-6, hair + background)).smoothStep(from: 0.2, to: 0.6)
       }
+      // The model's mask leaves out white hair that the parser is sure of.
+      let within = zip(own, found.hair).map { max($0, $1.smoothStep(from: 0.85, to: 0.98)) }
       return Parsed(
-        picture: picture, hair: Self.ownHair(hair, in: picture, within: zip(own, found.hair).map { max($0, $1.smoothStep(from: 0.85, to: 0.98)) }, crop: Self.crop),
+        picture: picture, hair: Self.ownHair(hair, in: picture, within: within, crop: Self.crop),
         skin: zip(found.skin, near).map { $0 * $1 }, other: found.other)
     }
   }
@@ -163,7 +169,8 @@ final class Surroundings: Sendable {
 
   /// The bytes of what was found; the photo is its owner's.
   var byteCount: Int {
-    (fine.value?.pixels.count ?? 0) + (parsed.value.map { $0.picture.pixels.count + 12 * $0.hair.count } ?? 0) + (foundSkin.value?.byteCount ?? 0)
+    [fine, sharp].reduce(0) { $0 + ($1.value?.pixels.count ?? 0) }
+      + (parsed.value.map { $0.picture.pixels.count + 12 * $0.hair.count } ?? 0) + (foundSkin.value?.byteCount ?? 0)
       + ((foundHair.value ?? nil)?.byteCount ?? 0)
   }
 }

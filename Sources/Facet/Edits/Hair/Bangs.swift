@@ -147,8 +147,8 @@ struct BangsShape: Sendable, Sized {
       coverage, in: crop.sampled(at: drawn.sources) * drawn.light, over: face, unshaded: unshaded)
   }
 
-  /// How much hair covers each pixel and how light it is there, both 1 × 1 × N × N, and where in the crop it comes from, 1 × N × N × 2
-  /// from −1 to 1.
+  /// How much hair covers each pixel and how light it is there, both 1 × 1 × N × N, and where in the crop it comes from,
+  /// 1 × N × N × 2 from −1 to 1.
   func drawn(length: Float) throws -> (coverage: Tensor, light: Tensor, sources: Tensor) {
     let back = place.inverse
     let room = try room.array(Float.self)

@@ -7,18 +7,19 @@ import Torch
 struct Beard: Edit {
   static let stage = EditStage.beard
 
-  /// The decoded steps, each 1 × latent size, and the parts of the face that they stay within.
-  private var steps: [(step: Tensor, region: FaceRegion?)]
+  /// The steps of each part of the face that they stay within, each 1 × latent size.
+  private var steps: [FaceRegion?: [Tensor]]
 
-  init(_ step: Tensor, within region: FaceRegion?) { steps = [(step, region)] }
+  init(_ step: Tensor, within region: FaceRegion?) { steps = [region: [step]] }
 
-  mutating func add(_ other: Beard) { steps += other.steps }
+  mutating func add(_ other: Beard) { steps.merge(other.steps, uniquingKeysWith: +) }
 
   func apply(to canvas: inout Canvas) throws {
-    // What is grown within a region has a step of more: whole beards come first.
-    for (step, region) in steps.filter({ $0.region == nil }) + steps.filter({ $0.region != nil }) {
+    // What grows within a region has a step of more, so the whole beard comes first.
+    for region in [nil] + FaceRegion.allCases {
+      guard let steps = steps[region] else { continue }
       let before = canvas.decoded.reconstruction
-      try canvas.move(step)
+      try canvas.move(steps.dropFirst().reduce(steps[0]) { try $0 + $1 })
       let seen = try LatentStep.seenParts(of: canvas, canvas.decoded.reconstruction, for: .beard)
       var change = try Composition.difference(
         of: canvas.image, from: before, to: canvas.decoded.reconstruction, within: .beard, seen: seen)
@@ -45,9 +46,7 @@ struct Beard: Edit {
     let dense = try density.enlarged(to: size)
     // Between hairs there is skin, the more the fewer there are.
     let coverage = try (dense * (0.8 - (1.35 - dense) * strands.relief * 0.17)).clamp(min: 0, max: 0.93)
-    let shades = try Strands.shades(of: colours(in: crop, anatomy))
-    let drawn = try strands.relief.array(Float.self).map { Strands.colour(0.5 * $0, among: shades) }
-    let colour = try Tensor((0..<3).flatMap { c in drawn.map { $0[c] } }, shape: [1, 3, size, size]) * shade.enlarged(to: size)
+    let colour = try Strands.colours(of: strands.relief * 0.5, among: colours(in: crop, anatomy)) * shade.enlarged(to: size)
     try canvas.draw(Strands.change(coverage, in: colour, over: crop, unshaded: .ones([1, 1, crop.size(2), crop.size(3)])))
   }
 

@@ -45,8 +45,11 @@ struct HairTint: Edit {
   /// Brows go half of the way to dark hair: pale brows under black hair are dyed hair. Light hair leaves them, for fair people have
   /// dark brows too. Their hairs darken, and not the skin between.
   private func darkenBrows(of canvas: inout Canvas) throws {
+    let dark = try tints.filter { $0.strength > 0 }
+      .map { (luma: try Double($0.target.colour.steps(isAdded: true)[128].luma), strength: min(1, $0.strength)) }
+      .filter { $0.luma < Self.dark }
     let brows = try canvas.anatomy().brows.smoothStep(from: 0.3, to: 0.8)
-    guard try brows.sum().item() > Self.leastBrows else { return }
+    guard !dark.isEmpty, try brows.sum().item() > Self.leastBrows else { return }
     let size = canvas.face.crop.width * canvas.oversampling
     let (lumas, inside) = (try Tensor(canvas.crop(size: size)).mean(dims: [1], keepDim: true), try brows.enlarged(to: size))
     let reach = Self.reach * Double(canvas.oversampling)
@@ -55,12 +58,9 @@ struct HairTint: Edit {
     let amount = try hairs.sum().item()
     guard amount > Self.leastBrows else { return }
     let luma = try (lumas * hairs).sum().item() / amount
-    var factor = 1.0
-    for (target, strength) in tints where strength > 0 {
-      let hair = try Double(target.colour.steps(isAdded: true)[128].luma)
-      guard hair < Self.dark else { continue }
-      let wanted = pow(max(0.02, hair) / max(0.02, factor * luma), 0.5)
-      factor *= 1 + min(1, strength) * (min(1, max(Self.darkest, wanted)) - 1)
+    let factor = dark.reduce(1.0) { factor, hair in
+      let wanted = pow(max(0.02, hair.luma) / max(0.02, factor * luma), 0.5)
+      return factor * (1 + hair.strength * (min(1, max(Self.darkest, wanted)) - 1))
     }
     guard factor < 0.99 else { return }
     let slope = try hairs * (factor - 1)

@@ -3,6 +3,21 @@ import Torch
 
 /// Strands of hair over a face.
 enum Strands {
+  /// Colours of hair.
+  /// - Parameters:
+  ///   - deviation: of each pixel from the middle of the colours, in standard deviations of a normal distribution, nearly;
+  ///     1 × 1 × N × N.
+  ///   - colours: of pixels of hair; at least one.
+  /// - Returns: 1 × 3 × N × N.
+  static func colours(of deviation: Tensor, among colours: [SIMD3<Float>]) throws -> Tensor {
+    let shades = shades(of: colours)
+    let table = try Tensor((0..<3).flatMap { c in shades.map { $0[c] } }, shape: [1, 3, 1, shades.count])
+    // From the middle of the first shade to that of the last.
+    let step = 1 / Double(shades.count)
+    let place = try (deviation * 1.702).sigmoid() * (2 - 2 * step) + (step - 1)
+    return try table.sampled(at: .cat([place, place * 0], dim: 1).permute([0, 2, 3, 1]), by: .bilinear)
+  }
+
   /// The colours of hair from its darkest to its lightest.
   /// - Parameter colours: of its pixels; at least one.
   static func shades(of colours: [SIMD3<Float>]) -> [SIMD3<Float>] {
@@ -11,16 +26,6 @@ enum Strands {
       let part = sorted.dropFirst(sorted.count * shade / Self.shades).prefix(max(1, sorted.count / Self.shades))
       return part.reduce(.zero, +) / Float(part.count)
     }
-  }
-
-  /// A colour of hair.
-  /// - Parameters:
-  ///   - deviation: from the middle of the colours, in standard deviations of a normal distribution, nearly.
-  ///   - shades: from the darkest to the lightest.
-  static func colour(_ deviation: Float, among shades: [SIMD3<Float>]) -> SIMD3<Float> {
-    let place = Float(shades.count - 1) / (1 + exp(-1.702 * deviation))
-    let index = min(shades.count - 2, Int(place))
-    return shades[index] + (shades[index + 1] - shades[index]) * (place - Float(index))
   }
 
   /// Hair over its own shadow, as ``Composition/change(of:from:to:)`` gives a change.
