@@ -47,6 +47,9 @@ struct Canvas {
     return anatomy
   }
 
+  /// How surely a pixel is of glasses that the face wears, 1 × 1 × S × S in [0, 1]; `nil` where none are seen, or they are off.
+  var glasses: Tensor? { get throws { try uncovered == nil ? face.anatomy.glasses : nil } }
+
   /// Tells that glasses have been taken off. Where all of them are gone, the parts are those of the bare face.
   mutating func uncover(_ bare: FaceWithoutGlasses, wholly: Bool) {
     uncovered = bare

@@ -83,7 +83,10 @@ struct LatentStep: Edit {
     return try SeenParts(
       other: isOther ? canvas.flow?.moved(other, by: .bilinear) ?? other : other,
       outside: planes(1, if: policy.contains(.keepsContour)) { try canvas.tools.observer.otherThanFace(in: after.image) },
-      eyes: planes(2, if: !policy.isDisjoint(with: [.keepsEyes, .softensEyelids])) { try .cat([anatomy.eyes, anatomy.brows], dim: 1) },
+      // Worn glasses are kept with the eyes: decoded faces have none, or others.
+      eyes: planes(2, if: !policy.isDisjoint(with: [.keepsEyes, .softensEyelids])) {
+        try .cat([canvas.glasses.map { try anatomy.eyes + $0 } ?? anatomy.eyes, anatomy.brows], dim: 1)
+      },
       lips: planes(1, if: policy.contains(.keepsMouth)) { try anatomy.lips })
   }
 }

@@ -71,7 +71,7 @@ import Torch
     let shades = Strands.shades(of: grays)
     #expect(zip(shades, shades.dropFirst()).allSatisfy { $0.x < $1.x })
     #expect(Set(Strands.shades(of: [[0.1, 0.2, 0.3]])) == [[0.1, 0.2, 0.3]])
-    let ends = try Strands.colours(of: Tensor([-20, 20], shape: [1, 1, 1, 2]), among: grays).array(Float.self)
+    let ends = try Strands.colours(of: Tensor([-20, 20] as [Float], shape: [1, 1, 1, 2]), among: grays).array(Float.self)
     #expect(abs(ends[0] - shades[0].x) < 1e-4 && abs(ends[1] - shades.last!.x) < 1e-4)
   }
 }

@@ -21,7 +21,8 @@ struct SkinLines: Edit {
     guard let maps = try anatomy.cached({ try SkinMaps(of: prototypes, on: anatomy) }) else { return }
     for (edit, amount) in amounts where amount != 0 {
       guard let map = maps.maps[edit] else { continue }
-      let spared = try anatomy.otherThanSkin.sum(dims: [1], keepDim: true).blurred(sigma: 1).smoothStep(from: 0.1, to: 0.6)
+      let other = try anatomy.otherThanSkin.sum(dims: [1], keepDim: true)
+      let spared = try (canvas.glasses.map { try other + $0 } ?? other).blurred(sigma: 1).smoothStep(from: 0.1, to: 0.6)
       try canvas.lay(SkinPrototype.change(of: canvas.image, by: map, strength: amount, sparing: spared))
     }
   }
