@@ -159,13 +159,13 @@ struct ParseCommand: ParsableCommand {
         if let occluders { $0.drawn.occluders = occluders }
         if let whiteHair { $0.drawn.whiteHair = whiteHair }
       }
-      let (output, lock) = try options.checkedFolder()
-      defer { withExtendedLifetime(lock) {} }
       let data = URL(fileURLWithPath: data, isDirectory: true)
       let device = try engine.prepare()
       // Named wrongly, they would be noticed only once all pairs are read.
       let start = try from.map { try FaceParser(contentsOf: URL(fileURLWithPath: $0, isDirectory: true), device: device) }
       let coarseSet = try coarse.map { try CelebA(directory: URL(fileURLWithPath: $0, isDirectory: true)) }
+      let (output, lock) = try options.checkedFolder()
+      defer { withExtendedLifetime(lock) {} }
       let side = ParserTrainer.sourceSide(of: configuration.model)
       var pairs = try report("decode") { try FacePairs(data, .training, side: side, progress: $0) }
       if configuration.drawn.glasses > 0 {

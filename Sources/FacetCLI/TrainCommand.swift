@@ -109,10 +109,10 @@ struct TrainCommand: ParsableCommand {
       configuration.dataset.fit(start.configuration)
     }
     try configuration.validate()
-    let checked = group.speaks ? try options.checkedFolder(resumes: resume) : nil
-    defer { withExtendedLifetime(checked?.lock) {} }
     let dataset = try CelebA(
       directory: URL(fileURLWithPath: data, isDirectory: true), configuration: configuration.dataset)
+    let checked = group.speaks ? try options.checkedFolder(resumes: resume) : nil
+    defer { withExtendedLifetime(checked?.lock) {} }
     let trainer = try Trainer(
       configuration, training: open(dataset, .train, for: group), validation: open(dataset, .validation, for: group),
       output: options.folder, weights: start?.model.state(), device: device, residency: photosOn, resume: resume,

@@ -152,4 +152,11 @@ import Torch
     #expect(result.status == 1 && result.errorLines.count == 1 && result.errors.contains(part), "\(result.errors)")
     #expect(!FileManager.default.fileExists(atPath: program.path("new")))
   }
+
+  @Test func aMissingDataSetLeavesNoFolder() throws {
+    defer { program.remove() }
+    let result = try program.run("train", "--data", "/none", "--output", program.path("new"), "--images", "8")
+    #expect(result.status == 1 && result.errorLines.count == 1 && result.errors.contains("/none"), "\(result.errors)")
+    #expect(!FileManager.default.fileExists(atPath: program.path("new")))
+  }
 }
