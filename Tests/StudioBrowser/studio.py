@@ -308,6 +308,11 @@ class Browser:
         except StaleElementReferenceException:  # made anew between the two
             self.id(name).click()
 
+    def open_sheet(self):
+        """Opens the sheet of ways to keep the result, whose code is loaded when it is first asked for."""
+        self.click("export-open")
+        self.wait("the sheet", lambda: self.is_shown("export"))
+
     def click_in_panel(self, selector: str):
         """Clicks after scrolling there, as a person does, since a group's name may lie above what is on top."""
         element = self.css(selector)

@@ -69,8 +69,7 @@ class PhotosTests(StudioTestCase):
         self.open_several()
         browser.set("Eyeglasses", Keys.END)
         browser.settle()
-        browser.click("export-open")
-        browser.wait("the sheet", lambda: browser.is_shown("export"))
+        browser.open_sheet()
         browser.shot("export-several")
         self.assertIn("place", browser.text("export-says"))
         browser.css(".all-photos input").click()
@@ -114,8 +113,7 @@ class PhotosTests(StudioTestCase):
         browser.settle()
         self.assertEqual(browser.text("change-count"), "2 changes")
         self.assertEqual([error for error in browser.errors()], [])
-        browser.click("export-open")
-        browser.wait("the sheet", lambda: browser.is_shown("export"))
+        browser.open_sheet()
         self.assertIn("--attribute 'Hair=#3f5f96:0.95' --attribute Eyeglasses=round-metal -o", browser.css(".command code").text)
         # A link brings them along.
         browser.open(f"{self.server.url}#edit=Hair:0.5:%233f5f96,Eyeglasses:1:rimless,Eyeglasses:1:monocle")
@@ -131,8 +129,7 @@ class PhotosTests(StudioTestCase):
         browser.set("Eyeglasses", Keys.END)
         browser.set("Young", Keys.HOME)
         browser.settle()
-        browser.click("export-open")
-        browser.wait("the sheet", lambda: browser.is_shown("export"))
+        browser.open_sheet()
         self.assertIn("--attribute Eyeglasses=1 --attribute Young=-1 -o", browser.css(".command code").text)
         browser.js("document.getElementById('export-format').value = 'webp'")
         browser.js("document.getElementById('export-format').dispatchEvent(new Event('change'))")
@@ -142,7 +139,7 @@ class PhotosTests(StudioTestCase):
           navigator.canShare = ({ files } = { files: [] }) => files.length < 2;
           navigator.share = async ({ files: [file] }) => { window.shared = [file.name, file.type]; };
         """)
-        browser.click("export-open")
+        browser.open_sheet()
         browser.click("export-share")
         self.assertEqual(browser.wait("the shared file", "return window.shared"), ["Sample portrait-edited.jpg", "image/jpeg"])
         with Image.open(self.saved("Sample portrait-before-after.webp", "export-format-webp")) as film:

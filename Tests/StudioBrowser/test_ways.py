@@ -108,8 +108,7 @@ class WaysTests(StudioTestCase):
         with Image.open(self.saved("Sample portrait-edited.jpg", "download")) as picture:
             edited = picture.convert("RGB")
         # The command says so, and the region can be had as a picture.
-        browser.click("export-open")
-        browser.wait("the sheet", lambda: browser.is_shown("export"))
+        browser.open_sheet()
         self.assertIn("--protect 'Sample portrait-kept.png'", browser.css(".command code").text)
         with Image.open(self.saved("Sample portrait-kept.png", "export-saveMask")) as picture:
             kept = picture.getchannel("A")
@@ -264,8 +263,7 @@ class WaysTests(StudioTestCase):
           await folder.getFileHandle("two-edited.png", { create: true });
           window.showDirectoryPicker = async () => folder;
         """)
-        browser.click("export-open")
-        browser.wait("the sheet", lambda: browser.is_shown("export"))
+        browser.open_sheet()
         browser.css(".all-photos input").click()
         browser.settle()
         browser.click("export-saveFolder")
@@ -286,7 +284,7 @@ class WaysTests(StudioTestCase):
                 self.assertEqual(picture.size, size)
         # Nobody chose a folder: nothing happens.
         browser.js("window.showDirectoryPicker = async () => { throw new DOMException('no', 'AbortError'); }")
-        browser.click("export-open")
+        browser.open_sheet()
         browser.click("export-saveFolder")
         time.sleep(0.5)
         self.assertTrue(browser.is_shown("export"))
@@ -350,8 +348,7 @@ class WaysTests(StudioTestCase):
             browser.keep("photo")
             browser.set("Eyeglasses", Keys.END)
             browser.wait("the preview", lambda: browser.difference_in_face("photo") > 1)
-            browser.click("export-open")
-            browser.wait("the sheet", lambda: browser.is_shown("export"))
+            browser.open_sheet()
             browser.press(Keys.ESCAPE)
             browser.settle()
             browser.leave()
@@ -395,8 +392,7 @@ class WaysTests(StudioTestCase):
             browser.shot(f"{name}-side")
             browser.click("side-by-side")
             browser.click("compare")
-            browser.click("export-open")
-            browser.wait("the sheet", lambda: browser.is_shown("export"))
+            browser.open_sheet()
             self.assert_fits(width)
             browser.press(Keys.ESCAPE)
             browser.click("morph-mode")
