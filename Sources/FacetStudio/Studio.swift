@@ -12,10 +12,12 @@ import NIOPosix
 public struct Studio: Sendable {
   private let configuration: StudioConfiguration
   private let workshop: Workshop
+  private let languages: StudioLanguages
   private let metrics = Metrics()
 
-  /// Loads the model.
-  /// - Throws: ``StudioError`` for a configuration that is not safe, `BundleError` for a model that cannot be read.
+  /// Loads the model and the texts.
+  /// - Throws: ``StudioError`` for a configuration that is not safe or texts that are damaged, `BundleError` for a model that cannot
+  ///   be read.
   public init(_ configuration: StudioConfiguration = .init()) throws {
     if !configuration.isLocal && configuration.token == nil {
       throw StudioError(
@@ -28,6 +30,7 @@ public struct Studio: Sendable {
       throw StudioError(description: "--allow-origin: give one origin, such as https://example.org, not '\(origin)'")
     }
     self.configuration = configuration
+    languages = try StudioLanguages(in: Self.page.appendingPathComponent("texts"))
     workshop = try Workshop(configuration, metrics: metrics)
   }
 
@@ -141,7 +144,7 @@ public struct Studio: Sendable {
       ]))
     Routes(
       configuration: configuration, workshop: workshop, store: store, admission: Admission(configuration.limits),
-      metrics: metrics, languages: StudioLanguage.all(in: Self.page.appendingPathComponent("texts"))
+      metrics: metrics, languages: languages
     ).add(to: router)
     return router.buildResponder()
   }

@@ -6,13 +6,19 @@ import Testing
 
 /// Wishes in words.
 @Suite struct PromptTests {
-  private static let labels = AttributeRow.all.map(\.label)
-  private static let languages = StudioLanguage.all(
-    in: URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-      .deletingLastPathComponent().appendingPathComponent("Sources/FacetStudio/Page/texts"))
+  private static let labels = AttributeTable.all.map(\.name)
+  private static let page = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    .deletingLastPathComponent().appendingPathComponent("Sources/FacetStudio/Page")
+  private let languages: StudioLanguages
 
-  private func read(_ text: String, _ language: String = "en") throws -> (wishes: [String: Double], unknown: [String]) {
-    let prompt = Prompt(text, labels: Self.labels, language: try #require(Self.languages[language]))
+  init() throws { languages = try StudioLanguages(in: Self.page.appendingPathComponent("texts")) }
+
+  private func prompt(_ text: String, _ code: String) throws -> Prompt {
+    Prompt(text, labels: Self.labels, languages: languages.understood(in: try #require(languages.all[code])))
+  }
+
+  private func read(_ text: String, _ code: String = "en") throws -> (wishes: [String: Double], unknown: [String]) {
+    let prompt = try prompt(text, code)
     return (Dictionary(uniqueKeysWithValues: prompt.wishes.map { ($0.label, $0.strength) }), prompt.unknown)
   }
 
@@ -41,7 +47,7 @@ import Testing
 
   @Test func coloursOfHairAreUnderstood() throws {
     for (text, language, style) in [("pink hair", "en", "pink"), ("very dark-brown hair", "en", "dark-brown"), ("pelo caoba", "es", "auburn")] {
-      let wishes = Prompt(text, labels: Self.labels, language: try #require(Self.languages[language])).wishes
+      let wishes = try prompt(text, language).wishes
       #expect(wishes.map(\.label) == ["Hair"] && wishes.map(\.style) == [style], "\(text)")
     }
     // There is no opposite of pink.
@@ -53,15 +59,37 @@ import Testing
     #expect(try read("un poco más joven y older", "es").wishes == ["Young": -1])
   }
 
-  /// Each row has words for both ends in each language, and none twice.
-  @Test func everyLabelHasItsWords() throws {
-    #expect(Set(Self.labels).count == Self.labels.count)
-    for language in Self.languages.values {
-      for label in Self.labels where AttributeRow.byLabel[label]?.group != .withheld {
-        let words = language.words(label)
-        #expect(!words.title.isEmpty && words.less != words.more && words.less != "−", "\(label) in \(language.code)")
+  /// Each language has words for all that the studio offers, and for nothing else.
+  @Test func everyLanguageHasAllWords() throws {
+    let groups = AttributeTable.groups(of: Self.labels)
+    let names = groups.flatMap(\.attributes)
+    for language in languages.all.values {
+      #expect(Set(language.attributes.keys) == Set(names), "\(language.code)")
+      #expect(Set(language.groups.keys) == Set(groups.map(\.name)), "\(language.code)")
+      #expect(Set(language.styles.keys) == Set(names.flatMap(AttributeEdit.styles(of:))), "\(language.code)")
+      for (label, words) in language.attributes {
+        #expect(!words.title.isEmpty && words.less != words.more, "\(label) in \(language.code)")
       }
     }
-    #expect(Self.languages.keys.sorted() == ["en", "es"])
+  }
+
+  /// The page offers the languages that there are, the standard one first.
+  @Test func thePageNamesTheLanguages() throws {
+    let page = try String(contentsOf: Self.page.appendingPathComponent("index.html"), encoding: .utf8)
+    let named = try #require(page.firstMatch(of: /data-languages="([^"]*)"/)).1.split(separator: " ").map(String.init)
+    #expect(named.first == languages.standard.code && named.sorted() == languages.all.keys.sorted())
+  }
+
+  @Test func aModelsOwnLabelsHaveTheirNamesForWords() throws {
+    let words = languages.standard.words("Light_Freckles")
+    #expect(words.title == "Light freckles" && words.less == "−" && words.more == "+")
+  }
+
+  @Test func damagedTextsAreAFault() throws {
+    let folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
+    try FileManager.default.copyItem(at: Self.page.appendingPathComponent("texts"), to: folder)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    try Data("{}".utf8).write(to: folder.appendingPathComponent("xx.json"))
+    #expect(throws: StudioError.self) { try StudioLanguages(in: folder) }
   }
 }

@@ -53,18 +53,18 @@ struct Recipe: Sendable {
   }
 }
 
-/// An attribute of the table: a label of CelebA, and all that its words mean.
+/// An attribute of the table: a label of CelebA, and all that it means.
 package struct Attribute: Sendable {
   /// The label's name.
   package let name: String
-  /// For people.
-  package let title: String
-  package let group: AttributeTable.Group
+  let group: AttributeTable.Group
   /// Labels that belong to it by what the words mean: a smile opens the mouth and lifts the cheeks, one hair colour takes the place of
   /// another. An isolated direction leaves them in. With them regressed out of it a smile is a shut mouth that hardly smiles.
   let parts: [String]
-  /// Whether it judges the whole face, which every change changes.
+  /// Whether it judges the whole face, which every change changes. The studio does not offer it.
   let isOpinion: Bool
+  /// Whether its probability would judge a person. The studio does not show it.
+  let isVerdict: Bool
   /// Whether a decoder is sharpened at codes that it moves, by default.
   package let isSharpened: Bool
   /// Whether a face has it or not, with nothing between.
@@ -72,34 +72,25 @@ package struct Attribute: Sendable {
   let add, remove: Recipe
 
   init(
-    _ name: String, title: String? = nil, _ group: AttributeTable.Group, parts: [String] = [], isOpinion: Bool = false,
+    _ name: String, _ group: AttributeTable.Group, parts: [String] = [], isOpinion: Bool = false, isVerdict: Bool = false,
     isSharpened: Bool = false, isBinary: Bool = false, add: Recipe = .decoded(), remove: Recipe? = nil
   ) {
-    (self.name, self.group, self.parts, self.isOpinion) = (name, group, parts, isOpinion)
+    (self.name, self.group, self.parts, self.isOpinion, self.isVerdict) = (name, group, parts, isOpinion, isVerdict)
     (self.isSharpened, self.isBinary, self.add, self.remove) = (isSharpened, isBinary, add, remove ?? add)
-    self.title = title ?? AttributeTable.words(of: name)
   }
 }
 
-/// All that Facet knows of what attributes mean: the one place where a label's name decides anything.
+/// All that Facet knows of what attributes mean: the one place where a label's name decides anything. Words for people are the
+/// studio's texts.
 package enum AttributeTable {
   /// The order of the groups is that in which people look for them.
-  package enum Group: String, Sendable, CaseIterable {
-    case expression, hair, face, accessories, ageAndGender = "age-and-gender"
-    /// Attributes that no face shows well: hats come as shadows, and hair that goes leaves no head.
+  enum Group: String, Sendable, CaseIterable {
+    case expression, hair, beard, face
+    /// Glasses, too.
+    case makeup
+    case ageAndGender = "age-and-gender"
+    /// Attributes that often fail: hats come as shadows, and hair that goes leaves no head.
     case experimental
-
-    /// For people.
-    package var title: String {
-      switch self {
-      case .expression: "Expression"
-      case .hair: "Hair and beard"
-      case .face: "Face"
-      case .accessories: "Glasses and make-up"
-      case .ageAndGender: "Age and gender"
-      case .experimental: "Experimental"
-      }
-    }
   }
 
   private static let hairColours = ["Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair"]
@@ -118,44 +109,45 @@ package enum AttributeTable {
     Attribute("High_Cheekbones", .expression, add: .decoded(.shape)),
     Attribute("Narrow_Eyes", .expression, isSharpened: true, add: .decoded(.shape)),
 
-    hairColour("Blond_Hair"),
-    hairColour("Brown_Hair"),
-    hairColour("Black_Hair"),
-    hairColour("Gray_Hair", title: "Grey hair", parts: ["Young"]),
     Attribute(
       "Bangs", .hair, parts: ["Receding_Hairline"], isSharpened: true, add: .drawn { [Bangs(length: $0.strength)] },
       remove: .decoded(.keepsSkinTone)),
+    hairColour("Blond_Hair"),
+    hairColour("Brown_Hair"),
+    hairColour("Black_Hair"),
+    hairColour("Gray_Hair", parts: ["Young"]),
     Attribute("Straight_Hair", .hair, parts: ["Wavy_Hair"]),
-    Attribute("Wavy_Hair", .hair, parts: ["Straight_Hair"]),
+    Attribute("Wavy_Hair", .experimental, parts: ["Straight_Hair"]),
     Attribute(
       "Receding_Hairline", .hair, parts: ["Bald", "Bangs"], add: .decoded(.keepsSkinTone), remove: .decoded()),
-    Attribute("No_Beard", title: "Clean-shaven", .hair, parts: facialHair, isSharpened: true, add: .decoded(.beard), remove: .grown()),
-    Attribute("5_o_Clock_Shadow", title: "Five o’clock shadow", .hair, parts: facialHair, add: .grown(), remove: .decoded(.beard)),
-    Attribute("Goatee", .hair, parts: facialHair, add: .grown(), remove: .decoded(.beard)),
+    Attribute("No_Beard", .beard, parts: facialHair, isSharpened: true, add: .decoded(.beard), remove: .grown()),
+    Attribute("5_o_Clock_Shadow", .beard, parts: facialHair, add: .grown(), remove: .decoded(.beard)),
+    Attribute("Goatee", .beard, parts: facialHair, add: .grown(), remove: .decoded(.beard)),
     // A moustache is no beard on the chin or beside the ears.
     Attribute(
-      "Mustache", title: "Moustache", .hair, parts: ["5_o_Clock_Shadow", "No_Beard"], isSharpened: true,
-      add: .grown(within: .upperLip), remove: .decoded(.beard, within: .upperLip)),
+      "Mustache", .beard, parts: ["5_o_Clock_Shadow", "No_Beard"], isSharpened: true, add: .grown(within: .upperLip),
+      remove: .decoded(.beard, within: .upperLip)),
     Attribute(
-      "Sideburns", .hair, parts: facialHair,
-      add: .grown(.keepsMouth, within: .besideEars), remove: .decoded(.keepsMouth, within: .besideEars)),
+      "Sideburns", .beard, parts: facialHair, add: .grown(.keepsMouth, within: .besideEars),
+      remove: .decoded(.keepsMouth, within: .besideEars)),
 
     Attribute("Attractive", .face, isOpinion: true),
     Attribute("Oval_Face", .face, add: .decoded(.shape)),
-    Attribute("Chubby", title: "Round cheeks", .face, add: .decoded(.shape)),
+    Attribute("Chubby", .face, isVerdict: true, add: .decoded(.shape)),
     Attribute("Double_Chin", .face, add: .decoded(.shape)),
-    Attribute("Big_Nose", title: "Large nose", .face, add: .decoded(.shape)),
+    Attribute("Big_Nose", .face, add: .decoded(.shape)),
     Attribute("Pointy_Nose", .face, add: .decoded(.shape)),
-    Attribute("Big_Lips", title: "Full lips", .face, add: .decoded(.shape)),
+    Attribute("Big_Lips", .face, add: .decoded(.shape)),
     Attribute("Arched_Eyebrows", .face, add: .decoded(.face)),
     Attribute("Bushy_Eyebrows", .face, add: .decoded(.face)),
     Attribute("Bags_Under_Eyes", .face, add: .decoded(.face, within: .underEyes)),
     Attribute(
-      "Pale_Skin", .face, parts: ["Rosy_Cheeks"], isSharpened: true, add: .drawn(.face) { [SkinTint(.pale, $0.strength)] },
+      "Pale_Skin", .experimental, parts: ["Rosy_Cheeks"], isVerdict: true, isSharpened: true,
+      add: .drawn(.face) { [SkinTint(.pale, $0.strength)] },
       remove: .drawn(.face) { [SkinTint(.pale, -$0.strength)] }),
 
     Attribute(
-      "Eyeglasses", .accessories, isSharpened: true, isBinary: true,
+      "Eyeglasses", .makeup, isSharpened: true, isBinary: true,
       // Other glasses than those that a face wears come in their place.
       add: .drawn {
         [Glasses(opacity: $0.strength, style: $0.style)] + ($0.style == nil ? [] : [GlassesRemoval(amount: $0.strength)])
@@ -164,60 +156,71 @@ package enum AttributeTable {
     // What is put on is pigment alone, so skin stays the photo's; what is taken off needs decoding for lashes, but all of it makes men
     // of women.
     Attribute(
-      "Heavy_Makeup", title: "Heavy make-up", .accessories, parts: makeup + ["Arched_Eyebrows"], isSharpened: true,
+      "Heavy_Makeup", .makeup, parts: makeup + ["Arched_Eyebrows"], isSharpened: true,
       add: .drawn(.face) { [Makeup(all: 0.7 * $0.strength)] },
       remove: .decoded(.shape, amount: 0.6) { [Makeup([.lips: -$0.strength, .lids: -$0.strength, .cheeks: -$0.strength])] }),
     Attribute(
-      "Wearing_Lipstick", title: "Lipstick", .accessories, parts: makeup, add: .drawn(.face) { [Makeup([.lips: $0.strength])] },
+      "Wearing_Lipstick", .makeup, parts: makeup, add: .drawn(.face) { [Makeup([.lips: $0.strength])] },
       remove: .drawn(.face) { [Makeup([.lips: -$0.strength])] }),
     Attribute(
-      "Rosy_Cheeks", .accessories, parts: makeup, add: .drawn(.face) { [Makeup([.cheeks: 1.8 * $0.strength])] },
+      "Rosy_Cheeks", .makeup, parts: makeup, add: .drawn(.face) { [Makeup([.cheeks: 1.8 * $0.strength])] },
       remove: .drawn(.face) { [Makeup([.cheeks: -$0.strength])] }),
 
     Attribute(
       "Young", .ageAndGender, parts: ["Bags_Under_Eyes", "Chubby", "Double_Chin", "Gray_Hair", "Receding_Hairline"],
-      isSharpened: true, add: .decoded([.shape, .keepsEyes, .softensEyelids]),
+      isVerdict: true, isSharpened: true, add: .decoded([.shape, .keepsEyes, .softensEyelids]),
       remove: .decoded([.shape, .keepsEyes, .keepsMouth, .neverBrightens]) {
         $0.unlessKept("Gray_Hair", [HairTint("Gray_Hair", 0.25 * $0.needed)])
       }),
     Attribute(
-      "Male", .ageAndGender, parts: facialHair + makeup + ["Arched_Eyebrows", "Bushy_Eyebrows"], isSharpened: true,
-      add: .decoded(.shape), remove: .decoded(.face)),
+      "Male", .ageAndGender, parts: facialHair + makeup + ["Arched_Eyebrows", "Bushy_Eyebrows"], isVerdict: true,
+      isSharpened: true, add: .decoded(.shape), remove: .decoded(.face)),
 
     Attribute(
       "Bald", .experimental, parts: hairColours + ["Bangs", "Receding_Hairline", "Straight_Hair", "Wavy_Hair"],
       add: .decoded(.keepsSkinTone), remove: .decoded()),
-    Attribute("Wearing_Hat", title: "Hat", .experimental),
-    Attribute("Wearing_Earrings", title: "Earrings", .experimental),
-    Attribute("Wearing_Necklace", title: "Necklace", .experimental),
-    Attribute("Wearing_Necktie", title: "Necktie", .experimental),
+    Attribute("Wearing_Hat", .experimental),
+    Attribute("Wearing_Earrings", .experimental),
+    Attribute("Wearing_Necklace", .experimental),
+    Attribute("Wearing_Necktie", .experimental),
     Attribute("Blurry", .experimental),
   ]
 
-  private static func hairColour(
-    _ name: String, title: String? = nil, parts: [String] = []
-  ) -> Attribute {
+  private static func hairColour(_ name: String, parts: [String] = []) -> Attribute {
     Attribute(
-      name, title: title, .hair, parts: hairColours + parts, add: .drawn { [HairTint(name, $0.strength)] },
+      name, .hair, parts: hairColours + parts, add: .drawn { [HairTint(name, $0.strength)] },
       remove: .drawn { [HairTint(name, -$0.strength)] })
   }
 
   private static let byName = Dictionary(uniqueKeysWithValues: all.map { ($0.name, $0) })
 
-  /// The title for people: of a row its own, else the name in words, `Oval_Face` as `Oval face`.
-  package static func title(of name: String) -> String { byName[name]?.title ?? combined[name] ?? words(of: name) }
+  // MARK: The studio's order
 
-  /// Titles of the combined directions that ship, where the name itself is no good one.
-  private static let combined = [
-    "gray_beard": "Grey beard", "male_no_beard": "Clean-shaven (men)", "female_blond": "Blond hair (women)",
-    "female_eyeglasses": "Eyeglasses (women)", "female_makeup": "Make-up (women)",
-    "female_narrow_eyes": "Narrow eyes (women)", "female_smiling": "Smiling (women)", "female_young": "Young (women)",
+  /// The edits that people recognise at once.
+  private static let lead = ["Smiling", glasses, "Black_Hair", HairPalette.attribute, "Heavy_Makeup", "Young"]
+
+  /// Edits that one click gives: an attribute's end each.
+  package static let looks: [(name: String, strength: Double)] = [
+    ("Smiling", 1), ("Smiling", -1), (glasses, 1), ("Heavy_Makeup", 1), ("Black_Hair", 1), ("Blond_Hair", 1), ("Young", 1),
   ]
 
-  static func words(of name: String) -> String {
-    let words = name.split(separator: "_").joined(separator: " ").lowercased()
-    return words.prefix(1).uppercased() + words.dropFirst()
+  /// The attributes that the studio offers, in groups: those that lead, then the others of each group.
+  /// - Parameter labels: of a model. Those without a row come last.
+  package static func groups(of labels: [String]) -> [(name: String, attributes: [String])] {
+    let known = labels + [HairPalette.attribute]
+    let others = all.filter { known.contains($0.name) && !lead.contains($0.name) && !$0.isOpinion }
+    let own = labels.filter { byName[$0] == nil && !lead.contains($0) }
+    let groups = [("lead", lead.filter(known.contains))] + Group.allCases.map { group in
+      (group.rawValue, others.filter { $0.group == group }.map(\.name) + (group == .experimental ? own : []))
+    }
+    return groups.filter { !$0.1.isEmpty }
   }
+
+  /// Whether an attribute judges the whole face.
+  package static func isOpinion(_ name: String) -> Bool { byName[name]?.isOpinion ?? false }
+
+  /// Whether an attribute's probability would judge a person.
+  package static func isVerdict(_ name: String) -> Bool { byName[name]?.isVerdict ?? false }
 
   // MARK: Recipes
 
@@ -266,7 +269,7 @@ package enum AttributeTable {
   /// Positions of the labels that a change of one should leave alone: neither its parts, nor what judges the whole face.
   package static func others(than asked: Int, among names: [String]) -> [Int] {
     let parts = adding(partsOf: [asked], among: names)
-    return names.indices.filter { !parts.contains($0) && !(byName[names[$0]]?.isOpinion ?? false) }
+    return names.indices.filter { !parts.contains($0) && !isOpinion(names[$0]) }
   }
 }
 

@@ -138,14 +138,14 @@ struct AttributesAnswer: Encodable {
   init(_ directions: AttributeDirections, _ limits: StudioLimits, in language: StudioLanguage) {
     func attribute(_ name: String) -> Attribute {
       let figures = directions.names.firstIndex(of: name).flatMap { directions.probes.figures[$0] }
-      let words = language.words(name)
+      let (words, isHair) = (language.words(name), AttributeEdit.isHair(name))
       return Attribute(
         name: name, label: words.title, less: words.less, more: words.more,
         words: words.lessWords + words.moreWords + words.topics,
-        isVerdict: AttributeRow.byLabel[name].map { !$0.isShown } ?? false,
+        // A colour of hair has no probability.
+        isVerdict: isHair || AttributeTable.isVerdict(name),
         accuracy: figures.map { rounded($0.accuracy, 1000) }, commonAnswer: figures.map { rounded($0.baseRate, 1000) },
-        styles: styles(of: name), neededStyle: AttributeEdit.isHair(name) ? HairPalette.standard : nil,
-        isOneSided: AttributeEdit.isHair(name))
+        styles: styles(of: name), neededStyle: isHair ? HairPalette.standard : nil, isOneSided: isHair)
     }
     func styles(of name: String) -> [Style]? {
       if AttributeEdit.isHair(name) {
@@ -154,19 +154,11 @@ struct AttributesAnswer: Encodable {
       let names = AttributeEdit.styles(of: name)
       return names.isEmpty ? nil : names.map { Style(name: $0, label: language.style($0)) }
     }
-    func group(_ group: AttributeRow.Group, _ names: [String]) -> Group {
-      Group(name: group.rawValue, label: language.title(group), attributes: names.map(attribute))
+    groups = AttributeTable.groups(of: directions.labelNames).map { name, attributes in
+      Group(name: name, label: language.title(ofGroup: name), attributes: attributes.map(attribute))
     }
-    let labels = Set(directions.labelNames + [HairPalette.attribute])
-    groups = AttributeRow.Group.allCases.filter { $0 != .withheld }.map { part in
-      var names = AttributeRow.all.filter { $0.group == part && labels.contains($0.label) }.map(\.label)
-      // A model's own labels have no row.
-      if part == .experimental { names += directions.labelNames.filter { AttributeRow.byLabel[$0] == nil } }
-      return group(part, names)
-    }
-    groups.removeAll { $0.attributes.isEmpty }
     self.language = language.code
-    looks = AttributeRow.looks.filter { labels.contains($0.label) }.map { label, strength in
+    looks = AttributeTable.looks.filter { directions.labelNames.contains($0.name) }.map { label, strength in
       let words = language.words(label)
       return Look(
         name: "\(label)\(strength < 0 ? "-less" : "")", label: strength < 0 ? words.less : words.more,

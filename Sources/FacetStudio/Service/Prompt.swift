@@ -20,10 +20,10 @@ struct Prompt {
   /// - Parameters:
   ///   - text: what a person wrote.
   ///   - labels: attributes that there are.
-  ///   - language: of the text; English is understood beside it.
-  init(_ text: String, labels: [String], language: StudioLanguage) {
-    let vocabulary = Vocabulary(labels, language)
-    let grammar = Grammar(language.prompt)
+  ///   - languages: that are understood, the text's own first.
+  init(_ text: String, labels: [String], languages: [StudioLanguage]) {
+    let vocabulary = Vocabulary(labels, languages)
+    let grammar = Grammar(languages.map(\.prompt))
     // A comma parts wishes, and words stay together otherwise.
     for clause in Self.fold(text).split(whereSeparator: { ",;.!?+&/\n".contains($0) }) {
       read(clause.split(separator: " ").map(String.init), vocabulary, grammar)
@@ -87,14 +87,13 @@ struct Prompt {
   private struct Grammar {
     let negations, separators, weak, strong, fillers: Set<String>
 
-    init(_ prompt: StudioLanguage.Prompt) {
-      func folded(_ own: [String], _ english: [String]) -> Set<String> { Set((own + english).map(Prompt.fold)) }
-      let english = StudioLanguage.Prompt.english
-      negations = folded(prompt.negations, english.negations)
-      separators = folded(prompt.separators, english.separators)
-      weak = folded(prompt.weak, english.weak)
-      strong = folded(prompt.strong, english.strong)
-      fillers = folded(prompt.fillers, english.fillers)
+    init(_ prompts: [StudioLanguage.Prompt]) {
+      func folded(_ words: (StudioLanguage.Prompt) -> [String]) -> Set<String> { Set(prompts.flatMap(words).map(Prompt.fold)) }
+      negations = folded(\.negations)
+      separators = folded(\.separators)
+      weak = folded(\.weak)
+      strong = folded(\.strong)
+      fillers = folded(\.fillers)
     }
   }
 
@@ -103,15 +102,15 @@ struct Prompt {
     private var phrases: [String: Wish] = [:]
     private var longest = 1
 
-    init(_ labels: [String], _ language: StudioLanguage) {
-      for language in language.code == "en" ? [language] : [language, .english] {
-        for label in labels where AttributeRow.byLabel[label]?.group != .withheld && label != HairPalette.attribute {
+    init(_ labels: [String], _ languages: [StudioLanguage]) {
+      for language in languages {
+        for label in labels where !AttributeTable.isOpinion(label) && !AttributeEdit.isHair(label) {
           let words = language.words(label)
           for phrase in [words.more] + words.moreWords { add(phrase, Wish(label: label, strength: 1)) }
           for phrase in [words.less] + words.lessWords { add(phrase, Wish(label: label, strength: -1)) }
         }
       }
-      for language in [language, .english] {
+      for language in languages {
         for name in HairPalette.names {
           for phrase in language.prompt.hair {
             add(phrase.replacing("{}", with: language.style(name)), Wish(label: HairPalette.attribute, strength: 1, style: name))

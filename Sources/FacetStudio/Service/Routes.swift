@@ -11,7 +11,7 @@ struct Routes: Sendable {
   let store: PhotoStore
   let admission: Admission
   let metrics: Metrics
-  let languages: [String: StudioLanguage]
+  let languages: StudioLanguages
 
   typealias Handler = @Sendable (Request, StudioContext) async throws -> Response
 
@@ -286,14 +286,15 @@ struct Routes: Sendable {
       throw Problem.badRequest("text: must have at most \(Prompt.longest) letters.")
     }
     let language = try language(of: request)
-    return .json(PromptAnswer(Prompt(text, labels: workshop.directions.labelNames, language: language), in: language))
+    let prompt = Prompt(text, labels: workshop.directions.labelNames, languages: languages.understood(in: language))
+    return .json(PromptAnswer(prompt, in: language))
   }
 
-  /// The one that is asked for; English otherwise.
+  /// The one that is asked for, else the standard one.
   private func language(of request: Request) throws -> StudioLanguage {
-    let code = try parameter("language", of: request) ?? "en"
-    guard let language = languages[code] else {
-      throw Problem.badRequest("language: must be one of \(languages.keys.sorted().joined(separator: ", ")).")
+    guard let code = try parameter("language", of: request) else { return languages.standard }
+    guard let language = languages.all[code] else {
+      throw Problem.badRequest("language: must be one of \(languages.all.keys.sorted().joined(separator: ", ")).")
     }
     return language
   }

@@ -17,4 +17,16 @@ import Testing
   @Test func labelsOfAnotherDataSetHaveNone() {
     #expect(AttributeTable.adding(partsOf: [0], among: ["Fur", "Whiskers"]) == [0])
   }
+
+  @Test func theStudioOffersEachLabelOnce() throws {
+    let labels = AttributeTable.all.map(\.name)
+    let groups = AttributeTable.groups(of: labels + ["Freckles"])
+    let names = groups.flatMap(\.attributes)
+    #expect(names.sorted() == (labels.filter { $0 != "Attractive" } + ["Freckles", "Hair"]).sorted())
+    #expect(groups.first?.attributes == ["Smiling", "Eyeglasses", "Black_Hair", "Hair", "Heavy_Makeup", "Young"])
+    #expect(names.last == "Freckles")
+    #expect(AttributeTable.looks.allSatisfy { labels.contains($0.name) })
+    let few = AttributeTable.groups(of: ["Young", "Bangs"])
+    #expect(few.map(\.name) == ["lead", "hair"] && few.map(\.attributes) == [["Hair", "Young"], ["Bangs"]])
+  }
 }

@@ -6,7 +6,8 @@ import Testing
 /// The tables of docs/guide/attributes.md against the table of attributes.
 @Suite struct AttributesGuideTests {
   private struct Row: Equatable {
-    var group, name: String
+    var group: AttributeTable.Group
+    var name: String
     var addIsDecoded, removeIsDecoded, addIsRegional, removeIsRegional, addIsPainted, removeIsPainted: Bool
     var addGrowsHair, removeGrowsHair: Bool
   }
@@ -15,11 +16,14 @@ import Testing
     let guide = URL(fileURLWithPath: #filePath)
       .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
       .appendingPathComponent("docs/guide/attributes.md")
-    var (shown, group) = ([Row](), "")
+    var (shown, group) = ([Row](), AttributeTable.Group?.none)
     for line in try String(contentsOf: guide, encoding: .utf8).split(separator: "\n") {
-      if line.hasPrefix("#") { group = line.drop { "# ".contains($0) }.description }
+      if line.hasPrefix("#") {
+        let letters = line.lowercased().filter(\.isLetter)
+        group = AttributeTable.Group.allCases.first { letters.hasPrefix($0.rawValue.filter(\.isLetter)) }
+      }
       let cells = line.split(separator: "|").map { $0.trimmingCharacters(in: .whitespaces) }
-      guard cells.count == 4, cells[0].hasPrefix("`"), cells[0].hasSuffix("`") else { continue }
+      guard cells.count == 4, cells[0].hasPrefix("`"), cells[0].hasSuffix("`"), let group else { continue }
       shown.append(
         Row(
           group: group, name: cells[0].trimmingCharacters(in: ["`"]), addIsDecoded: cells[1].contains("decoded"),
@@ -31,7 +35,7 @@ import Testing
     let table = AttributeTable.Group.allCases.flatMap { group in
       AttributeTable.all.filter { $0.group == group }.map {
         Row(
-          group: group.title, name: $0.name, addIsDecoded: $0.add.decoded > 0 && !$0.add.growsHair,
+          group: group, name: $0.name, addIsDecoded: $0.add.decoded > 0 && !$0.add.growsHair,
           removeIsDecoded: $0.remove.decoded > 0 && !$0.remove.growsHair,
           addIsRegional: $0.add.region != nil, removeIsRegional: $0.remove.region != nil, addIsPainted: $0.add.painted != nil,
           removeIsPainted: $0.remove.painted != nil, addGrowsHair: $0.add.growsHair, removeGrowsHair: $0.remove.growsHair)
