@@ -17,7 +17,7 @@ struct EditCommand: ParsableCommand {
 
       Of several photos, those that fail are told and the others edited; a photo in a folder that has no face is no failure.
 
-      Eyeglasses can be drawn in several styles, which 'facet glasses' lists; a style's name stands in place of a strength, \
+      Glasses can be drawn in several styles, which 'facet glasses' lists; a style's name stands in place of a strength, \
       and STYLE:STRENGTH gives both. Hair takes a colour so: a name such as auburn, or any as '#rrggbb'.
 
       Examples:

@@ -9,10 +9,10 @@ struct GlassesCommand: ParsableCommand {
     commandName: "glasses",
     abstract: "List and show styles of glasses; let a model draw glasses.",
     discussion: """
-      Without options it lists the styles that --attribute Eyeglasses=STYLE of 'facet edit' takes. With -o it writes a sheet \
-      of a face under each of them, of --photo or the portrait that comes with Facet.
+      Without options it lists the styles that --attribute \(GlassesModel.edit.name)=STYLE of 'facet edit' takes. With -o it \
+      writes a sheet of a face under each of them, of --photo or the portrait that comes with Facet.
 
-      A code keeps no frames, so what decodes for Eyeglasses is a smudge. With glasses.safetensors in the bundle of --model they \
+      A code keeps no frames, so what decodes for the label is a smudge. With glasses.safetensors in the bundle of --model they \
       are drawn, as finely as the photo shows the face. It does not depend on the model's weights. With --data it is learned from \
       the photos that have the label, whose label maps show the lenses; --examples names those that are good ones, as \
       'Scripts/clear-glasses' lists them. Without, the default model's is copied.
@@ -34,7 +34,7 @@ struct GlassesCommand: ParsableCommand {
   var model: String?
   @Option(help: "Folder laid out as CelebA, with masks; train is used.", completion: .directory)
   var data: String?
-  @Option(help: "List of photos that are good examples, a line each such as 'Eyeglasses=1 000123.jpg'.", completion: .file())
+  @Option(help: "List of photos that are good examples, a line each such as '\(ExampleList.example)'.", completion: .file())
   var examples: String?
 
   func validate() throws {
@@ -76,8 +76,8 @@ struct GlassesCommand: ParsableCommand {
     configuration.requiresMasks = true
     let dataset = try CelebA(directory: URL(fileURLWithPath: data, isDirectory: true), configuration: configuration)
     let list = try examples.map { file in
-      guard let names = try ExampleList(contentsOf: URL(fileURLWithPath: file)).files["Eyeglasses=1"] else {
-        throw CommandError("\(file) names no example of Eyeglasses=1")
+      guard let names = try ExampleList(contentsOf: URL(fileURLWithPath: file)).files[GlassesModel.edit.description] else {
+        throw CommandError("\(file) names no example of \(GlassesModel.edit)")
       }
       return Set(names)
     }

@@ -20,7 +20,8 @@ struct LookFile: Decodable {
       throw fault("a look that cannot be read")
     }
     guard data.count <= Self.sizeLimit, let look = try? JSONDecoder().decode(LookFile.self, from: data) else {
-      throw fault("no look; save one in the studio, or write {\"edits\": [{\"attribute\": \"Smiling\", \"strength\": 1}]}")
+      throw fault(
+        #"no look; save one in the studio, or write {"edits": [{"attribute": "\#(AttributeTable.example)", "strength": 1}]}"#)
     }
     if look.saved.isEmpty || look.saved.count > Self.editLimit { throw fault("a look has 1 to \(Self.editLimit) edits") }
     do { _ = try look.edits } catch { throw fault(error.description) }

@@ -230,6 +230,8 @@ package enum AttributeTable {
   package static let balanced = "Male"
   /// The label that glasses models are learned from.
   package static let glasses = "Eyeglasses"
+  /// The labels whose colours natural hair is between, from dark to light.
+  static let naturalHair = ["Black_Hair", "Brown_Hair", "Blond_Hair"]
 
   private static func recipe(of state: AttributeState) -> Recipe {
     byName[state.name].map { state.adds ? $0.add : $0.remove } ?? .decoded()

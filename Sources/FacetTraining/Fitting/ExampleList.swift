@@ -6,6 +6,8 @@ import Foundation
 public struct ExampleList: Sendable {
   /// File names by the edit's description, such as `Eyeglasses=1`.
   public let files: [String: [String]]
+  /// A line of a list.
+  package static let example = "\(GlassesModel.edit) 000123.jpg"
 
   /// Reads a list of examples: lines of an edit and a photo's file name, such as `Eyeglasses=1 000123.jpg`.
   /// - Throws: ``TrainingError`` that names the line, `FileError`.
@@ -19,7 +21,7 @@ public struct ExampleList: Sendable {
       let words = line.split(whereSeparator: \.isWhitespace)
       if words.isEmpty { continue }
       guard words.count == 2, let edit = AttributeState(String(words[0])) else {
-        throw TrainingError("\(url.path), line \(number + 1): not an edit and a file name, as 'Eyeglasses=1 000123.jpg'")
+        throw TrainingError("\(url.path), line \(number + 1): not an edit and a file name, as '\(Self.example)'")
       }
       files[edit.description, default: []].append(String(words[1]))
     }

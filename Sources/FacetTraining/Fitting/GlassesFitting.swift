@@ -48,11 +48,12 @@ public struct GlassesFitting: Sendable {
   init(_ worn: [Worn], seen: Int) throws {
     guard worn.count >= Self.least else {
       throw TrainingError(
-        "only \(worn.count) of \(seen) photos with Eyeglasses show lenses beside a nose; at least \(Self.least) are needed")
+        "only \(worn.count) of \(seen) photos with \(GlassesModel.edit.name) show lenses beside a nose; "
+          + "at least \(Self.least) are needed")
     }
     let mean = try Self.matrix(worn.map(\.numbers)).mean(dims: [0]).array(Double.self)
     guard let head = HeadPose.head(from: worn.map(\.landmarks)) else {
-      throw TrainingError("the faces of the photos with Eyeglasses show no turn of a head")
+      throw TrainingError("the faces of the photos with \(GlassesModel.edit.name) show no turn of a head")
     }
     model = GlassesModel(mean: mean, weights: try Self.weights(worn, mean), head: head)
     (used, self.seen) = (worn.count, seen)

@@ -44,7 +44,7 @@ extension HairColour {
   /// less of it, so its channels are the colour's raised to a common power, by the law of Beer and Lambert.
   /// - Parameter colour: sRGB, 0…1.
   init(of colour: SIMD3<Float>) throws {
-    let natural = try ["Black_Hair", "Brown_Hair", "Blond_Hair"].map(HairColour.named)
+    let natural = try AttributeTable.naturalHair.map(HairColour.named)
     let middles = natural.map { $0.seen.luma }
     let colour = colour.clamped(lowerBound: .init(repeating: 0.02), upperBound: .init(repeating: 0.98))
     let middle = colour.luma
