@@ -30,7 +30,7 @@ struct ExportCommand: ParsableCommand {
     @OptionGroup var options: ExportOptions
 
     func run() throws {
-      try options.write(files: [ModelBundle.weightsFile]) { bundle, folder in
+      try options.write(files: [NetworkFolder.weightsFile]) { bundle, folder in
         if bundle.url.resolvingSymlinksInPath() == folder.resolvingSymlinksInPath() {
           throw CommandError("\(folder.path): is the bundle itself; give another folder")
         }

@@ -178,6 +178,10 @@ struct DrawnCrops {
     try Tensor.save(
       tensors, metadata: ["format": "facet-painter-1", "configuration": JSON.encode(painter.configuration)], to: url)
     #expect(throws: BundleError.self) { try Painter(contentsOf: url) }
+    try Tensor.save(
+      painter.network.state().prefixed("painter."), metadata: ["format": "facet-painter-1", "configuration": "{}"], to: url)
+    let error = #expect(throws: BundleError.self) { try Painter(contentsOf: url) }
+    #expect(error?.description == "\(url.path): its configuration cannot be read")
   }
 }
 

@@ -37,15 +37,7 @@ struct Strengths: Codable, Equatable {
     let url = folder.appendingPathComponent(file)
     guard FileManager.default.fileExists(atPath: url.path) else { return nil }
     func fault(_ reason: String) -> BundleError { BundleError(path: url.path, reason: reason) }
-    let strengths: Strengths
-    do {
-      strengths = try MappedFile(url).withBytes { bytes in
-        guard bytes.count < 1 << 22 else { throw fault("longer than strengths can be") }
-        return try JSONDecoder().decode(Strengths.self, from: Data(bytes))
-      }
-    } catch let error as DecodingError {
-      throw fault("not strengths: \(error.brief)")
-    }
+    let strengths = try JSON.read(Strengths.self, from: url, content: "strengths", limit: 1 << 22)
     for name in names {
       guard let pair = strengths.pairs[name] else { throw fault("'\(name)' is missing") }
       for entry in [pair.add, pair.remove] where !(entry.factor > 0 && entry.factor <= 100) {
@@ -58,9 +50,7 @@ struct Strengths: Codable, Equatable {
   /// Writes the file into a bundle's folder, whole or not at all.
   /// - Throws: `FileError`.
   func write(in folder: URL) throws {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-    try AtomicFile.write(encoder.encode(self) + Data("\n".utf8), to: folder.appendingPathComponent(Self.file))
+    try AtomicFile.write(JSON.pretty(self) + Data("\n".utf8), to: folder.appendingPathComponent(Self.file))
   }
 }
 

@@ -35,42 +35,21 @@ public final class FaceParser: Sendable {
   public init(contentsOf url: URL = FaceParser.defaultURL, device: Device = .cpu) throws {
     self.url = url
     self.device = device
-    let configurationURL = url.appendingPathComponent(ModelBundle.configurationFile)
-    let weightsURL = url.appendingPathComponent(ModelBundle.weightsFile)
-    do {
-      network = try MappedFile(configurationURL).withBytes { bytes in
-        guard bytes.count < 1 << 20 else { throw ModelError("longer than a configuration can be") }
-        return try JSONDecoder().decode(ParserConfiguration.self, from: Data(bytes)).makeNetwork(seed: nil)
-      }
-    } catch let error as DecodingError {
-      throw BundleError(path: configurationURL.path, reason: "not a parser's configuration: \(error.brief)")
-    } catch let error where !(error is FileError) {
-      throw BundleError(path: configurationURL.path, reason: "\(error)")
+    let folder = NetworkFolder(url)
+    network = try folder.network(of: "a parser's configuration") { (configuration: ParserConfiguration) in
+      try configuration.makeNetwork(seed: nil)
     }
-    do {
-      let (weights, _) = try Tensor.load(from: weightsURL)
-      for (name, tensor) in weights where try !tensor.isAllFinite() {
-        throw ModelError("the weight '\(name)' is not finite")
-      }
-      try network.load(weights)
-      try network.move(to: device)
-      try network.useChannelsLast()
-    } catch let error where !(error is FileError || error is SafetensorsError) {
-      throw BundleError(path: weightsURL.path, reason: "\(error)")
-    }
+    try folder.load(into: network, on: device)
   }
 
   /// Writes configuration and weights, kernels in half precision; each file whole or not at all.
   package static func write(
     _ configuration: ParserConfiguration, weights: [String: Tensor], origin: String, to url: URL
   ) throws {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-    try AtomicFile.write(encoder.encode(configuration), to: url.appendingPathComponent(ModelBundle.configurationFile))
-    let stored = try weights.mapValues { $0.dimensions >= 2 ? try $0.to(.float16) : $0 }
+    let folder = NetworkFolder(url)
+    try AtomicFile.write(JSON.pretty(configuration), to: folder.configurationURL)
     try Tensor.save(
-      stored, metadata: ["format": "facet-parser-1", "origin": origin],
-      to: url.appendingPathComponent(ModelBundle.weightsFile))
+      weights.withMatrices(as: .float16), metadata: ["format": "facet-parser-1", "origin": origin], to: folder.weightsURL)
   }
 
   // MARK: Pictures

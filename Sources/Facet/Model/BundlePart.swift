@@ -7,8 +7,8 @@ struct BundlePart {
   let url: URL
   /// The command that makes the file.
   private let command: String
-  private let tensors: [String: Tensor]
-  private let metadata: [String: String]
+  let tensors: [String: Tensor]
+  let metadata: [String: String]
 
   /// Reads a part of a bundle; `nil` where it has none.
   /// - Parameters:
@@ -19,13 +19,18 @@ struct BundlePart {
   ///   - command: the one that makes the file, such as "facet glasses".
   /// - Throws: ``BundleError``, `FileError` or `SafetensorsError` that names the file.
   init?(_ file: String, of bundle: ModelBundle, format: String, content: String, madeBy command: String) throws {
-    self.command = "\(command) --model \(bundle.url.path)"
-    url = bundle.url.appendingPathComponent(file)
+    let url = bundle.url.appendingPathComponent(file)
     guard FileManager.default.fileExists(atPath: url.path) else { return nil }
+    try self.init(contentsOf: url, format: format, content: content, madeBy: "\(command) --model \(bundle.url.path)")
+  }
+
+  /// Reads a file that belongs to no bundle yet.
+  init(contentsOf url: URL, format: String, content: String, madeBy command: String) throws {
+    (self.url, self.command) = (url, command)
     (tensors, metadata) = try Tensor.load(from: url)
     guard metadata["format"] == format else {
       let found = metadata["format"].map { " (\($0.visible(length: 100)))" } ?? ""
-      throw fault("not \(content) that this version of Facet reads\(found); make it again with '\(self.command)'")
+      throw fault("not \(content) that this version of Facet reads\(found); make it again with '\(command)'")
     }
   }
 

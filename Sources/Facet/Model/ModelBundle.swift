@@ -28,44 +28,19 @@ public struct ModelBundle: Sendable {
   /// - Throws: ``BundleError``, `FileError` or `SafetensorsError` that names the file at fault.
   public init(contentsOf url: URL = ModelBundle.defaultURL, device: Device = .cpu) throws {
     self.url = url
-    let configurationURL = url.appendingPathComponent(Self.configurationFile)
-    let weightsURL = url.appendingPathComponent(Self.weightsFile)
-    do {
-      model = try MappedFile(configurationURL).withBytes { bytes in
-        guard bytes.count < 1 << 20 else { throw ModelError("longer than a configuration can be") }
-        return try JSONDecoder().decode(ModelConfiguration.self, from: Data(bytes)).makeModel(seed: nil)
-      }
-    } catch let error as DecodingError {
-      throw BundleError(path: configurationURL.path, reason: "not a model configuration: \(error.brief)")
-    } catch let error as FileError {
-      throw error  // names the file itself
-    } catch {
-      throw BundleError(path: configurationURL.path, reason: "\(error)")
+    let folder = NetworkFolder(url)
+    model = try folder.network(of: "a model configuration") { (configuration: ModelConfiguration) in
+      try configuration.makeModel(seed: nil)
     }
-    do {
-      let (weights, metadata) = try Tensor.load(from: weightsURL)
-      // It may come from anywhere.
-      origin = metadata["origin"].map { $0.visible(length: 500) }
-      let plain = try weights.dequantized()
-      for name in plain.keys.sorted() where try !plain[name]!.isAllFinite() {
-        throw ModelError("the weight '\(name.visible())' holds numbers that are not finite; the file is broken")
-      }
-      try model.load(plain)
-      try model.move(to: device)
-      try model.useChannelsLast()
-      fingerprint = try Self.fingerprint(of: weightsURL)
-    } catch let error as SafetensorsError {
-      throw error
-    } catch let error as FileError {
-      throw error
-    } catch {
-      throw BundleError(path: weightsURL.path, reason: "\(error)")
-    }
+    let metadata = try folder.load(into: model, on: device)
+    // It may come from anywhere.
+    origin = metadata["origin"].map { $0.visible(length: 500) }
+    fingerprint = try Self.fingerprint(of: folder.weightsURL)
   }
 
   /// What the weights may be used for, as the card says behind `**Terms.**`; `nil` where it does not.
   public var terms: String? {
-    guard let card = try? MappedFile(url.appendingPathComponent(Self.cardFile)).withBytes({ Data($0.prefix(1 << 16)) })
+    guard let card = try? MappedFile(url.appendingPathComponent(NetworkFolder.cardFile)).withBytes({ Data($0.prefix(1 << 16)) })
     else { return nil }
     let line = String(decoding: card, as: UTF8.self).split(whereSeparator: \.isNewline)
       .first { $0.hasPrefix(Self.termsMark) }
@@ -91,29 +66,28 @@ public struct ModelBundle: Sendable {
     configuration: ModelConfiguration, weights: [String: Tensor], dtype: DType = .float16, origin: String? = nil,
     to url: URL
   ) throws {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-    let configurationURL = url.appendingPathComponent(configurationFile)
-    let json = try encoder.encode(configuration)
-    if (try? MappedFile(configurationURL).withBytes { Data($0) }) != json {
+    let folder = NetworkFolder(url)
+    let json = try JSON.pretty(configuration)
+    if (try? MappedFile(folder.configurationURL).withBytes { Data($0) }) != json {
       try remove(at: url)
-      try AtomicFile.write(json, to: configurationURL)
+      try AtomicFile.write(json, to: folder.configurationURL)
     }
-    let converted = try weights.mapValues { $0.dimensions >= 2 ? try $0.to(dtype) : $0 }
+    let converted = try weights.withMatrices(as: dtype)
     let stored = dtype == .float16 ? try converted.quantized { $0.hasSuffix(deviationSuffix) } : converted
     var metadata = ["format": weightsFormat]
     metadata["origin"] = origin
-    try Tensor.save(stored, metadata: metadata, to: url.appendingPathComponent(weightsFile))
+    try Tensor.save(stored, metadata: metadata, to: folder.weightsURL)
     // Until here a reader refused them by their fingerprint.
     for file in boundFiles + boundTexts { try? FileManager.default.removeItem(at: url.appendingPathComponent(file)) }
   }
 
   /// Copies what makes a bundle into another folder, each file whole; what is there of other weights goes.
   package func copy(to folder: URL) throws {
-    if (try? Self.fingerprint(of: folder.appendingPathComponent(Self.weightsFile))) != fingerprint {
+    if (try? Self.fingerprint(of: NetworkFolder(folder).weightsURL)) != fingerprint {
       try Self.remove(at: folder)
     }
-    try copy([Self.configurationFile, Self.weightsFile] + Self.boundFiles + Self.boundTexts + Self.freeFiles, to: folder)
+    let network = [NetworkFolder.configurationFile, NetworkFolder.weightsFile]
+    try copy(network + Self.boundFiles + Self.boundTexts + Self.freeFiles, to: folder)
   }
 
   private func copy(_ files: [String], to folder: URL) throws {
@@ -139,17 +113,17 @@ public struct ModelBundle: Sendable {
   /// largest at most.
   package func writeSmall(to folder: URL) throws {
     try Self.remove(at: folder)
-    var (weights, metadata) = try Tensor.load(from: url.appendingPathComponent(Self.weightsFile))
+    var (weights, metadata) = try Tensor.load(from: NetworkFolder(url).weightsURL)
     weights = try weights.dequantized().quantized()
     metadata["format"] = Self.weightsFormat
-    try copy([Self.configurationFile], to: folder)
-    try Tensor.save(weights, metadata: metadata, to: folder.appendingPathComponent(Self.weightsFile))
+    try copy([NetworkFolder.configurationFile], to: folder)
+    try Tensor.save(weights, metadata: metadata, to: NetworkFolder(folder).weightsURL)
     try bindParts(to: folder)
   }
 
   /// Copies what belongs to this model's codes into a folder of other weights for the same codes.
   private func bindParts(to folder: URL) throws {
-    let other = try Self.fingerprint(of: folder.appendingPathComponent(Self.weightsFile))
+    let other = try Self.fingerprint(of: NetworkFolder(folder).weightsURL)
     for file in Self.boundFiles {
       let source = url.appendingPathComponent(file)
       guard FileManager.default.fileExists(atPath: source.path) else { continue }
@@ -167,12 +141,12 @@ public struct ModelBundle: Sendable {
   private static let boundTexts = [Strengths.file]
 
   /// What does not depend on the weights.
-  private static let freeFiles = [GlassesModel.file, SkinPrototypes.file, Painter.file, cardFile]
+  private static let freeFiles = [GlassesModel.file, SkinPrototypes.file, Painter.file, NetworkFolder.cardFile]
 
   /// Removes a bundle's files, the weights first, except for those that do not depend on them.
   package static func remove(at url: URL) throws {
-    for file in ([weightsFile] + boundFiles + boundTexts + [configurationFile]).map(url.appendingPathComponent)
-    where FileManager.default.fileExists(atPath: file.path) {
+    let files = [NetworkFolder.weightsFile] + boundFiles + boundTexts + [NetworkFolder.configurationFile]
+    for file in files.map(url.appendingPathComponent) where FileManager.default.fileExists(atPath: file.path) {
       try FileManager.default.removeItem(at: file)
     }
   }
@@ -181,10 +155,7 @@ public struct ModelBundle: Sendable {
   private static func fingerprint(of url: URL) throws -> String { try MappedFile(url).withBytes { Checksum($0).text } }
 
   private static let deviationSuffix = "logDeviation.weight"
-  package static let configurationFile = "config.json"
-  package static let weightsFile = "model.safetensors"
   private static let weightsFormat = "facet-model-1"
-  package static let cardFile = "card.md"
 }
 
 /// A file or folder that could not be read or written. It is the same type in each module that throws it.
@@ -206,6 +177,13 @@ package enum JSON {
     let encoder = JSONEncoder()
     encoder.outputFormatting = .sortedKeys
     return String(decoding: try encoder.encode(value), as: UTF8.self)
+  }
+
+  /// For files that people read.
+  static func pretty(_ value: some Encodable) throws -> Data {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    return try encoder.encode(value)
   }
 
   package static func decode<Value: Decodable>(_: Value.Type, _ text: String) throws -> Value {

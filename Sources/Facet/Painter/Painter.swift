@@ -1,4 +1,3 @@
-import Files
 import Foundation
 import Torch
 
@@ -34,19 +33,14 @@ public final class Painter: Sendable {
   /// Reads a painter's file.
   /// - Throws: ``BundleError``, `FileError` or `SafetensorsError` that names the file at fault.
   public convenience init(contentsOf url: URL) throws {
-    let (tensors, metadata) = try Tensor.load(from: url)
+    let part = try BundlePart(contentsOf: url, format: Self.format, content: "a painter", madeBy: "facet painter")
     do {
-      guard metadata["format"] == Self.format else { throw ModelError("not a painter that this version of Facet reads; make it again with 'facet painter'") }
-      let configuration = try JSON.decode(PainterConfiguration.self, metadata["configuration"] ?? "")
-      for (name, tensor) in tensors where try !tensor.isAllFinite() { throw ModelError("'\(name)' is not finite") }
-      let wide = try tensors.mapValues { try $0.to(.float32) }
-      let critic = wide.withPrefix("critic.")
+      let tensors = try part.tensors.checkedWeights()
+      let critic = tensors.withPrefix("critic.")
       try self.init(
-        configuration, weights: wide.withPrefix("painter."), critic: critic.isEmpty ? nil : critic,
-        images: max(0, metadata["images"].flatMap(Int.init) ?? 0))
-    } catch let error where !(error is FileError || error is SafetensorsError) {
-      throw BundleError(path: url.path, reason: (error as? DecodingError)?.brief ?? "\(error)")
-    }
+        part.value("configuration"), weights: tensors.withPrefix("painter."), critic: critic.isEmpty ? nil : critic,
+        images: max(0, part.metadata["images"].flatMap(Int.init) ?? 0))
+    } catch { throw BundleError.naming(url, error) }
   }
 
   /// The side of the crop that every painter paints.
@@ -73,6 +67,6 @@ public final class Painter: Sendable {
     let metadata = [
       "format": Self.format, "configuration": try JSON.encode(configuration), "images": "\(images)",
     ]
-    try Tensor.save(tensors.mapValues { $0.dimensions >= 2 ? try $0.to(.float16) : $0 }, metadata: metadata, to: url)
+    try Tensor.save(tensors.withMatrices(as: .float16), metadata: metadata, to: url)
   }
 }

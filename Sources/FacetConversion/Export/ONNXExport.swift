@@ -5,7 +5,7 @@ import Torch
 
 extension ModelBundle {
   /// The files that ``exportONNX(to:)`` writes, as far as a bundle has what goes into them.
-  public static let onnxFiles = ["encoder.onnx", "decoder.onnx", "attributes.npz", cardFile, "README.md"]
+  public static let onnxFiles = ["encoder.onnx", "decoder.onnx", "attributes.npz", NetworkFolder.cardFile, "README.md"]
 
   /// Writes the model for any program that runs ONNX, its attribute directions for numpy, and a README with a whole
   /// edit in Python.
@@ -34,7 +34,7 @@ extension ModelBundle {
       contents["attributes.npz"] = try npz(directions)
       attributes = directions.names
     }
-    contents[Self.cardFile] = try card()
+    contents[NetworkFolder.cardFile] = try card()
     contents["README.md"] = Data(onnxReadme(attributes: attributes).utf8)
 
     // README.md comes last, so where it is all is.
@@ -53,7 +53,7 @@ extension ModelBundle {
   }
 
   private func card() throws -> Data? {
-    let file = url.appendingPathComponent(Self.cardFile)
+    let file = url.appendingPathComponent(NetworkFolder.cardFile)
     guard FileManager.default.fileExists(atPath: file.path) else { return nil }
     return try MappedFile(file).withBytes { bytes in
       guard bytes.count < 1 << 20 else { throw BundleError(path: file.path, reason: "longer than a card can be") }

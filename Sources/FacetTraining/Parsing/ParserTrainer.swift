@@ -275,7 +275,7 @@ public final class ParserTrainer: SteppingTrainer {
     let origin = "trained on \(progress.images) images of \(pairs.count) pairs\(beside), by Facet \(facetVersion)"
     try FaceParser.write(configuration.model, weights: average.state(), origin: origin, to: output)
     let report = try FaceParser(contentsOf: output, device: device).evaluate(heldOut)
-    try AtomicFile.write(Data(card(report).utf8), to: output.appendingPathComponent(ModelBundle.cardFile))
+    try AtomicFile.write(Data(card(report).utf8), to: output.appendingPathComponent(NetworkFolder.cardFile))
     self.report = report
   }
 

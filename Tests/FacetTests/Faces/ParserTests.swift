@@ -461,7 +461,7 @@ import Torch
     expectRefused("weights missing", naming: "output.bias")
     try weights.write(to: folder("good/model.safetensors"))
     for (what, text) in [
-      ("no JSON", "{"), ("without a field", "{}"),
+      ("no JSON", "{"), ("without a field", "{}"), ("too long", String(repeating: " ", count: 2 << 20)),
       ("too large", #"{"imageSize":32,"channels":[8,1000000],"residuals":[0,1]}"#),
     ] {
       try Data(text.utf8).write(to: folder("good/config.json"))

@@ -26,7 +26,7 @@ extension ModelConfiguration {
     try ModelBundle.write(configuration: shipped.configuration, weights: shipped.model.state(), to: large)
     try ModelBundle(contentsOf: large).writeSmall(to: small)
     func bytes(_ folder: URL) throws -> Int {
-      try #require(folder.appendingPathComponent(ModelBundle.weightsFile).resourceValues(forKeys: [.fileSizeKey]).fileSize)
+      try #require(folder.appendingPathComponent(NetworkFolder.weightsFile).resourceValues(forKeys: [.fileSizeKey]).fileSize)
     }
     #expect(try Double(bytes(small)) < 0.6 * Double(bytes(large)))
     let latent = try Tensor.randn([2, shipped.configuration.latentSize], generator: Generator(seed: 3))
