@@ -261,3 +261,7 @@ def folder(options: argparse.Namespace) -> None:
 def tints(options: argparse.Namespace) -> None:
     hair = ["--hair", options.hair] if options.hair else []
     subprocess.run([PYTHON, str(HERE / "peers/tints.py"), options.data, *hair], check=True)
+
+
+def teeth(options: argparse.Namespace) -> None:
+    subprocess.run([PYTHON, str(HERE / "peers/teeth.py"), "--photos", options.photos, "--teeth", options.teeth], check=True)

@@ -115,7 +115,7 @@ package enum AttributeTable {
     hairColour("Blond_Hair"),
     hairColour("Brown_Hair"),
     hairColour("Black_Hair"),
-    hairColour("Gray_Hair", parts: ["Young"]),
+    hairColour("Gray_Hair", parts: ["Young"], byStrands: true),
     Attribute("Straight_Hair", .hair, parts: ["Wavy_Hair"]),
     Attribute("Wavy_Hair", .experimental, parts: ["Straight_Hair"]),
     Attribute(
@@ -169,8 +169,8 @@ package enum AttributeTable {
     Attribute(
       "Young", .ageAndGender, parts: ["Bags_Under_Eyes", "Chubby", "Double_Chin", "Gray_Hair", "Receding_Hairline"],
       isVerdict: true, isSharpened: true, add: .decoded([.shape, .keepsEyes, .softensEyelids]),
-      remove: .decoded([.shape, .keepsEyes, .keepsMouth, .neverBrightens]) {
-        $0.unlessKept("Gray_Hair", [HairTint("Gray_Hair", 0.25 * $0.needed)])
+      remove: .decoded([.shape, .keepsEyes, .keepsMouth, .keepsLight]) {
+        $0.unlessKept("Gray_Hair", [HairTint("Gray_Hair", 0.4 * $0.needed, byStrands: true)])
       }),
     Attribute(
       "Male", .ageAndGender, parts: facialHair + makeup + ["Arched_Eyebrows", "Bushy_Eyebrows"], isVerdict: true,
@@ -186,9 +186,9 @@ package enum AttributeTable {
     Attribute("Blurry", .experimental),
   ]
 
-  private static func hairColour(_ name: String, parts: [String] = []) -> Attribute {
+  private static func hairColour(_ name: String, parts: [String] = [], byStrands: Bool = false) -> Attribute {
     Attribute(
-      name, .hair, parts: hairColours + parts, add: .drawn { [HairTint(name, $0.strength)] },
+      name, .hair, parts: hairColours + parts, add: .drawn { [HairTint(name, $0.strength, byStrands: byStrands)] },
       remove: .drawn { [HairTint(name, -$0.strength)] })
   }
 

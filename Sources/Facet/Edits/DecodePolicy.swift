@@ -23,8 +23,9 @@ struct DecodePolicy: OptionSet, Sendable, Hashable {
   static let movesMouth = Self(rawValue: 1 << 5)
   /// Eyes stay, and brows in part: decoded age has neither make-up nor any colour there.
   static let keepsEyes = Self(rawValue: 1 << 6)
-  /// Nothing gets lighter than the skin around it, which decoded age does beside dark hair and dark lines.
-  static let neverBrightens = Self(rawValue: 1 << 7)
+  /// The light on the face and the colour of its skin stay: only lines and folds come. Decoded age lights faces in its own way, in
+  /// patches.
+  static let keepsLight = Self(rawValue: 1 << 7)
   /// Little gets darker around the eyes: decoded make-up is a bruise there.
   static let softensEyelids = Self(rawValue: 1 << 8)
 
@@ -97,6 +98,7 @@ extension Composition {
     let mouth = try policy.contains(.closesMouth)
       ? seen.other.narrow(1, 1..<2).blurred(sigma: 4).smoothStep(from: 0.05, to: 0.3) : nil
     var change = try Composition.difference.change(of: crop, from: before, to: after, replacing: mouth)
+    if policy.contains(.keepsLight) { change = try keepingLight(in: change, of: crop) }
     if let face { change = try face * change }
     let lighter = try (crop * change.narrow(1, 3..<4) + change.narrow(1, 0..<3)).mean(dims: [1], keepDim: true)
     if policy.contains(.keepsContour) {
@@ -109,26 +111,22 @@ extension Composition {
     if policy.contains(.keepsEyes) { change = try change * (1 - seen.eyes) }
     if policy.contains(.keepsMouth) { change = try change * (1 - seen.mouth) }
     if policy.contains(.keepsHair) { change = try change * (1 - seen.other.narrow(1, 2..<3).smoothStep(from: 0.2, to: 0.6)) }
-    return try policy.contains(.neverBrightens) ? dimmed(change, of: crop, seen: seen.other) : change
+    return change
   }
 
-  /// A change that makes nothing lighter than the skin around it: a decoded line that is wider than the photo's would leave a light
-  /// one beside it.
-  private static func dimmed(_ change: Tensor, of crop: Tensor, seen other: Tensor) throws -> Tensor {
-    let skin = try (1 - other.sum(dims: [1], keepDim: true)).clamp(min: 0)
-    let colour = try (crop * skin).blurred(sigma: 8) / skin.blurred(sigma: 8).clamp(min: 1e-2)
-    let (light, level) = (try crop.mean(dims: [1], keepDim: true), try colour.mean(dims: [1], keepDim: true))
-    let stays = try crop * (change.narrow(1, 3..<4) + 1)
-    let comes = try stays + change.narrow(1, 0..<3)
-    let amount = try comes.mean(dims: [1], keepDim: true)
-    let most = try light.maximum(level)
-    let lost = try (1 - most / amount.clamp(min: 1e-3)).clamp(min: 0)
-    // In the skin's colour, too: white that is dimmed is gray.
-    let share = try (lost / 0.12).clamp(max: 1)
-    let result = try comes * (1 - lost) * (1 - share) + colour * (most / level.clamp(min: 1e-3)) * share
-    return try Tensor.cat([result - stays, change.narrow(1, 3..<4)], dim: 1)
+  /// A change of light in small places only, in the photo's own colours.
+  private static func keepingLight(in change: Tensor, of crop: Tensor) throws -> Tensor {
+    func light(_ image: Tensor) throws -> Tensor { try (image.mean(dims: [1], keepDim: true).clamp(min: 0) + Double(darkFloor)).log() }
+    let lighter = try light(crop.changed(by: change)) - light(crop)
+    let fine = try (lighter - lighter.blurred(sigma: broad.sigma) * broad.share).clamp(max: mostLighter)
+    let slope = try change.narrow(1, 3..<4)
+    return try Tensor.cat([crop * (fine.exp() - 1 - slope), slope], dim: 1)
   }
 
+  /// How broad a place is whose light stays, in pixels of the crop, and the share of its change that does not come.
+  private static let broad = (sigma: 4.5, share: 0.7)
+  /// The most that a place gets lighter, in its logarithm: more would glow beside dark lines and lashes.
+  private static let mostLighter = 0.03
   /// The share of the darkening around the eyes that goes where eyelids are softened.
   private static let softenedEyelids = 0.7
 }

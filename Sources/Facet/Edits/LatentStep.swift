@@ -78,7 +78,7 @@ struct LatentStep: Edit {
     func planes(_ count: Int, if isAsked: Bool, _ find: () throws -> Tensor) throws -> Tensor {
       isAsked ? try find() : try .zeros([1, count, side, side])
     }
-    let isOther = !policy.isDisjoint(with: [.keepsHair, .keepsMouth, .closesMouth, .neverBrightens])
+    let isOther = !policy.isDisjoint(with: [.keepsHair, .keepsMouth, .closesMouth])
     let other = try planes(4, if: isOther) { try anatomy.otherThanSkin }
     return try SeenParts(
       other: isOther ? canvas.flow?.moved(other, by: .bilinear) ?? other : other,

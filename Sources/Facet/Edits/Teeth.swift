@@ -1,8 +1,9 @@
+import Files
 import Foundation
 import Photo
 import Torch
 
-/// Draws teeth where an edit opens a mouth that showed none.
+/// Shows teeth where an edit opens a mouth that showed none: decoded faces have one light bar there.
 struct Teeth: Edit {
   static let stage = EditStage.teeth
 
@@ -12,18 +13,16 @@ struct Teeth: Edit {
     // Who shows teeth already keeps them.
     guard let flow = canvas.flow, let shown = try canvas.face.anatomy.cached({ try ShownTeeth(on: canvas.face) }), shown.amount < 1
     else { return }
-    let crop = try canvas.image
-    let (coarse, scale) = (crop.size(3), canvas.oversampling)
-    let size = coarse * scale
+    let (crop, scale) = (try canvas.image, canvas.oversampling)
+    let size = crop.size(3) * scale
     let place = Affine(.identity).scaled(x: 1 / Double(scale), y: 1 / Double(scale)).then(flow.place)
-    guard let teeth = TeethShape(in: flow.landmarks, at: place) else { return }
-    let loss = try Tensor(
-      teeth.loss(size: size, pixel: Double(size) / canvas.face.alignment.side), shape: [1, 1, size, size])
-    // Lips and gums are redder than teeth are.
-    let (red, blue) = (try crop.narrow(1, 0..<1), try crop.narrow(1, 1..<3).mean(dims: [1], keepDim: true))
-    let gray = try 1 - ((red - blue) / red.clamp(min: 0.05)).blurred(sigma: 0.5).smoothStep(from: 0.25, to: 0.45)
-    let kept = try (loss * gray.enlarged(to: size) * (shown.amount - 1)).exp()
-    try canvas.draw(.cat([.zeros([1, 3, size, size]), kept - 1], dim: 1))
+    guard let mouth = OpenMouth(in: flow.landmarks, at: place) else { return }
+    let teeth = try TeethPrototype.shared()
+    let pixels = try mouth.pixels(size: size, showing: teeth)
+    let skin = try mouth.around(canvas.face.anatomy.skin, at: flow.place)
+    let colour = try teeth.colours(at: pixels.sources, beside: skin.weights, of: crop, reach: skin.reach)
+    let coverage = try pixels.coverage * (1 - shown.amount)
+    try canvas.draw(.cat([colour * coverage, coverage * -1], dim: 1))
   }
 }
 
@@ -44,9 +43,77 @@ private struct ShownTeeth: Sized {
   }
 }
 
-/// The shape of teeth in a mouth that an edit has opened, where the decoded ones are one light bar: light is taken away between them, at their
-/// lower edges and towards the corners of the mouth. What is dark already stays dark.
-struct TeethShape {
+/// The teeth of many smiles laid over each other, and how light teeth are beside skin: `Benchmarks/run teeth` learns them.
+struct TeethPrototype: Sendable {
+  /// The colours, in parts of the teeth's light, and how much of each pixel is teeth: 1 × 4 × H × W. The upper row of teeth, from
+  /// one corner of the mouth to the other.
+  private let picture: Tensor
+  /// The logarithm of the light of teeth is the first times that of the skin's, and the second; the same of each channel's part
+  /// of the light.
+  private let levels: [Float], hues: [Float]
+  /// How high teeth are in the middle, in widths of a mouth.
+  let height: Float
+
+  private static let read = Lazy<TeethPrototype>()
+
+  /// The one of the package.
+  /// - Throws: ``BundleError`` where the file of the package is damaged.
+  static func shared() throws -> TeethPrototype {
+    try read {
+      let name = "teeth"
+      let url = Bundle.module.url(forResource: name, withExtension: "safetensors")
+        ?? Bundle.module.bundleURL.appendingPathComponent("\(name).safetensors")
+      return try TeethPrototype(BundlePart(contentsOf: url, format: "facet-teeth", content: name, madeBy: "Benchmarks/run teeth"))
+    }
+  }
+
+  private init(_ part: BundlePart) throws {
+    picture = try part.tensor("teeth", [1, 4, Self.rows, Self.columns], [.float16])
+    levels = try part.tensor("light", [2]).array(Float.self)
+    hues = try part.tensor("hue", [3, 2]).array(Float.self)
+    let middle = try picture.narrow(3, Self.columns * 3 / 8..<Self.columns * 5 / 8).narrow(1, 3..<4)
+    height = try Float(middle.sum().item()) / Float(middle.size(3) * Self.width) - Float(Self.above) / Float(Self.width)
+  }
+
+  /// Where the picture has a place of a mouth, −1…1 each.
+  /// - Parameters:
+  ///   - across: −1 at the left corner, 1 at the right one.
+  ///   - down: from the edge of the upper lip, in widths of the mouth.
+  static func source(_ across: Float, _ down: Float) -> SIMD2<Float> {
+    SIMD2(across * Float(width) / Float(columns), (2 * (down * Float(width) + Float(above) + 0.5)) / Float(rows) - 1)
+  }
+
+  /// The teeth in the light of a face.
+  /// - Parameters:
+  ///   - sources: 1 × N × N × 2, as of ``source(_:_:)``.
+  ///   - skin: how much each pixel of the crop counts, 1 × 1 × S × S in [0, 1].
+  ///   - crop: 1 × 3 × S × S in [0, 1].
+  ///   - reach: how far skin lights the teeth, in pixels of the crop.
+  /// - Returns: 1 × 3 × N × N.
+  func colours(at sources: Tensor, beside skin: Tensor, of crop: Tensor, reach: Double) throws -> Tensor {
+    let weight = max(1e-3, try skin.sum().item())
+    let mean = try (crop * skin).sum(dims: [2, 3]).array(Float.self).map { max(0.02, $0 / Float(weight)) }
+    let luma = mean.reduce(0, +) / 3
+    let level = exp(levels[0] * log(luma) + levels[1])
+    let colour = (0..<3).map { level * exp(hues[2 * $0] * log(mean[$0] / luma) + hues[2 * $0 + 1]) }
+    // One side of a face may be in shade.
+    let light = try (crop.mean(dims: [1], keepDim: true) * skin).blurred(sigma: reach) / skin.blurred(sigma: reach).clamp(min: 1e-3)
+    let shade = try (light / Double(luma)).clamp(min: 0.4, max: 1.6).sqrt().enlarged(to: sources.size(1))
+    let found = try picture.sampled(at: sources)
+    let teeth = try found.narrow(1, 3..<4).clamp(min: 0, max: 1)
+    let dark = Self.dark.map { $0 * (0.5 + luma) }
+    return try (found.narrow(1, 0..<3) * Tensor(colour, shape: [1, 3, 1, 1]) * teeth + Tensor(dark, shape: [1, 3, 1, 1]) * (1 - teeth))
+      .clamp(min: 0, max: 1) * shade
+  }
+
+  /// Pixels of the picture: between the corners of the mouth, and in all; above the edge of the lip, and in all.
+  private static let (width, columns, above, rows) = (88, 96, 2, 32)
+  /// What is seen below teeth, beside skin of a light of 0.5.
+  private static let dark: [Float] = [0.22, 0.1, 0.09]
+}
+
+/// The opening of a mouth, between the inner edges of its lips.
+struct OpenMouth {
   /// Of CelebA's frame, as seen from the middle of the upper teeth: along the mouth, and down.
   private let middle, along: SIMD2<Float>
   private let upper, lower: [SIMD2<Float>]
@@ -77,63 +144,96 @@ struct TeethShape {
     let isOrdered = [upper, lower].allSatisfy { line in zip(line, line.dropFirst()).allSatisfy { $0.x < $1.x } }
     // Of a profile one half is hidden, and landmarks guess.
     let halves = (-upper[0].x, upper[4].x)
-    guard isOrdered, min(halves.0, halves.1) > max(2, Self.leastHalf * max(halves.0, halves.1)), lower[2].y - upper[2].y > Self.leastOpening else { return nil }
+    guard isOrdered, min(halves.0, halves.1) > max(2, Self.leastHalf * max(halves.0, halves.1)), opening > Self.openings.lowerBound
+    else { return nil }
   }
+
+  /// How far the lips are apart in the middle.
+  private var opening: Float { (1...3).reduce(0) { $0 + lower[$1].y - upper[$1].y } / 3 }
+  private var width: Float { upper[4].x - upper[0].x }
 
   private static func own(_ way: SIMD2<Float>, _ along: SIMD2<Float>) -> SIMD2<Float> {
     SIMD2((way * along).sum(), way.y * along.x - way.x * along.y)
   }
 
-  private static func height(of line: [SIMD2<Float>], at x: Float) -> Float {
-    guard let right = line.firstIndex(where: { $0.x >= x }), right > 0 else { return line[x <= line[0].x ? 0 : line.count - 1].y }
-    let (a, b) = (line[right - 1], line[right])
-    return a.y + (x - a.x) / (b.x - a.x) * (b.y - a.y)
-  }
-
-  /// How much of the logarithm of its light each pixel loses, row by row.
+  /// How much each pixel of a crop says of the light on the mouth, and how far away that is, in pixels.
   /// - Parameters:
-  ///   - size: of the picture.
-  ///   - pixel: the side of the photo's in those of the picture; nothing is finer.
-  func loss(size: Int, pixel: Double) -> [Float] {
-    let finest = Float(max(1, pixel) * place.largestScale)
-    var loss = [Float](repeating: 0, count: size * size)
-    for y in rows.clamped(to: 0..<size) {
-      for x in columns.clamped(to: 0..<size) { loss[y * size + x] = lost(x, y, finest) }
+  ///   - skin: of the crop, 1 × 1 × S × S in [0, 1].
+  ///   - place: from the crop to CelebA's frame.
+  func around(_ skin: Tensor, at place: Affine) throws -> (weights: Tensor, reach: Double) {
+    let side = skin.size(3)
+    let near = (0..<side * side).map { index -> Float in
+      let point = place(Point(x: Double(index % side) + 0.5, y: Double(index / side) + 0.5))
+      let way = SIMD2(Float(point.x), Float(point.y)) - middle
+      return exp(-(way * way).sum() / (width * width))
     }
-    return loss
+    return (try skin * Tensor(near, shape: [1, 1, side, side]), 0.3 * Double(width) / place.largestScale)
   }
 
-  /// - Parameter finest: the width of a photo's pixel in the frame.
-  private func lost(_ x: Int, _ y: Int, _ finest: Float) -> Float {
-    let point = place(Point(x: Double(x) + 0.5, y: Double(y) + 0.5))
-    let at = Self.own(SIMD2(Float(point.x), Float(point.y)) - middle, along)
-    guard at.x > upper[0].x, at.x < upper[4].x else { return 0 }
-    let (top, bottom) = (Self.height(of: upper, at: at.x), Self.height(of: lower, at: at.x))
-    let inside = (at.y - top).smoothStep(from: -0.8, to: 0.4) * (bottom - at.y).smoothStep(from: -0.8, to: 0.4)
-    if inside == 0 { return 0 }
-    let half = at.x < 0 ? -upper[0].x : upper[4].x
-    let part = abs(at.x) / half
-    let down = (at.y - top) / max(1, bottom - top)
-    let next = Self.gaps.firstIndex { $0 >= part } ?? Self.gaps.count - 1
-    let (from, to) = (Self.gaps[max(0, next - 1)], Self.gaps[max(1, next)])
-    let across = (part - from) / (to - from) * 2 - 1
-    let distance = min(abs(part - from), abs(to - part)) * half
-    let width = max(Self.gap, 0.6 * finest) * (1 + 1.2 * down.smoothStep(from: 0.55, to: 1))
-    let between = exp(-pow(distance / width, 2)) * min(1, Self.gap / width * 1.6)
-    let edge = 0.86 - 0.1 * across * across - 0.06 * Self.shorter[min(next, 5)]
-    let below = down.smoothStep(from: edge, to: edge + 0.14)
-    return inside * (Self.depth * between * (1 + 0.8 * down.smoothStep(from: 0.5, to: 0.9))
-      + 0.08 * across * across + 0.42 * below + 0.2 * (1 - down.smoothStep(from: 0, to: 0.3))
-      + 0.65 * part.smoothStep(from: 0.5, to: 1))
+  /// How much of each pixel lies in the opening, 1 × 1 × N × N in [0, 1], and where a prototype has it, 1 × N × N × 2.
+  /// - Parameters:
+  ///   - size: of the picture, in pixels.
+  ///   - teeth: the prototype.
+  func pixels(size: Int, showing teeth: TeethPrototype) throws -> (coverage: Tensor, sources: Tensor) {
+    // Teeth are cut off by the lower lip; wide open mouths show longer ones.
+    let stretch = min(Self.stretches.upperBound, max(Self.stretches.lowerBound, opening / (width * teeth.height)))
+    let shown = opening.smoothStep(from: Self.openings.lowerBound, to: Self.openings.upperBound)
+    let soft = max(Self.softness, 0.7 * Float(place.largestScale))
+    let (top, bottom) = (Curve(through: upper), Curve(through: lower))
+    var coverage = [Float](repeating: 0, count: size * size)
+    var sources = [Float](repeating: 0, count: 2 * size * size)
+    for row in rows.clamped(to: 0..<size) {
+      for column in columns.clamped(to: 0..<size) {
+        let point = place(Point(x: Double(column) + 0.5, y: Double(row) + 0.5))
+        let at = Self.own(SIMD2(Float(point.x), Float(point.y)) - middle, along)
+        guard at.x > upper[0].x, at.x < upper[4].x else { continue }
+        let (above, below) = (top(at.x), bottom(at.x))
+        let inside = (at.y - above).smoothStep(from: -soft, to: soft) * (below - at.y).smoothStep(from: -soft, to: soft)
+        if inside == 0 { continue }
+        let index = row * size + column
+        coverage[index] = inside * shown
+        let source = TeethPrototype.source(at.x / (at.x < 0 ? -upper[0].x : upper[4].x), (at.y - above) / (width * stretch))
+        (sources[2 * index], sources[2 * index + 1]) = (source.x, source.y)
+      }
+    }
+    return (try Tensor(coverage, shape: [1, 1, size, size]), try Tensor(sources, shape: [1, size, size, 2]))
   }
 
-  /// Where teeth meet, from the middle to a corner of the mouth, and how much shorter each is than the middle one.
-  private static let gaps: [Float] = [0, 0.3, 0.53, 0.73, 0.87, 1.05]
-  private static let shorter: [Float] = [0, 0, 1, 0.3, 1, 1.4]
-  /// How wide a gap is, in pixels of the frame, and how dark.
-  private static let (gap, depth): (Float, Float) = (0.3, 0.27)
   /// How much narrower the half of the mouth that is turned away may be.
   private static let leastHalf: Float = 0.35
-  /// Pixels of the frame between the lips under which no teeth are seen.
-  private static let leastOpening: Float = 1.5
+  /// Pixels of the frame between the lips under which no teeth are seen, and from which on they are.
+  private static let openings: ClosedRange<Float> = 0.5...2.2
+  /// How much shorter and longer than those of the prototype teeth may be.
+  private static let stretches: ClosedRange<Float> = 0.75...1.35
+  /// Pixels of the frame over which a lip ends.
+  private static let softness: Float = 0.6
+}
+
+/// A curve through points from left to right that has no bumps of its own: a monotone cubic spline (Fritsch & Carlson 1980), with the
+/// harmonic mean of the slopes on both sides.
+private struct Curve {
+  private let points: [SIMD2<Float>]
+  private let slopes: [Float]
+
+  /// - Parameter points: at least two, ordered.
+  init(through points: [SIMD2<Float>]) {
+    self.points = points
+    let secants = zip(points, points.dropFirst()).map { ($1.y - $0.y) / ($1.x - $0.x) }
+    slopes = points.indices.map { index in
+      guard index > 0 else { return secants[0] }
+      guard index < secants.count else { return secants[index - 1] }
+      let (a, b) = (secants[index - 1], secants[index])
+      return a * b > 0 ? 2 * a * b / (a + b) : 0
+    }
+  }
+
+  func callAsFunction(_ x: Float) -> Float {
+    let next = min(points.count - 1, max(1, points.firstIndex { $0.x >= x } ?? points.count - 1))
+    let (a, b) = (points[next - 1], points[next])
+    let width = b.x - a.x
+    let t = (x - a.x) / width
+    let (t2, t3) = (t * t, t * t * t)
+    return (2 * t3 - 3 * t2 + 1) * a.y + (t3 - 2 * t2 + t) * width * slopes[next - 1] + (3 * t2 - 2 * t3) * b.y
+      + (t3 - t2) * width * slopes[next]
+  }
 }

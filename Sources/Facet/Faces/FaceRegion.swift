@@ -1,7 +1,7 @@
 /// A region of a face that a decoded step stays within: what else labels bring along, such as the beard around a mustache, does not
 /// come.
 enum FaceRegion: Sendable, CaseIterable {
-  /// Between nose and mouth, and around its corners.
+  /// Between nose and mouth, as far as its corners.
   case upperLip
   /// Under each eye, as far down as it is wide.
   case underEyes
@@ -32,10 +32,11 @@ enum FaceRegion: Sendable, CaseIterable {
     let height = Int((mustache * Double(size)).rounded())
     for column in max(0, first - height / 2)...min(size - 1, last + height / 2) {
       let nearest = min(last, max(first, column))
-      // It hangs down beside the corners.
-      let drop = abs(column - nearest)
-      let top = (tops[nearest] ?? tops[first]!) + drop
-      for row in max(0, top - height)..<min(size, top + 1) {
+      // It gets thinner towards the corners.
+      let part = abs(2 * Double(column - first) / Double(max(1, last - first)) - 1)
+      let thin = Int((thinner * Double(height) * part * part).rounded())
+      let top = tops[nearest] ?? tops[first]!
+      for row in max(0, top - height + thin)..<min(size, top + 1) {
         region[row * size + column] = 1 - min(1, nose[row * size + column])
       }
     }
@@ -72,6 +73,8 @@ enum FaceRegion: Sendable, CaseIterable {
 
   /// The most that a mustache is high, in parts of the crop.
   private static let mustache = 0.08
+  /// The part of that which it loses towards the corners of the mouth.
+  private static let thinner = 0.5
   /// How far down bags reach from an eye, in parts of the crop.
   private static let bag = 0.1
 }

@@ -180,10 +180,13 @@ import Torch
     return (picture, try #require(found))
   }
 
-  private static func tinted(_ label: String, _ strength: Double = 1, shade: Float = 30) throws -> (old: Picture, new: Picture) {
+  private static func tinted(
+    _ label: String, _ strength: Double = 1, shade: Float = 30, byStrands: Bool = false
+  ) throws -> (old: Picture, new: Picture) {
     let (picture, hair) = try striped(shade)
     var new = picture
-    if let patch = hair.tinted([(try HairColour.named(label), strength)]) { new.change(by: patch, place: Similarity.identity) }
+    let tint = HeadHair.Tint(colour: try HairColour.named(label), strength: strength, byStrands: byStrands)
+    if let patch = hair.tinted([tint]) { new.change(by: patch, place: Similarity.identity) }
     return (picture, new)
   }
 
@@ -210,6 +213,22 @@ import Torch
     #expect(zip(steps, steps.dropFirst()).allSatisfy { $0 < $1 })
     let (old, new) = try Self.tinted("Blond_Hair", 0)
     #expect(old == new)
+  }
+
+  /// Light strands are gray before dark ones are, and some hair keeps its colour.
+  @Test func hairGraysByStrands() throws {
+    func range(_ strength: Double, byStrands: Bool) throws -> (luma: Float, spread: Float) {
+      let (_, new) = try Self.tinted("Gray_Hair", strength, byStrands: byStrands)
+      let lumas: [Float] = (20..<108).map { SIMD3(new[$0, 30].map(Float.init)).luma / 255 }
+      return (lumas.reduce(0, +) / Float(lumas.count), lumas.max()! - lumas.min()!)
+    }
+    let (even, strands) = (try range(0.5, byStrands: false), try range(0.5, byStrands: true))
+    #expect(strands.spread > even.spread + 0.05 && strands.luma < even.luma)
+    let steps = try [0.2, 0.6, 1, 1.25].map { try range($0, byStrands: true).luma }
+    #expect(zip(steps, steps.dropFirst()).allSatisfy { $0 < $1 }, "\(steps)")
+    // What is taken away is taken from all of it.
+    let light = try [false, true].map { Self.mean(try Self.tinted("Gray_Hair", -1, shade: 150, byStrands: $0).new) }
+    #expect(light[0] == light[1])
   }
 
   @Test func takenAwayIsOnlyWhatIsThere() throws {

@@ -27,46 +27,60 @@ import Torch
     return landmarks
   }
 
-  @Test func thereAreGapsBetweenThem() throws {
+  @Test func theyLieBetweenTheLips() throws {
     let landmarks = Self.landmarks(opening: 8)
     let scale = 4
     let place = Affine(.identity).scaled(x: 1 / Double(scale), y: 1 / Double(scale)).then(Self.place)
-    let teeth = try #require(TeethShape(in: landmarks, at: place))
-    let size = Self.side * scale
-    let loss = teeth.loss(size: size, pixel: 1)
-    #expect(loss.allSatisfy { (0...3).contains($0) })
-    // Across the middle of the mouth: dark lines, as many on either side, further apart in the middle.
+    let mouth = try #require(OpenMouth(in: landmarks, at: place))
+    let (teeth, size) = (try TeethPrototype.shared(), Self.side * scale)
+    #expect((0.1...0.25).contains(teeth.height))
+    let pixels = try mouth.pixels(size: size, showing: teeth)
+    let coverage = try pixels.coverage.array(Float.self)
+    #expect(coverage.allSatisfy { (0...1).contains($0) })
     let back = place.inverse
+    func covered(_ point: Point) -> Float { coverage[Int(back(point).y) * size + Int(back(point).x)] }
+    #expect(covered(Point(x: landmarks[62].x, y: (landmarks[62].y + landmarks[66].y) / 2)) > 0.99)
+    for landmark in [33, 51, 57, 8, 36, 48, 54] { #expect(covered(landmarks[landmark]) == 0) }
+
+    // In the middle of the picture they are light, with gaps between them, and dark in the corners of the mouth.
+    let skin = try Tensor.ones([1, 1, Self.side, Self.side])
+    let crop = try Tensor.ones([1, 3, Self.side, Self.side]) * 0.6
+    let around = try mouth.around(skin, at: Self.place)
+    let colours = try teeth.colours(at: pixels.sources, beside: around.weights, of: crop, reach: around.reach)
+    let light = try colours.mean(dims: [1]).array(Float.self)
     let (left, right) = (back(landmarks[60]), back(landmarks[64]))
-    let row = Int((left.y + right.y) / 2) - 2
-    let columns = Int(left.x) + 8..<Int(right.x) - 8
-    let line: [Float] = columns.map { loss[row * size + $0] }
-    let gaps: [Int] = (3..<line.count - 3).filter { index in
-      let most: Float = line[index - 3...index + 3].max()!
-      return line[index] == most && most > line[index - 3] + 0.03
+    let row = Int(back(landmarks[62]).y) + 3 * scale
+    let line: [Float] = (Int(left.x) + 6..<Int(right.x) - 6).map { light[row * size + $0] }
+    let third = line.count / 3
+    let brightest: Float = line[third..<2 * third].max()!
+    #expect(brightest > 0.6)
+    let gaps: [Int] = (third..<2 * third).filter { index in
+      let near = line[index - 6...index + 6]
+      let (least, most): (Float, Float) = (near.min()!, near.max()!)
+      return line[index] == least && least < 0.95 * most
     }
-    #expect((7...9).contains(gaps.count), "\(gaps)")
-    let middle = Int(back(landmarks[51]).x) - columns.lowerBound
-    #expect(gaps.contains { abs($0 - middle) <= 2 })
-    let widths: [Int] = zip(gaps, gaps.dropFirst()).map { $1 - $0 }
-    #expect(widths.max()! > widths.first! && widths.max()! > widths.last!)
-    // Lips and what is beside the mouth keep their light; corners are darker than the middle.
-    for landmark in [landmarks[33], landmarks[57], landmarks[8], landmarks[36]] {
-      let point = back(landmark)
-      #expect(loss[Int(point.y) * size + Int(point.x)] == 0)
-    }
-    let corner: Float = line.prefix(12).reduce(0, +)
-    let centre: Float = line[middle + 4..<middle + 16].reduce(0, +)
-    #expect(corner > 2 * centre)
+    #expect((1...4).contains(gaps.count), "\(gaps)")
+    #expect(line.first! < 0.8 * brightest && line.last! < 0.8 * brightest)
+
+    // Beside dark skin teeth are darker, but not by as much.
+    let dark = try teeth.colours(at: pixels.sources, beside: around.weights, of: crop * 0.4, reach: around.reach)
+    let ratio = try dark.array(Float.self).max()! / colours.array(Float.self).max()!
+    #expect((0.55...0.95).contains(ratio), "\(ratio)")
   }
 
-  @Test func shutLipsShowNone() {
-    #expect(TeethShape(in: Self.landmarks(opening: 1), at: Self.place) == nil)
-    #expect(TeethShape(in: Self.landmarks(opening: -4), at: Self.place) == nil)
+  /// A mouth that opens shows them little by little.
+  @Test func shutLipsShowNone() throws {
+    #expect(OpenMouth(in: Self.landmarks(opening: 0.5), at: Self.place) == nil)
+    #expect(OpenMouth(in: Self.landmarks(opening: -4), at: Self.place) == nil)
+    let shown = try [1.2, 1.8, 3, 6].map { opening in
+      let mouth = try #require(OpenMouth(in: Self.landmarks(opening: opening), at: Self.place))
+      return try mouth.pixels(size: Self.side, showing: .shared()).coverage.sum().item()
+    }
+    #expect(shown == shown.sorted() && shown[0] < 0.15 * shown[3], "\(shown)")
     var turned = Self.landmarks(opening: 8)
     (turned[51].x, turned[62].x) = (turned[64].x - 4, turned[64].x - 4)
-    #expect(TeethShape(in: turned, at: Self.place) == nil)
-    #expect(TeethShape(in: [Point](repeating: Point(x: 89, y: 111), count: 68), at: Self.place) == nil)
+    #expect(OpenMouth(in: turned, at: Self.place) == nil)
+    #expect(OpenMouth(in: [Point](repeating: Point(x: 89, y: 111), count: 68), at: Self.place) == nil)
   }
 
   /// The portrait shows her own. With her mouth shut, a smile has drawn ones, within it.

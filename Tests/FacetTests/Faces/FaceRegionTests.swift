@@ -23,8 +23,8 @@ import Torch
     #expect(inside(50, 67) && inside(40, 65) && inside(50, 70))
     // Neither nose, lips, cheeks nor chin.
     for (x, y) in [(50, 63), (50, 73), (50, 60), (25, 70), (75, 70), (50, 85)] { #expect(!inside(x, y), "\(x), \(y)") }
-    // Lower beside the corners.
-    #expect(inside(66, 71) && !inside(66, 63))
+    // Thinner at the corners.
+    #expect(inside(66, 69) && !inside(66, 64) && !inside(66, 72) && inside(50, 66))
   }
 
   @Test func bagsAreUnderTheEyesAndSideburnsBesideThem() {

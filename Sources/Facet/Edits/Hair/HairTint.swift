@@ -21,19 +21,21 @@ struct HairTint: Edit {
   }
 
   /// Strength 1 gives the colour, −1 that of other hair; one after the other.
-  private var tints: [(target: Target, strength: Double)]
+  private var tints: [(target: Target, strength: Double, byStrands: Bool)]
 
-  /// - Parameter label: such as `Blond_Hair`.
-  init(_ label: String, _ strength: Double) { tints = [(.label(label), strength)] }
+  /// - Parameters:
+  ///   - label: such as `Blond_Hair`.
+  ///   - byStrands: whether strands take it, some before others.
+  init(_ label: String, _ strength: Double, byStrands: Bool = false) { tints = [(.label(label), strength, byStrands)] }
 
-  init(_ colour: HairColour, _ strength: Double) { tints = [(.colour(colour), strength)] }
+  init(_ colour: HairColour, _ strength: Double) { tints = [(.colour(colour), strength, false)] }
 
   mutating func add(_ other: HairTint) { tints += other.tints }
 
   func apply(to canvas: inout Canvas) throws {
     let face = canvas.face
     guard let hair = try face.surroundings.hair(of: face, by: canvas.tools.observer),
-      let tinted = hair.tinted(try tints.map { (try $0.target.colour, $0.strength) })
+      let tinted = hair.tinted(try tints.map { .init(colour: try $0.target.colour, strength: $0.strength, byStrands: $0.byStrands) })
     else { return }
     try canvas.lay(Layer(extent: .surroundings, content: .change(tinted)))
     let size = face.crop.width

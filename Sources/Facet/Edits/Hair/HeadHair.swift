@@ -16,6 +16,8 @@ struct HeadHair: Sendable {
   private let light: [Float]
   /// For 256 steps of luma the part of the hair that is darker, 0…1.
   private let quantiles: [Float]
+  /// How wide the neighbourhood is that strands stand out of, in pixels.
+  private let strandReach: Int
 
   /// - Parameters:
   ///   - head: three channels, as wide as high.
@@ -53,6 +55,7 @@ struct HeadHair: Sendable {
     }
     colour = (sum / max(1, weights)).colour
     light = Self.smooth(matte, radius: pixels(0.018))
+    strandReach = pixels(0.06)
     quantiles = Self.quantiles(of: light, matte.alpha)
   }
 
@@ -101,51 +104,104 @@ struct HeadHair: Sendable {
     (box.y + pixel / box.width) * side + box.x + pixel % box.width
   }
 
+  /// A change of hair's colour.
+  struct Tint {
+    var colour: HairColour
+    /// 1 gives the colour, −1 that of others.
+    var strength: Double
+    /// Whether strands take it, some before others, as hair grays; otherwise all hair does alike.
+    var byStrands = false
+  }
+
   /// The head with its hair in other colours: a patch as ``FaceChange`` has them.
-  /// - Parameter tints: what is asked, one after the other: strength 1 gives the colour, −1 that of others.
+  /// - Parameter tints: what is asked, one after the other; strands come last.
   /// - Returns: `nil` where nothing changes.
-  func tinted(_ tints: [(colour: HairColour, strength: Double)]) -> FloatPicture? {
-    var targets = (0..<256).map { _ in (colour: SIMD3<Float>.zero, amount: Float(0)) }
-    for (colour, strength) in tints {
-      let lit = skin.map(colour.beside) ?? colour
-      let amount = Float(min(Self.farthest, abs(strength))) * (strength < 0 ? lit.presence(in: self.colour) : 1)
-      for (step, target) in lit.steps(isAdded: strength > 0).enumerated() {
-        targets[step].colour += amount * (target - targets[step].colour)
-        targets[step].amount += amount * (1 - targets[step].amount)
-      }
-    }
-    if targets.allSatisfy({ $0.amount == 0 }) { return nil }
-    // How steep the new luma is in the old one, of the whole way.
-    let lumas = even(quantiles.map { quantile -> Float in
-      let target = targets[Int(quantile * 255)]
-      return target.amount > 0 ? target.colour.luma / target.amount : 0
-    })
-    let slopes = (0..<256).map { level -> Float in
-      let (low, high) = (max(0, level - Self.spread), min(255, level + Self.spread))
-      return min(Self.steepest, max(Self.flattest, (lumas[high] - lumas[low]) * 255 / Float(high - low)))
-    }
+  func tinted(_ tints: [Tint]) -> FloatPicture? {
+    let grays = tints.filter { $0.byStrands && $0.strength > 0 }
+    let even = TintCurve(tints.filter { !$0.byStrands || $0.strength <= 0 }, on: self)
+    let gray = TintCurve(grays.map { Tint(colour: $0.colour, strength: 1) }, on: self)
+    if even == nil && gray == nil { return nil }
+    let amount = Float(1 - grays.reduce(1) { $0 * max(0, 1 - Self.strands.amount * min(Self.farthest, $1.strength)) })
+    let relief = gray == nil ? [] : relief
     var values = [Float](repeating: 0, count: side * side * 4)
     for i in light.indices where matte.colours[i].w > 0.004 {
       let (alpha, old, base) = (matte.colours[i].w, matte.colours[i].colour, light[i])
-      let level = base * 255
-      let quantile = Self.value(quantiles, at: level) { $0 + $2 * ($1 - $0) }
-      let target = Self.value(targets, at: quantile * 255) {
-        ($0.colour + $2 * ($1.colour - $0.colour), $0.amount + $2 * ($1.amount - $0.amount))
+      let quantile = Self.value(quantiles, at: base * 255) { $0 + $2 * ($1 - $0) }
+      var change = even?.change(of: old, in: base, at: quantile) ?? (.zero, 0)
+      if let gray {
+        let whole = gray.change(of: old, in: base, at: quantile)
+        // Strands that catch the light are the first.
+        let part = min(1, max(0, amount * (1 + Self.strands.contrast * min(2, max(-2, relief[i])))))
+        change = (change.colour + part * (whole.colour - change.colour), change.steepness + part * (whole.steepness - change.steepness))
       }
-      let slope = Self.value(slopes, at: level) { $0 + $2 * ($1 - $0) }
-      // Strands stand out of the light around them as they did, in the new colour.
-      let shade = Self.value(lumas, at: level) { $0 + $2 * ($1 - $0) }
-      let luma = (shade + (old.luma - base) * slope) * target.amount
-      let colour = target.colour * max(0.2, min(3, luma / max(target.colour.luma, 0.01)))
-      let becomes = (old + colour - target.amount * old).clamped(lowerBound: .zero, upperBound: .one)
       // What the photo has finer than this picture comes along with the slope.
-      let steepness = alpha * target.amount * (slope - 1)
-      let offset = alpha * (becomes - old) - steepness * picture.colour(i)
+      let steepness = alpha * change.steepness
+      let offset = alpha * change.colour - steepness * picture.colour(i)
       let place = 4 * place(of: i)
       for c in 0..<3 { values[place + c] = offset[c] }
       values[place + 3] = steepness
     }
     return FloatPicture(width: side, height: side, channels: 4, values: values)
+  }
+
+  /// How far each pixel's luma stands out of the light around it, in standard deviations of its neighbourhood.
+  private var relief: [Float] {
+    let fine = matte.colours.changed { i, colour in
+      let luma = colour.colour.luma - light[i]
+      return SIMD4(luma, luma * luma, 0, 0)
+    }
+    let around = fine.blurred(strandReach)
+    return fine.values.indices.map { fine[$0].x / (max(0, around[$0].y).squareRoot() + 0.004) }
+  }
+
+  /// From old to new colours.
+  private struct TintCurve {
+    private let targets: [(colour: SIMD3<Float>, amount: Float)]
+    /// New lumas for 256 steps of the old one, and how steep they are in it.
+    private let lumas, slopes: [Float]
+
+    /// - Returns: `nil` where nothing changes.
+    init?(_ tints: [Tint], on hair: HeadHair) {
+      var targets = (0..<256).map { _ in (colour: SIMD3<Float>.zero, amount: Float(0)) }
+      for tint in tints {
+        let lit = hair.skin.map(tint.colour.beside) ?? tint.colour
+        let amount = Float(min(HeadHair.farthest, abs(tint.strength))) * (tint.strength < 0 ? lit.presence(in: hair.colour) : 1)
+        for (step, target) in lit.steps(isAdded: tint.strength > 0).enumerated() {
+          targets[step].colour += amount * (target - targets[step].colour)
+          targets[step].amount += amount * (1 - targets[step].amount)
+        }
+      }
+      if targets.allSatisfy({ $0.amount == 0 }) { return nil }
+      self.targets = targets
+      // How steep the new luma is in the old one, of the whole way.
+      let lumas = hair.even(hair.quantiles.map { quantile -> Float in
+        let target = targets[Int(quantile * 255)]
+        return target.amount > 0 ? target.colour.luma / target.amount : 0
+      })
+      self.lumas = lumas
+      slopes = (0..<256).map { level -> Float in
+        let (low, high) = (max(0, level - HeadHair.spread), min(255, level + HeadHair.spread))
+        return min(HeadHair.steepest, max(HeadHair.flattest, (lumas[high] - lumas[low]) * 255 / Float(high - low)))
+      }
+    }
+
+    /// How a colour changes, and how much steeper the new luma is in the old one.
+    /// - Parameters:
+    ///   - old: the colour.
+    ///   - base: the luma of the hair around.
+    ///   - quantile: the part of the hair that is darker, 0…1.
+    func change(of old: SIMD3<Float>, in base: Float, at quantile: Float) -> (colour: SIMD3<Float>, steepness: Float) {
+      let target = HeadHair.value(targets, at: quantile * 255) {
+        ($0.colour + $2 * ($1.colour - $0.colour), $0.amount + $2 * ($1.amount - $0.amount))
+      }
+      let slope = HeadHair.value(slopes, at: base * 255) { $0 + $2 * ($1 - $0) }
+      // Strands stand out of the light around them as they did, in the new colour.
+      let shade = HeadHair.value(lumas, at: base * 255) { $0 + $2 * ($1 - $0) }
+      let luma = (shade + (old.luma - base) * slope) * target.amount
+      let colour = target.colour * max(0.2, min(3, luma / max(target.colour.luma, 0.01)))
+      let becomes = (old + colour - target.amount * old).clamped(lowerBound: .zero, upperBound: .one)
+      return (becomes - old, target.amount * (slope - 1))
+    }
   }
 
   /// New lumas for 256 steps of the old one, about as steep everywhere as between shade and highlight: where much hair has one luma,
@@ -181,6 +237,8 @@ struct HeadHair: Sendable {
   private static let (flattest, steepest): (Float, Float) = (0.35, 1.4)
   /// How much flatter and steeper than in the mean single places may be.
   private static let variation: ClosedRange<Float> = 0.4...1.35
+  /// The part of strands that strength 1 gives a colour, and how much sooner those take it that stand out by a deviation.
+  private static let strands: (amount: Double, contrast: Float) = (0.8, 0.45)
   /// The strength from which on no colour changes further.
   private static let farthest = 1.5
 }
