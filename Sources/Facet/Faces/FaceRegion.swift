@@ -33,7 +33,7 @@ enum FaceRegion: Sendable, CaseIterable {
     for column in max(0, first - height / 2)...min(size - 1, last + height / 2) {
       let nearest = min(last, max(first, column))
       // It gets thinner towards the corners.
-      let part = abs(2 * Double(column - first) / Double(max(1, last - first)) - 1)
+      let part = min(1, abs(2 * Double(column - first) / Double(max(1, last - first)) - 1))
       let thin = Int((thinner * Double(height) * part * part).rounded())
       let top = tops[nearest] ?? tops[first]!
       for row in max(0, top - height + thin)..<min(size, top + 1) {

@@ -55,6 +55,11 @@ import Torch
       for y in fill { for x in 0..<Self.size { planes[0][y * Self.size + x] = 1 } }
       #expect(FaceRegion.upperLip.region(planes, size: Self.size).count == Self.size * Self.size)
     }
+    // A narrow mouth has a moustache no wider than itself and its height.
+    var planes = Self.planes(mouth: false)
+    for x in 50..<52 { planes[0][70 * Self.size + x] = 1 }
+    let columns = FaceRegion.upperLip.region(planes, size: Self.size).enumerated().filter { $0.element > 0 }.map { $0.offset % Self.size }
+    #expect(columns.min()! >= 45 && columns.max()! <= 56)
   }
 
   @Test func changesFollowEachOther() throws {

@@ -123,6 +123,8 @@ struct HeadHair: Sendable {
     if even == nil && gray == nil { return nil }
     let amount = Float(1 - grays.reduce(1) { $0 * max(0, 1 - Self.strands.amount * min(Self.farthest, $1.strength)) })
     let relief = gray == nil ? [] : relief
+    // Of half gray hair strands differ the most.
+    let contrast = Self.strands.contrast * max(0, amount * (1 - amount)).squareRoot()
     var values = [Float](repeating: 0, count: side * side * 4)
     for i in light.indices where matte.colours[i].w > 0.004 {
       let (alpha, old, base) = (matte.colours[i].w, matte.colours[i].colour, light[i])
@@ -131,7 +133,7 @@ struct HeadHair: Sendable {
       if let gray {
         let whole = gray.change(of: old, in: base, at: quantile)
         // Strands that catch the light are the first.
-        let part = min(1, max(0, amount * (1 + Self.strands.contrast * min(2, max(-2, relief[i])))))
+        let part = min(1, max(0, amount + contrast * min(2, max(-2, relief[i]))))
         change = (change.colour + part * (whole.colour - change.colour), change.steepness + part * (whole.steepness - change.steepness))
       }
       // What the photo has finer than this picture comes along with the slope.
@@ -238,7 +240,7 @@ struct HeadHair: Sendable {
   /// How much flatter and steeper than in the mean single places may be.
   private static let variation: ClosedRange<Float> = 0.4...1.35
   /// The part of strands that strength 1 gives a colour, and how much sooner those take it that stand out by a deviation.
-  private static let strands: (amount: Double, contrast: Float) = (0.8, 0.45)
+  private static let strands: (amount: Double, contrast: Float) = (0.8, 0.4)
   /// The strength from which on no colour changes further.
   private static let farthest = 1.5
 }
