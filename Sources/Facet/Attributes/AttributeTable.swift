@@ -170,7 +170,7 @@ package enum AttributeTable {
       "Young", .ageAndGender, parts: ["Bags_Under_Eyes", "Chubby", "Double_Chin", "Gray_Hair", "Receding_Hairline"],
       isVerdict: true, isSharpened: true, add: .decoded([.shape, .keepsEyes, .softensEyelids]),
       remove: .decoded([.shape, .keepsEyes, .keepsMouth, .keepsLight]) {
-        $0.unlessKept("Gray_Hair", [HairTint("Gray_Hair", 0.5 * $0.needed, byStrands: true)])
+        $0.unlessKept("Gray_Hair", [HairTint("Gray_Hair", 0.3 * $0.needed, byStrands: true)])
       }),
     Attribute(
       "Male", .ageAndGender, parts: facialHair + makeup + ["Arched_Eyebrows", "Bushy_Eyebrows"], isVerdict: true,

@@ -124,7 +124,7 @@ extension Composition {
   }
 
   /// How broad a place is whose light stays, in pixels of the crop, and the share of its change that does not come.
-  private static let broad = (sigma: 4.5, share: 0.7)
+  private static let broad = (sigma: 4.5, share: 0.8)
   /// The most that a place gets lighter, in its logarithm: more would glow beside dark lines and lashes.
   private static let mostLighter = 0.03
   /// The share of the darkening around the eyes that goes where eyelids are softened.

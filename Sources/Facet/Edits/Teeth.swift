@@ -10,18 +10,19 @@ struct Teeth: Edit {
   mutating func add(_ other: Teeth) {}
 
   func apply(to canvas: inout Canvas) throws {
-    // Who shows teeth already keeps them.
-    guard let flow = canvas.flow, let shown = try canvas.face.anatomy.cached({ try ShownTeeth(on: canvas.face) }), shown.amount < 1
-    else { return }
+    guard let flow = canvas.flow, let shown = try canvas.face.anatomy.cached({ try ShownTeeth(on: canvas.face) }) else { return }
     let (crop, scale) = (try canvas.image, canvas.oversampling)
     let size = crop.size(3) * scale
     let place = Affine(.identity).scaled(x: 1 / Double(scale), y: 1 / Double(scale)).then(flow.place)
     guard let mouth = OpenMouth(in: flow.landmarks, at: place) else { return }
+    // Who shows teeth already keeps them, unless the mouth opens wider by far.
+    let kept = shown.amount * Double((shown.opening / max(0.01, mouth.opening)).smoothStep(from: 0.35, to: 0.7))
+    guard kept < 1 else { return }
     let teeth = try TeethPrototype.shared()
     let pixels = try mouth.pixels(size: size, showing: teeth)
     let skin = try mouth.around(canvas.face.anatomy.skin, at: flow.place)
     let colour = try teeth.colours(at: pixels.sources, beside: skin.weights, of: crop, reach: skin.reach)
-    let coverage = try pixels.coverage * (1 - shown.amount)
+    let coverage = try pixels.coverage * (1 - kept)
     try canvas.draw(.cat([colour * coverage, coverage * -1], dim: 1))
   }
 }
@@ -29,6 +30,8 @@ struct Teeth: Edit {
 /// The share of teeth that a photo shows, 0…1: what is inside its mouth is nearly as light as its skin.
 private struct ShownTeeth: Sized {
   let amount: Double
+  /// How far the lips are apart, in pixels of CelebA's frame.
+  let opening: Float
   var byteCount: Int { MemoryLayout<Self>.size }
 
   init(on face: EncodedFace) throws {
@@ -39,6 +42,11 @@ private struct ShownTeeth: Sized {
       return (sum / Double(mask.size(2) * mask.size(3)), sum > 0 ? try (mask * light).sum().item() / sum : 0)
     }
     let (inside, skin) = (try mean(face.anatomy.mouth), try mean(face.anatomy.skin))
+    let frame = try face.anatomy.frame(size: light.size(3))
+    opening = frame.map { frame in
+      zip(Landmark.upperEdge, Landmark.lowerEdge).dropFirst().dropLast()
+        .reduce(0) { $0 + Float(frame.landmarks[$1.1].y - frame.landmarks[$1.0].y) / 3 }
+    } ?? 0
     amount = inside.share > 0.002 && skin.light > 0 ? Double(Float(inside.light / skin.light).smoothStep(from: 0.7, to: 0.9)) : 0
   }
 }
@@ -149,7 +157,7 @@ struct OpenMouth {
   }
 
   /// How far the lips are apart in the middle.
-  private var opening: Float { (1...3).reduce(0) { $0 + lower[$1].y - upper[$1].y } / 3 }
+  fileprivate var opening: Float { (1...3).reduce(0) { $0 + lower[$1].y - upper[$1].y } / 3 }
   private var width: Float { upper[4].x - upper[0].x }
 
   private static func own(_ way: SIMD2<Float>, _ along: SIMD2<Float>) -> SIMD2<Float> {

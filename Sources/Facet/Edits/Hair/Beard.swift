@@ -23,7 +23,8 @@ struct Beard: Edit {
       let seen = try LatentStep.seenParts(of: canvas, canvas.decoded.reconstruction, for: .beard)
       var change = try Composition.difference(
         of: canvas.image, from: before, to: canvas.decoded.reconstruction, within: .beard, seen: seen)
-      if let region { change = try change * canvas.face.anatomy.mask(of: region) }
+      // It thins out, and has no outline.
+      if let region { change = try change * canvas.face.anatomy.mask(of: region).blurred(sigma: 1.5) }
       try grow(change, on: &canvas)
     }
   }
@@ -34,7 +35,7 @@ struct Beard: Edit {
     func luma(_ image: Tensor) throws -> Tensor { try image.mean(dims: [1], keepDim: true) }
     let (old, new) = (try luma(crop), try luma(crop.changed(by: change)))
     // In short, how much of the way from skin to dark hair.
-    let density = try ((old - new).relu() / (old.blurred(sigma: 2.7).clamp(min: 0.05) * Self.dark)).smoothStep(from: 0.06, to: 0.75)
+    let density = try ((old - new).relu() / (old.blurred(sigma: 2.7).clamp(min: 0.05) * Self.dark)).smoothStep(from: 0.03, to: 0.75)
     guard try density.sum().item() > 1 else { return }
     let size = crop.size(3) * canvas.oversampling
     let anatomy = canvas.face.anatomy
@@ -84,7 +85,9 @@ struct BeardStrands: Sendable, Sized {
       let below = Float(point.y - root.y)
       if below < 0 { return 0 }
       let curl = valueNoise(Float(point.x) / 5, below / 5, seed: 51)
-      return tanh(0.8 * streaks(Float(point.x - root.x) * 150 / (below + 100) + curl, below)) * 1.4
+      // Hair stands in tufts.
+      let tuft = valueNoise(Float(point.x) / 7, below / 9, seed: 61) + 0.6 * valueNoise(Float(point.x) / 3, below / 4, seed: 62)
+      return tanh(0.8 * streaks(Float(point.x - root.x) * 150 / (below + 100) + 1.6 * curl, below)) * 1.4 + 0.7 * tuft
     }
     relief = try Tensor(values, shape: [1, 1, size, size])
   }

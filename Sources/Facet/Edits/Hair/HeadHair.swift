@@ -239,8 +239,9 @@ struct HeadHair: Sendable {
   private static let (flattest, steepest): (Float, Float) = (0.35, 1.4)
   /// How much flatter and steeper than in the mean single places may be.
   private static let variation: ClosedRange<Float> = 0.4...1.35
-  /// The part of strands that strength 1 gives a colour, and how much sooner those take it that stand out by a deviation.
-  private static let strands: (amount: Double, contrast: Float) = (0.8, 0.4)
+  /// The part of strands that strength 1 gives a colour, and how much sooner those take it that stand out by a
+  /// deviation: more would be wires.
+  private static let strands: (amount: Double, contrast: Float) = (0.85, 0.22)
   /// The strength from which on no colour changes further.
   private static let farthest = 1.5
 }
