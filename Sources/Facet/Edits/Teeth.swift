@@ -88,7 +88,7 @@ struct TeethPrototype: Sendable {
   ///   - across: −1 at the left corner, 1 at the right one.
   ///   - down: from the edge of the upper lip, in widths of the mouth.
   static func source(_ across: Float, _ down: Float) -> SIMD2<Float> {
-    SIMD2(across * Float(width) / Float(columns), (2 * (down * Float(width) + Float(above) + 0.5)) / Float(rows) - 1)
+    SIMD2(across * wider * Float(width) / Float(columns), (2 * (down * Float(width) + Float(above) + 0.5)) / Float(rows) - 1)
   }
 
   /// The teeth in the light of a face.
@@ -102,7 +102,7 @@ struct TeethPrototype: Sendable {
     let weight = max(1e-3, try skin.sum().item())
     let mean = try (crop * skin).sum(dims: [2, 3]).array(Float.self).map { max(0.02, $0 / Float(weight)) }
     let luma = mean.reduce(0, +) / 3
-    let level = exp(levels[0] * log(luma) + levels[1])
+    let level = Self.dimmed * exp(levels[0] * log(luma) + levels[1])
     let colour = (0..<3).map { level * exp(hues[2 * $0] * log(mean[$0] / luma) + hues[2 * $0 + 1]) }
     // One side of a face may be in shade.
     let light = try (crop.mean(dims: [1], keepDim: true) * skin).blurred(sigma: reach) / skin.blurred(sigma: reach).clamp(min: 1e-3)
@@ -114,8 +114,12 @@ struct TeethPrototype: Sendable {
       .clamp(min: 0, max: 1) * shade
   }
 
+  /// How much wider a mouth is than landmarks say, whose corners have the dark ones of the picture.
+  private static let wider: Float = 1.05
   /// Pixels of the picture: between the corners of the mouth, and in all; above the edge of the lip, and in all.
   private static let (width, columns, above, rows) = (88, 96, 2, 32)
+  /// Those who the light was measured on are lit from the front, and have white teeth.
+  private static let dimmed: Float = 0.92
   /// What is seen below teeth, beside skin of a light of 0.5.
   private static let dark: [Float] = [0.22, 0.1, 0.09]
 }
