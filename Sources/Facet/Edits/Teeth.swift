@@ -102,7 +102,10 @@ struct TeethPrototype: Sendable {
     let weight = max(1e-3, try skin.sum().item())
     let mean = try (crop * skin).sum(dims: [2, 3]).array(Float.self).map { max(0.02, $0 / Float(weight)) }
     let luma = mean.reduce(0, +) / 3
-    let level = Self.dimmed * exp(levels[0] * log(luma) + levels[1])
+    // A dark photo is not dark skin: there nothing shines.
+    let lit = try zip(crop.mean(dims: [1]).array(Float.self), skin.array(Float.self)).filter { $0.1 > Self.near }.map(\.0).sorted()
+    let most = lit.isEmpty ? 1 : Self.shine * lit[lit.count * 49 / 50]
+    let level = min(most, Self.dimmed * exp(levels[0] * log(luma) + levels[1]))
     let colour = (0..<3).map { level * exp(hues[2 * $0] * log(mean[$0] / luma) + hues[2 * $0 + 1]) }
     // One side of a face may be in shade.
     let light = try (crop.mean(dims: [1], keepDim: true) * skin).blurred(sigma: reach) / skin.blurred(sigma: reach).clamp(min: 1e-3)
@@ -120,6 +123,8 @@ struct TeethPrototype: Sendable {
   private static let (width, columns, above, rows) = (88, 96, 2, 32)
   /// Those who the light was measured on are lit from the front, and have white teeth.
   private static let dimmed: Float = 0.92
+  /// How much lighter teeth are than the lightest skin at the most, and the weight from which on skin counts for that.
+  private static let (shine, near): (Float, Float) = (1.3, 0.1)
   /// What is seen below teeth, beside skin of a light of 0.5.
   private static let dark: [Float] = [0.22, 0.1, 0.09]
 }

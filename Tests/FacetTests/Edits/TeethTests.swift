@@ -63,9 +63,17 @@ import Torch
     #expect(line.first! < 0.8 * brightest && line.last! < 0.8 * brightest)
 
     // Beside dark skin teeth are darker, but not by as much.
-    let dark = try teeth.colours(at: pixels.sources, beside: around.weights, of: crop * 0.4, reach: around.reach)
-    let ratio = try dark.array(Float.self).max()! / colours.array(Float.self).max()!
-    #expect((0.55...0.95).contains(ratio), "\(ratio)")
+    func ratio(_ light: [Float]) throws -> Float {
+      let crop = try Tensor(light + light + light, shape: [1, 3, Self.side, Self.side])
+      let dark = try teeth.colours(at: pixels.sources, beside: around.weights, of: crop, reach: around.reach)
+      return try dark.array(Float.self).max()! / colours.array(Float.self).max()!
+    }
+    let count = Self.side * Self.side
+    let shining = try ratio((0..<count).map { $0.isMultiple(of: 30) ? 0.6 : 0.24 })
+    #expect((0.6...0.95).contains(shining), "\(shining)")
+    // In a dark photo, where skin does not shine, they are as dark as all else.
+    let dim = try ratio([Float](repeating: 0.24, count: count))
+    #expect(dim < 0.5, "\(dim)")
   }
 
   /// A mouth that opens shows them little by little.
