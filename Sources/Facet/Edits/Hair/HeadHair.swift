@@ -1,3 +1,4 @@
+import Files
 import Photo
 
 /// The hair of a head: its matte, and how light it is where.
@@ -18,6 +19,7 @@ struct HeadHair: Sendable {
   private let quantiles: [Float]
   /// How wide the neighbourhood is that strands stand out of, in pixels.
   private let strandReach: Int
+  private let foundRelief = Lazy<[Float]>()
 
   /// - Parameters:
   ///   - head: three channels, as wide as high.
@@ -90,7 +92,7 @@ struct HeadHair: Sendable {
     }
   }
 
-  var byteCount: Int { picture.pixels.count + light.count * MemoryLayout<Float>.stride + matte.colours.byteCount }
+  var byteCount: Int { picture.pixels.count + 2 * light.count * MemoryLayout<Float>.stride + matte.colours.byteCount }
 
   /// How much of each pixel of the head is hair, 0…1.
   var alpha: FloatPicture {
@@ -148,12 +150,14 @@ struct HeadHair: Sendable {
 
   /// How far each pixel's luma stands out of the light around it, in standard deviations of its neighbourhood.
   private var relief: [Float] {
-    let fine = matte.colours.changed { i, colour in
-      let luma = colour.colour.luma - light[i]
-      return SIMD4(luma, luma * luma, 0, 0)
+    foundRelief {
+      let fine = matte.colours.changed { i, colour in
+        let luma = colour.colour.luma - light[i]
+        return SIMD4(luma, luma * luma, 0, 0)
+      }
+      let around = fine.blurred(strandReach)
+      return fine.values.indices.map { fine[$0].x / (max(0, around[$0].y).squareRoot() + 0.004) }
     }
-    let around = fine.blurred(strandReach)
-    return fine.values.indices.map { fine[$0].x / (max(0, around[$0].y).squareRoot() + 0.004) }
   }
 
   /// From old to new colours.

@@ -140,7 +140,7 @@ public struct SkinPrototype: Sendable {
   private static let lifted = 0.25
   private static let largestDetail = 0.25
   /// How far the means' difference in light is taken: those who are labelled are of many ages. Set by eye, with the judge beside
-  /// (docs/experiments.md).
+  /// (docs/research/2026-11-26-skin-lines.md).
   private static let shading = 5.2
   /// Lines and hollows are dark; what is lighter, at its full measure, is chalk.
   private static let lighter = 0.2
