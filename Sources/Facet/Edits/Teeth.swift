@@ -19,11 +19,11 @@ struct Teeth: Edit {
     let kept = shown.amount * Double((shown.opening / max(0.01, mouth.opening)).smoothStep(from: 0.35, to: 0.7))
     guard kept < 1 else { return }
     let teeth = try TeethPrototype.shared()
-    let pixels = try mouth.pixels(size: size, showing: teeth)
+    guard let pixels = try mouth.pixels(size: size, showing: teeth) else { return }
     let skin = try mouth.around(canvas.face.anatomy.skin, at: flow.place)
-    let colour = try teeth.colours(at: pixels.sources, beside: skin.weights, of: crop, reach: skin.reach)
+    let colour = try teeth.colours(at: pixels, beside: skin.weights, of: crop, reach: skin.reach)
     let coverage = try pixels.coverage * (1 - kept)
-    try canvas.draw(.cat([colour * coverage, coverage * -1], dim: 1))
+    try canvas.draw(pixels.inPicture(.cat([colour * coverage, coverage * -1], dim: 1)))
   }
 }
 
@@ -93,12 +93,12 @@ struct TeethPrototype: Sendable {
 
   /// The teeth in the light of a face.
   /// - Parameters:
-  ///   - sources: 1 × N × N × 2, as of ``source(_:_:)``.
+  ///   - pixels: where they are seen.
   ///   - skin: how much each pixel of the crop counts, 1 × 1 × S × S in [0, 1].
   ///   - crop: 1 × 3 × S × S in [0, 1].
   ///   - reach: how far skin lights the teeth, in pixels of the crop.
-  /// - Returns: 1 × 3 × N × N.
-  func colours(at sources: Tensor, beside skin: Tensor, of crop: Tensor, reach: Double) throws -> Tensor {
+  /// - Returns: 1 × 3 × H × W.
+  func colours(at pixels: MouthPixels, beside skin: Tensor, of crop: Tensor, reach: Double) throws -> Tensor {
     let weight = max(1e-3, try skin.sum().item())
     let mean = try (crop * skin).sum(dims: [2, 3]).array(Float.self).map { max(0.02, $0 / Float(weight)) }
     let luma = mean.reduce(0, +) / 3
@@ -109,8 +109,9 @@ struct TeethPrototype: Sendable {
     let colour = (0..<3).map { level * exp(hues[2 * $0] * log(mean[$0] / luma) + hues[2 * $0 + 1]) }
     // One side of a face may be in shade.
     let light = try (crop.mean(dims: [1], keepDim: true) * skin).blurred(sigma: reach) / skin.blurred(sigma: reach).clamp(min: 1e-3)
-    let shade = try (light / Double(luma)).clamp(min: 0.4, max: 1.6).sqrt().enlarged(to: sources.size(1))
-    let found = try picture.sampled(at: sources)
+    let shade = try (light / Double(luma)).clamp(min: 0.4, max: 1.6).sqrt().enlarged(to: pixels.size)
+      .narrow(2, pixels.rows).narrow(3, pixels.columns)
+    let found = try picture.sampled(at: pixels.sources)
     let teeth = try found.narrow(1, 3..<4).clamp(min: 0, max: 1)
     let dark = Self.dark.map { $0 * (0.5 + luma) }
     return try (found.narrow(1, 0..<3) * Tensor(colour, shape: [1, 3, 1, 1]) * teeth + Tensor(dark, shape: [1, 3, 1, 1]) * (1 - teeth))
@@ -127,6 +128,24 @@ struct TeethPrototype: Sendable {
   private static let (shine, near): (Float, Float) = (1.3, 0.1)
   /// What is seen below teeth, beside skin of a light of 0.5.
   private static let dark: [Float] = [0.22, 0.1, 0.09]
+}
+
+/// The part of a square picture that an open mouth lies in.
+struct MouthPixels {
+  /// The picture's side, and the part's place in it.
+  let size: Int
+  let rows, columns: Range<Int>
+  /// How much of each pixel lies in the opening, 1 × 1 × H × W in [0, 1].
+  let coverage: Tensor
+  /// Where a prototype has it, 1 × H × W × 2, as of ``TeethPrototype/source(_:_:)``.
+  let sources: Tensor
+
+  /// Planes of the part, 1 × C × H × W, with zeros around: 1 × C × N × N.
+  func inPicture(_ planes: Tensor) throws -> Tensor {
+    func zeros(_ height: Int, _ width: Int) throws -> Tensor { try .zeros([1, planes.size(1), height, width]) }
+    let wide = try Tensor.cat([zeros(rows.count, columns.lowerBound), planes, zeros(rows.count, size - columns.upperBound)], dim: 3)
+    return try .cat([zeros(rows.lowerBound, size), wide, zeros(size - rows.upperBound, size)], dim: 2)
+  }
 }
 
 /// The opening of a mouth, between the inner edges of its lips.
@@ -187,33 +206,38 @@ struct OpenMouth {
     return (try skin * Tensor(near, shape: [1, 1, side, side]), 0.3 * Double(width) / place.largestScale)
   }
 
-  /// How much of each pixel lies in the opening, 1 × 1 × N × N in [0, 1], and where a prototype has it, 1 × N × N × 2.
+  /// The pixels of the opening.
   /// - Parameters:
   ///   - size: of the picture, in pixels.
   ///   - teeth: the prototype.
-  func pixels(size: Int, showing teeth: TeethPrototype) throws -> (coverage: Tensor, sources: Tensor) {
+  /// - Returns: `nil` where the mouth lies beside the picture.
+  func pixels(size: Int, showing teeth: TeethPrototype) throws -> MouthPixels? {
+    let (rows, columns) = (rows.clamped(to: 0..<size), columns.clamped(to: 0..<size))
+    guard !rows.isEmpty, !columns.isEmpty else { return nil }
     // Teeth are cut off by the lower lip; wide open mouths show longer ones.
     let stretch = min(Self.stretches.upperBound, max(Self.stretches.lowerBound, opening / (width * teeth.height)))
     let shown = opening.smoothStep(from: Self.openings.lowerBound, to: Self.openings.upperBound)
     let soft = max(Self.softness, 0.7 * Float(place.largestScale))
     let (top, bottom) = (Curve(through: upper), Curve(through: lower))
-    var coverage = [Float](repeating: 0, count: size * size)
-    var sources = [Float](repeating: 0, count: 2 * size * size)
-    for row in rows.clamped(to: 0..<size) {
-      for column in columns.clamped(to: 0..<size) {
+    var coverage = [Float](repeating: 0, count: rows.count * columns.count)
+    var sources = [Float](repeating: 0, count: 2 * coverage.count)
+    for row in rows {
+      for column in columns {
         let point = place(Point(x: Double(column) + 0.5, y: Double(row) + 0.5))
         let at = Self.own(SIMD2(Float(point.x), Float(point.y)) - middle, along)
         guard at.x > upper[0].x, at.x < upper[4].x else { continue }
         let (above, below) = (top(at.x), bottom(at.x))
         let inside = (at.y - above).smoothStep(from: -soft, to: soft) * (below - at.y).smoothStep(from: -soft, to: soft)
         if inside == 0 { continue }
-        let index = row * size + column
+        let index = (row - rows.lowerBound) * columns.count + column - columns.lowerBound
         coverage[index] = inside * shown
         let source = TeethPrototype.source(at.x / (at.x < 0 ? -upper[0].x : upper[4].x), (at.y - above) / (width * stretch))
         (sources[2 * index], sources[2 * index + 1]) = (source.x, source.y)
       }
     }
-    return (try Tensor(coverage, shape: [1, 1, size, size]), try Tensor(sources, shape: [1, size, size, 2]))
+    return MouthPixels(
+      size: size, rows: rows, columns: columns, coverage: try Tensor(coverage, shape: [1, 1, rows.count, columns.count]),
+      sources: try Tensor(sources, shape: [1, rows.count, columns.count, 2]))
   }
 
   /// How much narrower the half of the mouth that is turned away may be.

@@ -34,8 +34,9 @@ import Torch
     let mouth = try #require(OpenMouth(in: landmarks, at: place))
     let (teeth, size) = (try TeethPrototype.shared(), Self.side * scale)
     #expect((0.1...0.25).contains(teeth.height))
-    let pixels = try mouth.pixels(size: size, showing: teeth)
-    let coverage = try pixels.coverage.array(Float.self)
+    let pixels = try #require(try mouth.pixels(size: size, showing: teeth))
+    let coverage = try pixels.inPicture(pixels.coverage).array(Float.self)
+    #expect(coverage.count == size * size)
     #expect(coverage.allSatisfy { (0...1).contains($0) })
     let back = place.inverse
     func covered(_ point: Point) -> Float { coverage[Int(back(point).y) * size + Int(back(point).x)] }
@@ -46,8 +47,8 @@ import Torch
     let skin = try Tensor.ones([1, 1, Self.side, Self.side])
     let crop = try Tensor.ones([1, 3, Self.side, Self.side]) * 0.6
     let around = try mouth.around(skin, at: Self.place)
-    let colours = try teeth.colours(at: pixels.sources, beside: around.weights, of: crop, reach: around.reach)
-    let light = try colours.mean(dims: [1]).array(Float.self)
+    let colours = try teeth.colours(at: pixels, beside: around.weights, of: crop, reach: around.reach)
+    let light = try pixels.inPicture(colours).mean(dims: [1]).array(Float.self)
     let (left, right) = (back(landmarks[60]), back(landmarks[64]))
     let row = Int(back(landmarks[62]).y) + 3 * scale
     let line: [Float] = (Int(left.x) + 6..<Int(right.x) - 6).map { light[row * size + $0] }
@@ -65,7 +66,7 @@ import Torch
     // Beside dark skin teeth are darker, but not by as much.
     func ratio(_ light: [Float]) throws -> Float {
       let crop = try Tensor(light + light + light, shape: [1, 3, Self.side, Self.side])
-      let dark = try teeth.colours(at: pixels.sources, beside: around.weights, of: crop, reach: around.reach)
+      let dark = try teeth.colours(at: pixels, beside: around.weights, of: crop, reach: around.reach)
       return try dark.array(Float.self).max()! / colours.array(Float.self).max()!
     }
     let count = Self.side * Self.side
@@ -82,9 +83,12 @@ import Torch
     #expect(OpenMouth(in: Self.landmarks(opening: -4), at: Self.place) == nil)
     let shown = try [1.2, 1.8, 3, 6].map { opening in
       let mouth = try #require(OpenMouth(in: Self.landmarks(opening: opening), at: Self.place))
-      return try mouth.pixels(size: Self.side, showing: .shared()).coverage.sum().item()
+      return try #require(try mouth.pixels(size: Self.side, showing: .shared())).coverage.sum().item()
     }
     #expect(shown == shown.sorted() && shown[0] < 0.15 * shown[3], "\(shown)")
+    // A face that the photo cuts off may have its mouth beside the picture.
+    let aside = Affine(Similarity(scale: 1, tx: FaceAlignment.window.x - 500, ty: FaceAlignment.window.y))
+    #expect(try #require(OpenMouth(in: Self.landmarks(opening: 6), at: aside)).pixels(size: Self.side, showing: .shared()) == nil)
     var turned = Self.landmarks(opening: 8)
     (turned[51].x, turned[62].x) = (turned[64].x - 4, turned[64].x - 4)
     #expect(OpenMouth(in: turned, at: Self.place) == nil)
