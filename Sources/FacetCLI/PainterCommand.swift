@@ -6,11 +6,11 @@ import Foundation
 struct PainterCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "painter",
-    abstract: "Train the painter, which draws edits into the photo from the decoded face and the photo's own pixels.",
+    abstract: "Train the painter, which takes glasses off a photo with the decoded face and the photo's own pixels.",
     discussion: """
       Holes are cut into crops of faces, the decoded face is the guide, and the photo is the right answer. --data is a set \
-      that 'facet prepare' made. OUTPUT/painter.safetensors is written at each checkpoint: copied into a bundle, its edits \
-      are painted. 'tensorboard --logdir OUTPUT/logs' shows figures and pictures. Scripts/perceptual-weights fetches the \
+      that 'facet prepare' made. OUTPUT/painter.safetensors is written at each checkpoint: copied into a bundle, it \
+      removes that bundle's glasses. 'tensorboard --logdir OUTPUT/logs' shows figures and pictures. Scripts/perceptual-weights fetches the \
       weights of the perceptual distance once.
 
       Ctrl-C or SIGTERM ends training at the next step with a checkpoint and exit code 130; --resume goes on exactly from \

@@ -93,32 +93,6 @@ struct DrawnCrops {
   }
 }
 
-@Suite struct PaintedStepTests {
-  @Test func landmarksComeToTheirPlaces() throws {
-    // A bell at each of some places, which are off by up to 3 pixels of 128.
-    let targets = [Point(x: 0.3, y: 0.3), Point(x: 0.7, y: 0.3), Point(x: 0.5, y: 0.5), Point(x: 0.3, y: 0.8), Point(x: 0.7, y: 0.8)]
-    let points = targets.enumerated().map { Point(x: $1.x + Double($0 - 2) / 90, y: $1.y + Double(2 - $0) / 120) }
-    func bells(_ points: [Point]) throws -> Tensor {
-      let values = (0..<128 * 128).map { i -> Float in
-        let (x, y) = ((Double(i % 128) + 0.5) / 128, (Double(i / 128) + 0.5) / 128)
-        return points.reduce(Float(0)) { sum, point in
-          let (dx, dy) = (x - point.x, y - point.y)
-          return sum + Float(exp(-(dx * dx + dy * dy) / (2 * 0.03 * 0.03)))
-        }
-      }
-      return try Tensor(values, shape: [1, 1, 128, 128])
-    }
-    let (wrong, right) = (try bells(points), try bells(targets))
-    let before = try (wrong - right).abs().mean().item()
-    let moved = try PaintedStep.moved(wrong, from: points, to: targets)
-    let after = try (moved - right).abs().mean().item()
-    #expect(after < 0.25 * before)
-    let same = try PaintedStep.moved(right, from: targets, to: targets)
-    let change = try (same - right).abs().mean().item()
-    #expect(change < 1e-4)
-  }
-}
-
 @Suite struct PainterTests {
   private static func painter(seed: UInt64 = 1) throws -> Painter {
     let configuration = PainterConfiguration()

@@ -19,13 +19,12 @@ struct Recipe: Sendable {
   var policy: DecodePolicy
   /// The part of the face that the decoded step stays within.
   var region: FaceRegion?
-  /// The part of the face that a painter paints, and the share of the decoded step that it gets: it draws all that the decoded face
-  /// has, of which a composed step shows a part. `nil` where the step is composed.
-  var painted: (region: PaintedRegion, share: Double)?
   /// The share of the latent step that is decoded; 0 where nothing is.
   var decoded: Double
   /// Whether the decoded step tells where hair grows, and is not composed itself.
   var growsHair = false
+  /// Whether the lips come together, as far as the strength says.
+  var closesMouth = false
   /// The edits besides.
   var edits: @Sendable (Amount) -> [any Edit]
 
@@ -34,11 +33,8 @@ struct Recipe: Sendable {
     and edits: @escaping @Sendable (Amount) -> [any Edit] = { _ in [] }
   ) -> Recipe { Recipe(policy: policy, region: region, decoded: amount, edits: edits) }
 
-  /// - Parameters:
-  ///   - share: of the step.
-  ///   - policy: for a model without a painter, and the styles that decode everything.
-  static func painted(_ painted: PaintedRegion, share: Double, or policy: DecodePolicy) -> Recipe {
-    Recipe(policy: policy, painted: (painted, share), decoded: 1) { _ in [] }
+  static func closesMouth(_ policy: DecodePolicy) -> Recipe {
+    Recipe(policy: policy, decoded: 1, closesMouth: true) { _ in [] }
   }
 
   /// Hair that grows on the face.
@@ -102,10 +98,10 @@ package enum AttributeTable {
     Attribute(
       "Smiling", .expression, parts: ["High_Cheekbones", "Mouth_Slightly_Open", "Narrow_Eyes"], isSharpened: true,
       add: .decoded(.expression) { _ in [Teeth()] },
-      remove: .painted(.lowerFace, share: 0.85, or: [.expression, .closesMouth])),
+      remove: .closesMouth(.expression)),
     Attribute(
       "Mouth_Slightly_Open", .expression, isSharpened: true, add: .decoded(.expression) { _ in [Teeth()] },
-      remove: .decoded([.expression, .closesMouth])),
+      remove: .closesMouth(.expression)),
     Attribute("High_Cheekbones", .expression, add: .decoded(.shape)),
     Attribute("Narrow_Eyes", .expression, isSharpened: true, add: .decoded(.shape)),
 

@@ -19,21 +19,13 @@ public enum Composition: String, Sendable, CaseIterable {
   ///   - after: what decodes from the moved ones.
   /// - Returns: N × 4 × S × S: the offset of red, green and blue in sRGB units, and the slope, −1 … 0.
   public func change(of crops: Tensor, from before: Reconstruction, to after: Reconstruction) throws -> Tensor {
-    try change(of: crops, from: before, to: after, replacing: nil)
-  }
-
-  /// - Parameter replaced: where nothing of the photo may stay, N × 1 × S × S in [0, 1].
-  func change(
-    of crops: Tensor, from before: Reconstruction, to after: Reconstruction, replacing replaced: Tensor?
-  ) throws -> Tensor {
     switch self {
     case .difference:
       // Outside their masks both pictures are untrained. Where an edit goes has no gradient: what is steered by one
       // should change the picture, not hide from it.
       let weight = try (before.mask * after.mask).detach().smoothStep(from: 0.2, to: 0.8)
-      var focus = try Self.focus((after.image - before.image).detach() * weight)
-      if let replaced { focus = try focus + (1 - focus) * replaced }
-      let carried = try Self.carried(from: before, to: after, replacing: replaced)
+      let focus = try Self.focus((after.image - before.image).detach() * weight)
+      let carried = try Self.carried(from: before, to: after)
       let cast = try Self.cast(of: crops, over: before, replacing: -carried.narrow(1, 3..<4))
       return try Tensor.cat([carried.narrow(1, 0..<3) + cast, carried.narrow(1, 3..<4)], dim: 1) * (weight * focus)
     case .article:
@@ -86,13 +78,9 @@ public enum Composition: String, Sendable, CaseIterable {
   /// - Parameters:
   ///   - before: what decodes from the photo's codes.
   ///   - after: what decodes from other ones.
-  ///   - replaced: where nothing of the photo may stay, N × 1 × S × S in [0, 1].
   /// - Returns: as of ``change(of:from:to:)``.
-  static func carried(
-    from before: Reconstruction, to after: Reconstruction, replacing replaced: Tensor? = nil
-  ) throws -> Tensor {
-    var agreement = try agreement(of: before.image, with: after.image.detach())
-    if let replaced { agreement = try agreement * (1 - replaced) }
+  static func carried(from before: Reconstruction, to after: Reconstruction) throws -> Tensor {
+    let agreement = try agreement(of: before.image, with: after.image.detach())
     return try Tensor.cat([after.image - agreement * before.image, agreement - 1], dim: 1)
   }
 

@@ -8,22 +8,32 @@ struct FaceFlow: Sendable {
   private let vectors: Tensor
   /// The photo's landmarks as they have moved, in CelebA's frame, and the way from the crop there.
   let landmarks: [Point]
+  /// The photo's landmarks before, the same.
+  let sources: [Point]
   let place: Affine
+  /// How much of the mouth's opening goes, 0…1.
+  let closing: Float
 
   /// - Parameters:
   ///   - landmarks: the photo's, in CelebA's frame.
   ///   - before: those of what decodes before the step, the same.
   ///   - after: those of what decodes after it, the same.
   ///   - place: from the crop there.
+  ///   - closing: how much of the mouth's opening goes, 0…1.
   ///   - region: where the photo may move, 1 × 1 × S × S in [0, 1].
-  init(of landmarks: [Point], from before: [Point], to after: [Point], at place: Affine, within region: Tensor) throws {
+  init(
+    of landmarks: [Point], from before: [Point], to after: [Point], closing: Float, at place: Affine, within region: Tensor
+  ) throws {
     let side = region.size(3)
-    let targets = landmarks.indices.map { index -> Point in
+    // Decoded mouths that shut are pursed.
+    let share = 1 - (1 - Self.shutShare) * Double(closing)
+    var targets = landmarks.indices.map { index -> Point in
       let point = landmarks[index]
       guard Self.moved.contains(index) else { return point }
-      return Point(x: point.x + after[index].x - before[index].x, y: point.y + after[index].y - before[index].y)
+      return Point(x: point.x + share * (after[index].x - before[index].x), y: point.y + share * (after[index].y - before[index].y))
     }
-    (self.landmarks, self.place) = (targets, place)
+    if closing > 0 { Self.close(&targets, from: landmarks, by: Double(closing)) }
+    (self.landmarks, self.place, self.closing, sources) = (targets, place, closing, landmarks)
     // The way changes so slowly that every few pixels will do.
     let step = side.isMultiple(of: Self.step) ? Self.step : 1
     let coarse = Affine(.identity).scaled(x: Double(step), y: Double(step)).then(place)
@@ -37,6 +47,32 @@ struct FaceFlow: Sendable {
     let lengths = try ways.square().sum(dims: [1], keepDim: true).sqrt()
     vectors = try ways * lengths.smoothStep(from: 0.05, to: 0.3)
   }
+
+  /// Brings the lips together, each as high as it is: decoded mouths open and close less than the photo's.
+  private static func close(_ targets: inout [Point], from photo: [Point], by closing: Double) {
+    for (upper, lower) in zip(Landmark.upperEdge, Landmark.lowerEdge).dropFirst().dropLast() {
+      func opening(_ axis: KeyPath<Point, Double>) -> Double {
+        (targets[lower][keyPath: axis] - targets[upper][keyPath: axis])
+          - (1 - closing) * (photo[lower][keyPath: axis] - photo[upper][keyPath: axis])
+      }
+      let way = Point(x: opening(\.x), y: opening(\.y))
+      // It is the upper lip that a smile has lifted.
+      for (edge, part) in [(upper, 0.6), (lower, -0.4)] {
+        for index in [edge] + outer[edge, default: []] {
+          let amount = part * (index == edge ? 1 : beside.contains(index) ? outerShare / 2 : outerShare)
+          targets[index] = Point(x: targets[index].x + amount * way.x, y: targets[index].y + amount * way.y)
+        }
+      }
+    }
+  }
+
+  /// How far the outer line of a lip follows the inner one: lips at rest are higher than in a smile.
+  private static let outerShare = 0.65
+  /// The share of the decoded features' way that those of a mouth go that shuts.
+  private static let shutShare = 0.7
+  /// The landmarks of a lip's outer line that move with each of its inner line, and those beside them, which move half as far.
+  private static let outer = [61: [49, 50], 62: [51], 63: [52, 53], 65: [55, 56], 66: [57], 67: [58, 59]]
+  private static let beside: Set = [49, 53, 55, 59]
 
   /// Planes of the crop as they are moved, 1 × C × S × S.
   func moved(_ planes: Tensor, by interpolation: Tensor.Interpolation = .bicubic) throws -> Tensor {
@@ -63,11 +99,15 @@ extension FaceAlignment {
   ///   - landmarks: the photo's, in the crop, 1 wide.
   ///   - before: those of what decodes before the step, the same.
   ///   - after: those of what decodes after it, the same.
+  ///   - closing: how much of the mouth's opening goes, 0…1.
   ///   - region: where the photo may move, 1 × 1 × S × S in [0, 1].
   /// - Returns: `nil` where landmarks fall into one place.
-  func flow(of landmarks: [Point], from before: [Point], to after: [Point], within region: Tensor) throws -> FaceFlow? {
+  func flow(
+    of landmarks: [Point], from before: [Point], to after: [Point], closing: Float, within region: Tensor
+  ) throws -> FaceFlow? {
     guard let toFrame = Self.toFrame(landmarks), let frame = frame(of: landmarks, size: region.size(3)) else { return nil }
     return try FaceFlow(
-      of: frame.landmarks, from: before.map { toFrame($0) }, to: after.map { toFrame($0) }, at: frame.place, within: region)
+      of: frame.landmarks, from: before.map { toFrame($0) }, to: after.map { toFrame($0) }, closing: closing,
+      at: frame.place, within: region)
   }
 }

@@ -12,22 +12,20 @@ struct DecodePolicy: OptionSet, Sendable, Hashable {
   static let keepsSkinTone = Self(rawValue: 1 << 1)
   /// Nothing is composed outside the decoded face: a smaller face would leave its contour within the photo's own.
   static let keepsContour = Self(rawValue: 1 << 2)
-  /// The photo's lips and teeth stay: codes of beards have fewer smiles among them.
+  /// The photo's lips and teeth stay, where they have moved to: codes of beards have fewer smiles among them, and decoded lips are soft.
   static let keepsMouth = Self(rawValue: 1 << 3)
 
   // What holds as soon as one step asks for it.
 
-  /// Nothing of an open mouth stays.
-  static let closesMouth = Self(rawValue: 1 << 4)
   /// The photo's mouth is warped to the decoded one's place (``FaceFlow``).
-  static let movesMouth = Self(rawValue: 1 << 5)
+  static let movesMouth = Self(rawValue: 1 << 4)
   /// Eyes stay, and brows in part: decoded age has neither make-up nor any colour there.
-  static let keepsEyes = Self(rawValue: 1 << 6)
+  static let keepsEyes = Self(rawValue: 1 << 5)
   /// The light on the face and the colour of its skin stay: only lines and folds come. Decoded age lights faces in its own way, in
   /// patches.
-  static let keepsLight = Self(rawValue: 1 << 7)
+  static let keepsLight = Self(rawValue: 1 << 6)
   /// Little gets darker around the eyes: decoded make-up is a bruise there.
-  static let softensEyelids = Self(rawValue: 1 << 8)
+  static let softensEyelids = Self(rawValue: 1 << 7)
 
   private static let restrictions: Self = [.keepsHair, .keepsSkinTone, .keepsContour, .keepsMouth]
 
@@ -37,8 +35,8 @@ struct DecodePolicy: OptionSet, Sendable, Hashable {
   static let face: Self = [.keepsHair, .keepsContour]
   /// Shapes within the face.
   static let shape: Self = [.face, .keepsSkinTone]
-  /// Shapes that move the mouth.
-  static let expression: Self = [.shape, .movesMouth]
+  /// Shapes that move the mouth: the photo's own, and the skin around it in the photo's own colours.
+  static let expression: Self = [.shape, .movesMouth, .keepsMouth, .keepsLight]
   /// Hair on the face, which lies over its contour.
   static let beard: Self = [.keepsHair, .keepsMouth]
 
@@ -95,9 +93,7 @@ extension Composition {
   ) throws -> Tensor {
     let face = policy.contains(.keepsContour) ? seen.face : nil
     let after = try policy.contains(.keepsSkinTone) ? keepingTint(of: before, in: after, weighted: face) : after
-    let mouth = try policy.contains(.closesMouth)
-      ? seen.other.narrow(1, 1..<2).blurred(sigma: 4).smoothStep(from: 0.05, to: 0.3) : nil
-    var change = try Composition.difference.change(of: crop, from: before, to: after, replacing: mouth)
+    var change = try Composition.difference.change(of: crop, from: before, to: after)
     if policy.contains(.keepsLight) { change = try keepingLight(in: change, of: crop) }
     if let face { change = try face * change }
     let lighter = try (crop * change.narrow(1, 3..<4) + change.narrow(1, 0..<3)).mean(dims: [1], keepDim: true)
@@ -114,19 +110,18 @@ extension Composition {
     return change
   }
 
-  /// A change of light in small places only, in the photo's own colours.
+  /// A change of light in small places only. The photo's own pixels get lighter or darker, so that their colours and their detail stay.
   private static func keepingLight(in change: Tensor, of crop: Tensor) throws -> Tensor {
     func light(_ image: Tensor) throws -> Tensor { try (image.mean(dims: [1], keepDim: true).clamp(min: 0) + Double(darkFloor)).log() }
     let lighter = try light(crop.changed(by: change)) - light(crop)
     let fine = try (lighter - lighter.blurred(sigma: broad.sigma) * broad.share).clamp(max: mostLighter)
-    let slope = try change.narrow(1, 3..<4)
-    return try Tensor.cat([crop * (fine.exp() - 1 - slope), slope], dim: 1)
+    return try Tensor.cat([crop * 0, fine.exp() - 1], dim: 1)
   }
 
   /// How broad a place is whose light stays, in pixels of the crop, and the share of its change that does not come.
-  private static let broad = (sigma: 4.5, share: 0.8)
-  /// The most that a place gets lighter, in its logarithm: more would glow beside dark lines and lashes.
-  private static let mostLighter = 0.03
+  private static let broad = (sigma: 4.5, share: 0.6)
+  /// The most that a place gets lighter, in its logarithm: more would glow beside dark lines and lashes, and redden folds.
+  private static let mostLighter = 0.06
   /// The share of the darkening around the eyes that goes where eyelids are softened.
   private static let softenedEyelids = 0.7
 }

@@ -71,15 +71,14 @@ struct EditPlanner {
       plan.add(SkinLines(prototype.edit, prototype.edit == states[0] ? amount : -amount))
     }
     guard recipe.decoded > 0 else { return }
-    let painted = tools.painter == nil ? nil : recipe.painted
-    let step = try step(attribute, recipe.decoded * (painted?.share ?? 1) * strength)
+    let step = try step(attribute, recipe.decoded * strength)
     latent = try latent + step
-    if let painted {
-      plan.add(PaintedStep(step, of: painted.region))
-    } else if recipe.growsHair {
+    if recipe.growsHair {
       plan.add(Beard(step, within: recipe.region))
     } else {
-      plan.add(recipe.region.map { LatentStep(step, within: $0) } ?? LatentStep([step], policy: recipe.policy))
+      let closing = recipe.closesMouth ? min(1, abs(strength)) : 0
+      plan.add(
+        recipe.region.map { LatentStep(step, within: $0) } ?? LatentStep([step], policy: recipe.policy, closing: closing))
     }
   }
 

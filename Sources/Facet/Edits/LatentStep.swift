@@ -8,12 +8,16 @@ struct LatentStep: Edit {
   /// The steps that are decoded together, each 1 × latent size.
   private var steps: [Tensor] = []
   private var policy: DecodePolicy
+  /// How much of the mouth's opening goes, 0…1.
+  private var closing: Float = 0
   /// Steps that stay within a region of the face. Each is decoded by itself, after the others.
   private var regional: [(region: FaceRegion, step: Tensor)] = []
   private var composition = Composition.difference
 
-  init(_ steps: [Tensor] = [], policy: DecodePolicy = .still, composition: Composition = .difference) {
-    (self.steps, self.policy, self.composition) = (steps, policy, composition)
+  init(
+    _ steps: [Tensor] = [], policy: DecodePolicy = .still, closing: Double = 0, composition: Composition = .difference
+  ) {
+    (self.steps, self.policy, self.closing, self.composition) = (steps, policy, Float(closing), composition)
   }
 
   init(_ step: Tensor, within region: FaceRegion) {
@@ -23,6 +27,7 @@ struct LatentStep: Edit {
   mutating func add(_ other: LatentStep) {
     steps += other.steps
     policy = policy.combined(with: other.policy)
+    closing = max(closing, other.closing)
     regional += other.regional
   }
 
@@ -42,7 +47,10 @@ struct LatentStep: Edit {
       let moved = try warp(canvas: &canvas, from: before)
       let seen = try Self.seenParts(of: canvas, after, for: policy)
       try canvas.lay(Composition.difference(of: canvas.image, from: moved, to: after, within: policy, seen: seen))
-      if policy.contains(.movesMouth) { canvas.featuresMoved() }
+      if policy.contains(.movesMouth) {
+        try closeLips(on: &canvas)
+        canvas.featuresMoved()
+      }
     }
   }
 
@@ -63,12 +71,20 @@ struct LatentStep: Edit {
     let hair = try anatomy.probability(of: .hair, .hat).smoothStep(from: 0.2, to: 0.6)
     let flow = try alignment.flow(
       of: anatomy.landmarks, from: before.landmarks(in: alignment, by: detector),
-      to: canvas.decoded.landmarks(in: alignment, by: detector), within: (1 - outside) * (1 - hair))
+      to: canvas.decoded.landmarks(in: alignment, by: detector), closing: closing, within: (1 - outside) * (1 - hair))
     guard let flow else { return before.reconstruction }
     try canvas.move(by: flow)
     return Reconstruction(
       image: try flow.moved(before.reconstruction.image),
       maskLogits: try flow.moved(before.reconstruction.maskLogits, by: .bilinear))
+  }
+
+  /// Lays the photo's own lips over the place where a smooth flow has brought them.
+  private func closeLips(on canvas: inout Canvas) throws {
+    let size = canvas.face.crop.width * canvas.oversampling
+    guard closing > 0, let flow = canvas.flow, let place = try canvas.face.anatomy.frame(size: size)?.place else { return }
+    let photo = try Tensor(canvas.face.surroundings.crop(size: size))
+    if let lips = try flow.closedLips(of: photo, at: place) { try canvas.draw(lips) }
   }
 
   /// The parts that a policy asks for.
@@ -78,16 +94,17 @@ struct LatentStep: Edit {
     func planes(_ count: Int, if isAsked: Bool, _ find: () throws -> Tensor) throws -> Tensor {
       isAsked ? try find() : try .zeros([1, count, side, side])
     }
-    let isOther = !policy.isDisjoint(with: [.keepsHair, .keepsMouth, .closesMouth])
+    let isOther = !policy.isDisjoint(with: [.keepsHair, .keepsMouth])
     let other = try planes(4, if: isOther) { try anatomy.otherThanSkin }
+    func moved(_ planes: Tensor) throws -> Tensor { try canvas.flow?.moved(planes, by: .bilinear) ?? planes }
     return try SeenParts(
-      other: isOther ? canvas.flow?.moved(other, by: .bilinear) ?? other : other,
+      other: isOther ? moved(other) : other,
       outside: planes(1, if: policy.contains(.keepsContour)) { try canvas.tools.observer.otherThanFace(in: after.image) },
       // Worn glasses are kept with the eyes: decoded faces have none, or others.
       eyes: planes(2, if: !policy.isDisjoint(with: [.keepsEyes, .softensEyelids])) {
         try .cat([canvas.glasses.map { try anatomy.eyes + $0 } ?? anatomy.eyes, anatomy.brows], dim: 1)
       },
-      lips: planes(1, if: policy.contains(.keepsMouth)) { try anatomy.lips })
+      lips: planes(1, if: policy.contains(.keepsMouth)) { try moved(anatomy.lips) })
   }
 }
 

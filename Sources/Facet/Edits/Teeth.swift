@@ -114,10 +114,14 @@ struct TeethPrototype: Sendable {
     let found = try picture.sampled(at: pixels.sources)
     let teeth = try found.narrow(1, 3..<4).clamp(min: 0, max: 1)
     let dark = Self.dark.map { $0 * (0.5 + luma) }
-    return try (found.narrow(1, 0..<3) * Tensor(colour, shape: [1, 3, 1, 1]) * teeth + Tensor(dark, shape: [1, 3, 1, 1]) * (1 - teeth))
+    // A median of many mouths has less contrast than each of them.
+    let shown = try found.narrow(1, 0..<3).clamp(min: 1e-3).log() * Self.contrast
+    return try (shown.exp() * Tensor(colour, shape: [1, 3, 1, 1]) * teeth + Tensor(dark, shape: [1, 3, 1, 1]) * (1 - teeth))
       .clamp(min: 0, max: 1) * shade
   }
 
+  /// The power that the light of teeth is raised to.
+  private static let contrast = 1.35
   /// How much wider a mouth is than landmarks say, whose corners have the dark ones of the picture.
   private static let wider: Float = 1.05
   /// Pixels of the picture: between the corners of the mouth, and in all; above the edge of the lip, and in all.
@@ -252,7 +256,7 @@ struct OpenMouth {
 
 /// A curve through points from left to right that has no bumps of its own: a monotone cubic spline (Fritsch & Carlson 1980), with the
 /// harmonic mean of the slopes on both sides.
-private struct Curve {
+struct Curve {
   private let points: [SIMD2<Float>]
   private let slopes: [Float]
 

@@ -23,4 +23,6 @@ enum Landmark {
   /// The upper and the lower edge of the opening, from left to right.
   static let upperEdge = [60, 61, 62, 63, 64]
   static let lowerEdge = [60, 67, 66, 65, 64]
+  /// From corner to corner: the outer and the inner line of the upper lip, the inner and the outer one of the lower lip.
+  static let lipLines = [Array(48...54), [48, 60, 61, 62, 63, 64, 54], [48, 60, 67, 66, 65, 64, 54], [48, 59, 58, 57, 56, 55, 54]]
 }

@@ -19,18 +19,6 @@ public enum PaintedRegion: String, CaseIterable, Codable, Sendable {
   /// The whole face.
   case face
 
-  /// Those of the 68 landmarks that its edits move.
-  var landmarks: [Int] {
-    switch self {
-    case .mouth, .lowerFace: Array(Landmark.mouth)
-    case .nose: Array(27...35)
-    case .eyes: Array(Landmark.brows) + Array(Landmark.leftEye) + Array(Landmark.rightEye)
-    case .brows: Array(Landmark.brows)
-    case .forehead, .skin: []
-    case .face: Array(17...67)
-    }
-  }
-
   /// Where it is: 1 inside, 0 outside.
   /// - Parameters:
   ///   - landmarks: the 68 of ``DetectedFace``, in pixels of the mask.

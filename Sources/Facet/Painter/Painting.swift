@@ -62,7 +62,7 @@ extension Painter {
 
 extension Tensor {
   /// Planes of a window in planes of zeros, N × C × size × size.
-  fileprivate func padded(to size: Int, at rows: Range<Int>, _ columns: Range<Int>) throws -> Tensor {
+  func padded(to size: Int, at rows: Range<Int>, _ columns: Range<Int>) throws -> Tensor {
     let (n, channels) = (self.size(0), self.size(1))
     func zeros(_ height: Int, _ width: Int) throws -> Tensor { try .zeros([n, channels, height, width]) }
     let wide = try Tensor.cat([zeros(rows.count, columns.lowerBound), self, zeros(rows.count, size - columns.upperBound)], dim: 3)

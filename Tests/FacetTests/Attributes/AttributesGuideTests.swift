@@ -8,7 +8,7 @@ import Testing
   private struct Row: Equatable {
     var group: AttributeTable.Group
     var name: String
-    var addIsDecoded, removeIsDecoded, addIsRegional, removeIsRegional, addIsPainted, removeIsPainted: Bool
+    var addIsDecoded, removeIsDecoded, addIsRegional, removeIsRegional: Bool
     var addGrowsHair, removeGrowsHair: Bool
   }
 
@@ -28,8 +28,7 @@ import Testing
         Row(
           group: group, name: cells[0].trimmingCharacters(in: ["`"]), addIsDecoded: cells[1].contains("decoded"),
           removeIsDecoded: cells[2].contains("decoded"), addIsRegional: cells[1].contains("region"),
-          removeIsRegional: cells[2].contains("region"), addIsPainted: cells[1].contains("painted"),
-          removeIsPainted: cells[2].contains("painted"), addGrowsHair: cells[1].contains("beard"),
+          removeIsRegional: cells[2].contains("region"), addGrowsHair: cells[1].contains("beard"),
           removeGrowsHair: cells[2].contains("beard")))
     }
     let table = AttributeTable.Group.allCases.flatMap { group in
@@ -37,8 +36,8 @@ import Testing
         Row(
           group: group, name: $0.name, addIsDecoded: $0.add.decoded > 0 && !$0.add.growsHair,
           removeIsDecoded: $0.remove.decoded > 0 && !$0.remove.growsHair,
-          addIsRegional: $0.add.region != nil, removeIsRegional: $0.remove.region != nil, addIsPainted: $0.add.painted != nil,
-          removeIsPainted: $0.remove.painted != nil, addGrowsHair: $0.add.growsHair, removeGrowsHair: $0.remove.growsHair)
+          addIsRegional: $0.add.region != nil, removeIsRegional: $0.remove.region != nil,
+          addGrowsHair: $0.add.growsHair, removeGrowsHair: $0.remove.growsHair)
       }
     }
     #expect(shown == table)

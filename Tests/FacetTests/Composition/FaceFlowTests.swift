@@ -25,9 +25,9 @@ import Torch
     }
   }
 
-  private static func flow(to after: [Point], region: Double = 1) throws -> FaceFlow {
+  private static func flow(to after: [Point], closing: Float = 0, region: Double = 1) throws -> FaceFlow {
     try FaceFlow(
-      of: landmarks, from: landmarks, to: after, at: place, within: .full([1, 1, side, side], region))
+      of: landmarks, from: landmarks, to: after, closing: closing, at: place, within: .full([1, 1, side, side], region))
   }
 
   /// How far below its place a pixel of the frame has its value.
@@ -64,6 +64,52 @@ import Torch
     picture.move(by: try flow.picture, place: Affine(.identity))
     let difference = try (plane - Tensor(picture)).abs().array(Float.self)
     #expect(difference.max()! < 0.02)
+  }
+
+  /// The astronaut's mouth in a picture of the frame, three times as fine: red lips, white teeth, gray skin.
+  private static let mouth: (picture: Tensor, place: Affine) = {
+    let (size, scale) = (3 * side, window.side / Double(3 * side))
+    let place = Affine(Similarity(scale: scale, tx: window.x, ty: window.y))
+    let lines = LipLines(landmarks)!
+    var planes = [[Float]](repeating: [], count: 3)
+    for index in 0..<size * size {
+      let spot = lines.spot(at: place(Point(x: Double(index % size) + 0.5, y: Double(index / size) + 0.5)))
+      let colour: [Float] = spot.outside > 0 ? [0.5, 0.5, 0.5] : spot.band == 2 ? [1, 1, 1] : [0.7, 0.2, 0.2]
+      for c in 0..<3 { planes[c].append(colour[c]) }
+    }
+    return (try! Tensor(planes.flatMap { $0 }, shape: [1, 3, size, size]), place)
+  }()
+
+  @Test func lipsComeTogetherOverTheTeeth() throws {
+    let (picture, place) = Self.mouth
+    let opening = try #require(LipLines(Self.landmarks)).opening
+    #expect(opening > 2)
+    func white(_ picture: Tensor) throws -> Double { try (picture.narrow(1, 1..<2) > 0.8).to(.float32).sum().item() }
+    func red(_ picture: Tensor) throws -> Double { try (picture.narrow(1, 0..<1) - picture.narrow(1, 1..<2) > 0.25).to(.float32).sum().item() }
+    func closed(_ closing: Float) throws -> Tensor {
+      let flow = try Self.flow(to: Self.landmarks, closing: closing)
+      let left = try #require(LipLines(flow.landmarks)).opening
+      #expect(abs(left - (1 - closing) * opening) < 0.4, "\(left) of \(opening)")
+      let change = try #require(try flow.closedLips(of: picture, at: place))
+      // Nothing changes far from the mouth.
+      #expect(try change.narrow(2, 0..<200).abs().sum().item() == 0)
+      return try picture.changed(by: change)
+    }
+    // What is left of the teeth is less than a tenth, and lips are as large as they were.
+    let shut = try closed(1)
+    #expect(try white(shut) < 0.1 * white(picture))
+    #expect(try (0.7..<1.3).contains(red(shut) / red(picture)))
+    let half = try closed(0.5)
+    #expect(try (0.25..<0.8).contains(white(half) / white(picture)))
+    // Lips that part, or that touch already, are the flow's.
+    #expect(try Self.flow(to: Self.moved(48..<68, by: 4)).closedLips(of: picture, at: place) == nil)
+    var touching = Self.landmarks
+    for (upper, lower) in zip(Landmark.upperEdge, Landmark.lowerEdge) { touching[lower] = touching[upper] }
+    let still = try FaceFlow(
+      of: touching, from: touching, to: touching, closing: 1, at: Self.place, within: .ones([1, 1, Self.side, Self.side]))
+    #expect(try still.closedLips(of: picture, at: place) == nil)
+    // Landmarks that are no mouth's are refused.
+    #expect(LipLines([Point](repeating: Point(x: 5, y: 5), count: 68)) == nil && LipLines(Self.landmarks.reversed()) == nil)
   }
 
   @Test func theMouthOfThePortraitShutsInItsPlace() throws {

@@ -46,7 +46,7 @@ struct Beard: Edit {
     let shade = try (light / max(0.05, level)).clamp(min: 0.6, max: 1.5)
     let dense = try density.enlarged(to: size)
     // Between hairs there is skin, the more the fewer there are.
-    let coverage = try (dense * (0.8 - (1.35 - dense) * strands.relief * 0.17)).clamp(min: 0, max: 0.93)
+    let coverage = try (dense * (0.8 - (1.35 - dense) * strands.relief * 0.11)).clamp(min: 0, max: 0.93)
     let colour = try Strands.colours(of: strands.relief * 0.5, among: colours(in: crop, anatomy)) * shade.enlarged(to: size)
     try canvas.draw(Strands.change(coverage, in: colour, over: crop, unshaded: .ones([1, 1, crop.size(2), crop.size(3)])))
   }
@@ -87,7 +87,7 @@ struct BeardStrands: Sendable, Sized {
       let curl = valueNoise(Float(point.x) / 5, below / 5, seed: 51)
       // Hair stands in tufts.
       let tuft = valueNoise(Float(point.x) / 7, below / 9, seed: 61) + 0.6 * valueNoise(Float(point.x) / 3, below / 4, seed: 62)
-      return tanh(0.8 * streaks(Float(point.x - root.x) * 150 / (below + 100) + 1.6 * curl, below)) * 1.4 + 0.7 * tuft
+      return tanh(0.8 * streaks(Float(point.x - root.x) * 150 / (below + 100) + 1.6 * curl, below)) * 1.4 + 0.45 * tuft
     }
     relief = try Tensor(values, shape: [1, 1, size, size])
   }

@@ -1,0 +1,133 @@
+import Foundation
+import Photo
+import Torch
+
+/// The lines of a mouth in CelebA's frame, from corner to corner: of each lip the outer and the inner one.
+struct LipLines {
+  /// A place in or beside a mouth, that another mouth has, too.
+  struct Spot {
+    /// From the left corner to the right one, 0…1, and how far beside them.
+    var across, beside: Float
+    /// Which two lines it lies between, and where on the way from one to the other; above the first line and below the last one how far
+    /// beyond.
+    var band: Int
+    var part: Float
+    /// How far outside of the lips, and from the line between them.
+    var outside, fromSeam: Float
+  }
+
+  private let left, along: SIMD2<Float>
+  private let width: Float
+  /// Of the share of the way from corner to corner.
+  private let lines: [Curve]
+
+  /// - Parameter landmarks: the face's 68, in CelebA's frame.
+  /// - Returns: `nil` where the lines are not those of a mouth.
+  init?(_ landmarks: [Point]) {
+    func point(_ index: Int) -> SIMD2<Float> { SIMD2(Float(landmarks[index].x), Float(landmarks[index].y)) }
+    let way = point(Landmark.rightCorner) - point(Landmark.leftCorner)
+    let length = (way * way).sum().squareRoot()
+    guard length > 8 else { return nil }
+    let (origin, axis) = (point(Landmark.leftCorner), way / length)
+    (left, along, width) = (origin, axis, length)
+    let paths = Landmark.lipLines.map { line in
+      line.map { index -> SIMD2<Float> in
+        let way = point(index) - origin
+        return SIMD2((way * axis).sum() / length, way.y * axis.x - way.x * axis.y)
+      }
+    }
+    guard paths.allSatisfy({ line in zip(line, line.dropFirst()).allSatisfy { $0.x < $1.x } }) else { return nil }
+    lines = paths.map { Curve(through: $0) }
+  }
+
+  /// How far the lips are apart in the middle, in pixels of the frame.
+  var opening: Float { [0.35, 0.5, 0.65].reduce(0) { $0 + max(0, lines[2]($1) - lines[1]($1)) } / 3 }
+
+  func spot(at point: Point) -> Spot {
+    let way = SIMD2(Float(point.x), Float(point.y)) - left
+    let (x, y) = ((way * along).sum(), way.y * along.x - way.x * along.y)
+    let across = min(1, max(0, x / width))
+    let beside = x - across * width
+    let at = heights(across)
+    let band = at.firstIndex { y < $0 } ?? 4
+    let part = switch band {
+    case 0: y - at[0]
+    case 4: y - at[3]
+    default: (y - at[band - 1]) / max(0.01, at[band] - at[band - 1])
+    }
+    let beyond = max(0, at[0] - y, y - at[3])
+    return Spot(
+      across: across, beside: beside, band: band, part: part, outside: (beside * beside + beyond * beyond).squareRoot(),
+      fromSeam: y - (at[1] + at[2]) / 2)
+  }
+
+  func point(at spot: Spot) -> Point {
+    let at = heights(spot.across)
+    let y = switch spot.band {
+    case 0: at[0] + spot.part
+    // Teeth begin before landmarks say so.
+    case 1: at[0] + (at[1] - at[0]) * spot.part * Self.lipShare
+    case 2: at[1] + (at[2] - at[1]) * spot.part
+    case 3: at[3] - (at[3] - at[2]) * (1 - spot.part) * Self.lipShare
+    default: at[3] + spot.part
+    }
+    let x = spot.across * width + spot.beside
+    let point = left + SIMD2(x * along.x - y * along.y, x * along.y + y * along.x)
+    return Point(x: Double(point.x), y: Double(point.y))
+  }
+
+  /// The lines' heights, in order.
+  private func heights(_ across: Float) -> [Float] {
+    var at = lines.map { $0(across) }
+    if at[1] > at[2] { (at[1], at[2]) = ((at[1] + at[2]) / 2, (at[1] + at[2]) / 2) }
+    at[0] = min(at[0], at[1])
+    at[3] = max(at[3], at[2])
+    return at
+  }
+
+  /// The share of a lip's height that surely is no teeth.
+  private static let lipShare: Float = 0.75
+}
+
+extension FaceFlow {
+  /// The photo's own lips, nearer to each other: what a smooth flow brings together is pressed, teeth and all.
+  /// - Parameters:
+  ///   - photo: the face before any flow, 1 × 3 × N × N in [0, 1].
+  ///   - place: from that picture to CelebA's frame.
+  /// - Returns: 1 × 4 × N × N, as of ``Composition/change(of:from:to:)``; `nil` where lips part, or stay.
+  func closedLips(of photo: Tensor, at place: Affine) throws -> Tensor? {
+    let size = photo.size(3)
+    guard closing > 0, let source = LipLines(sources), source.opening > Self.shut, let target = LipLines(landmarks) else { return nil }
+    let back = place.inverse
+    let corners = landmarks[Landmark.mouth].map { back($0) }
+    let margin = Double(Self.blend) / place.largestScale + 1
+    func span(_ values: [Double]) -> Range<Int> {
+      let (low, high) = (values.min()! - margin, values.max()! + margin)
+      return low.isFinite && high.isFinite ? (Int(max(0, min(low, 1e6)))..<Int(max(0, min(high, 1e6)) + 1)).clamped(to: 0..<size) : 0..<0
+    }
+    let (rows, columns) = (span(corners.map(\.y)), span(corners.map(\.x)))
+    guard !rows.isEmpty, !columns.isEmpty else { return nil }
+    var (coverage, shade, places): ([Float], [Float], [Float]) = ([], [], [])
+    for row in rows {
+      for column in columns {
+        let spot = target.spot(at: place(Point(x: Double(column) + 0.5, y: Double(row) + 0.5)))
+        let from = back(source.point(at: spot))
+        coverage.append((1 - spot.outside.smoothStep(from: Self.blend / 5, to: Self.blend)) * closing.smoothStep(from: 0, to: 0.2))
+        let far = spot.fromSeam / Self.seamWidth
+        shade.append(1 - Self.seam * closing * exp(-far * far) * (1 - spot.outside.smoothStep(from: 0, to: 1)))
+        places += [Float(from.x * 2 / Double(size) - 1), Float(from.y * 2 / Double(size) - 1)]
+      }
+    }
+    func plane(_ values: [Float]) throws -> Tensor { try Tensor(values, shape: [1, 1, rows.count, columns.count]) }
+    let lips = try photo.sampled(at: Tensor(places, shape: [1, rows.count, columns.count, 2]), by: .bicubic).clamp(min: 0, max: 1)
+    let share = try plane(coverage)
+    return try Tensor.cat([lips * plane(shade) * share, share * -1], dim: 1).padded(to: size, at: rows, columns)
+  }
+
+  /// Pixels of the frame between the lips up to which a mouth is shut.
+  private static let shut: Float = 0.5
+  /// Pixels of the frame over which the lips' surroundings pass into the moved photo's.
+  private static let blend: Float = 5
+  /// How much darker the line between shut lips is, and how wide, in pixels of the frame.
+  private static let (seam, seamWidth): (Float, Float) = (0.25, 0.8)
+}
