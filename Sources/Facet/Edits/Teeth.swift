@@ -114,12 +114,19 @@ struct TeethPrototype: Sendable {
     let found = try picture.sampled(at: pixels.sources)
     let teeth = try found.narrow(1, 3..<4).clamp(min: 0, max: 1)
     let dark = Self.dark.map { $0 * (0.5 + luma) }
+    // The corners of a mouth are dark, and the upper lip shades what is below it.
+    let (across, down) = (try pixels.sources.narrow(3, 0..<1), try pixels.sources.narrow(3, 1..<2))
+    let depth = try ((down + 1) * Double(Self.rows) / 2 - Double(Self.above)).clamp(min: 0)
+    let open = try (1 - across.square().square() * Self.corners) * (1 - (depth / -Self.lipShade.rows).exp() * Self.lipShade.amount)
+    let cavity = try open.permute([0, 3, 1, 2])
     // A median of many mouths has less contrast than each of them.
     let shown = try found.narrow(1, 0..<3).clamp(min: 1e-3).log() * Self.contrast
     return try (shown.exp() * Tensor(colour, shape: [1, 3, 1, 1]) * teeth + Tensor(dark, shape: [1, 3, 1, 1]) * (1 - teeth))
-      .clamp(min: 0, max: 1) * shade
+      .clamp(min: 0, max: 1) * shade * cavity
   }
 
+  /// How much darker the corners are than the middle, and the edge under the upper lip, with the rows of the picture that it fades over.
+  private static let (corners, lipShade) = (0.55, (amount: 0.4, rows: 3.0))
   /// The power that the light of teeth is raised to.
   private static let contrast = 1.35
   /// How much wider a mouth is than landmarks say, whose corners have the dark ones of the picture.
@@ -127,7 +134,7 @@ struct TeethPrototype: Sendable {
   /// Pixels of the picture: between the corners of the mouth, and in all; above the edge of the lip, and in all.
   private static let (width, columns, above, rows) = (88, 96, 2, 32)
   /// Those who the light was measured on are lit from the front, and have white teeth.
-  private static let dimmed: Float = 0.92
+  private static let dimmed: Float = 0.98
   /// How much lighter teeth are than the lightest skin at the most, and the weight from which on skin counts for that.
   private static let (shine, near): (Float, Float) = (1.3, 0.1)
   /// What is seen below teeth, beside skin of a light of 0.5.
