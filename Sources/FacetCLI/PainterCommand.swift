@@ -10,15 +10,15 @@ struct PainterCommand: ParsableCommand {
     discussion: """
       Holes are cut into crops of faces, the decoded face is the guide, and the photo is the right answer. --data is a set \
       that 'facet prepare' made. OUTPUT/painter.safetensors is written at each checkpoint: copied into a bundle, it \
-      removes that bundle's glasses. 'tensorboard --logdir OUTPUT/logs' shows figures and pictures. Scripts/perceptual-weights fetches the \
-      weights of the perceptual distance once.
+      takes glasses off, which it learns with --glasses. 'tensorboard --logdir OUTPUT/logs' shows figures and pictures. \
+      Scripts/perceptual-weights fetches the weights of the perceptual distance once.
 
       Ctrl-C or SIGTERM ends training at the next step with a checkpoint and exit code 130; --resume goes on exactly from \
       there. --from goes on from a painter's file alone, on another machine. Without --minutes or --images it takes 60 minutes.
 
       Examples:
-        facet painter --data crops --output runs/painter --images 500000
-        facet painter --data crops --output runs/painter --images 500000 --resume
+        facet painter --data crops --output runs/painter --images 500000 --glasses 0.9
+        facet painter --data crops --output runs/painter --images 500000 --glasses 0.9 --resume
         facet painter --data crops --output runs/critic --from runs/painter/painter.safetensors --realism 0.02 --minutes 300
       """)
 

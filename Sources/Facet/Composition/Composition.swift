@@ -17,7 +17,7 @@ public enum Composition: String, Sendable, CaseIterable {
   ///   - crops: what it is done to, N × 3 × S × S in [0, 1].
   ///   - before: what decodes from the photo's codes.
   ///   - after: what decodes from the moved ones.
-  /// - Returns: N × 4 × S × S: the offset of red, green and blue in sRGB units, and the slope, −1 … 0.
+  /// - Returns: N × 4 × S × S: the offset of red, green and blue in sRGB units, and the slope, −1 for a pixel that goes.
   public func change(of crops: Tensor, from before: Reconstruction, to after: Reconstruction) throws -> Tensor {
     switch self {
     case .difference:

@@ -48,14 +48,12 @@ struct FaceFlow: Sendable {
     vectors = try ways * lengths.smoothStep(from: 0.05, to: 0.3)
   }
 
-  /// Brings the lips together, each as high as it is: decoded mouths open and close less than the photo's.
+  /// Brings the lips together, as far as is asked: decoded mouths open and close less than the photo's.
   private static func close(_ targets: inout [Point], from photo: [Point], by closing: Double) {
     for (upper, lower) in zip(Landmark.upperEdge, Landmark.lowerEdge).dropFirst().dropLast() {
-      func opening(_ axis: KeyPath<Point, Double>) -> Double {
-        (targets[lower][keyPath: axis] - targets[upper][keyPath: axis])
-          - (1 - closing) * (photo[lower][keyPath: axis] - photo[upper][keyPath: axis])
-      }
-      let way = Point(x: opening(\.x), y: opening(\.y))
+      func opening(_ face: [Point]) -> Point { Point(x: face[lower].x - face[upper].x, y: face[lower].y - face[upper].y) }
+      let (now, before) = (opening(targets), opening(photo))
+      let way = Point(x: now.x - (1 - closing) * before.x, y: now.y - (1 - closing) * before.y)
       // It is the upper lip that a smile has lifted.
       for (edge, part) in [(upper, 0.6), (lower, -0.4)] {
         for index in [edge] + outer[edge, default: []] {

@@ -18,8 +18,8 @@ struct LipLines {
 
   private let left, along: SIMD2<Float>
   private let width: Float
-  /// Of the share of the way from corner to corner.
-  private let lines: [Curve]
+  /// The heights of the lines at equal steps from corner to corner, in order from above.
+  private let heights: [SIMD4<Float>]
 
   /// - Parameter landmarks: the face's 68, in CelebA's frame.
   /// - Returns: `nil` where the lines are not those of a mouth.
@@ -37,19 +37,27 @@ struct LipLines {
       }
     }
     guard paths.allSatisfy({ line in zip(line, line.dropFirst()).allSatisfy { $0.x < $1.x } }) else { return nil }
-    lines = paths.map { Curve(through: $0) }
+    let lines = paths.map { Curve(through: $0) }
+    heights = (0...Self.steps).map { step in
+      let x = Float(step) / Float(Self.steps)
+      var at = SIMD4(lines[0](x), lines[1](x), lines[2](x), lines[3](x))
+      if at[1] > at[2] { (at[1], at[2]) = ((at[1] + at[2]) / 2, (at[1] + at[2]) / 2) }
+      at[0] = min(at[0], at[1])
+      at[3] = max(at[3], at[2])
+      return at
+    }
   }
 
   /// How far the lips are apart in the middle, in pixels of the frame.
-  var opening: Float { [0.35, 0.5, 0.65].reduce(0) { $0 + max(0, lines[2]($1) - lines[1]($1)) } / 3 }
+  var opening: Float { [0.35, 0.5, 0.65].map { heights(at: $0) }.reduce(0) { $0 + $1[2] - $1[1] } / 3 }
 
   func spot(at point: Point) -> Spot {
     let way = SIMD2(Float(point.x), Float(point.y)) - left
     let (x, y) = ((way * along).sum(), way.y * along.x - way.x * along.y)
     let across = min(1, max(0, x / width))
     let beside = x - across * width
-    let at = heights(across)
-    let band = at.firstIndex { y < $0 } ?? 4
+    let at = heights(at: across)
+    let band = (0..<4).first { y < at[$0] } ?? 4
     let part = switch band {
     case 0: y - at[0]
     case 4: y - at[3]
@@ -62,7 +70,7 @@ struct LipLines {
   }
 
   func point(at spot: Spot) -> Point {
-    let at = heights(spot.across)
+    let at = heights(at: spot.across)
     let y = switch spot.band {
     case 0: at[0] + spot.part
     // Teeth begin before landmarks say so.
@@ -76,15 +84,13 @@ struct LipLines {
     return Point(x: Double(point.x), y: Double(point.y))
   }
 
-  /// The lines' heights, in order.
-  private func heights(_ across: Float) -> [Float] {
-    var at = lines.map { $0(across) }
-    if at[1] > at[2] { (at[1], at[2]) = ((at[1] + at[2]) / 2, (at[1] + at[2]) / 2) }
-    at[0] = min(at[0], at[1])
-    at[3] = max(at[3], at[2])
-    return at
+  private func heights(at across: Float) -> SIMD4<Float> {
+    let place = across * Float(Self.steps)
+    let left = min(Self.steps - 1, Int(place))
+    return heights[left] + (heights[left + 1] - heights[left]) * (place - Float(left))
   }
 
+  private static let steps = 128
   /// The share of a lip's height that surely is no teeth.
   private static let lipShare: Float = 0.75
 }
@@ -97,31 +103,25 @@ extension FaceFlow {
   /// - Returns: 1 × 4 × N × N, as of ``Composition/change(of:from:to:)``; `nil` where lips part, or stay.
   func closedLips(of photo: Tensor, at place: Affine) throws -> Tensor? {
     let size = photo.size(3)
-    guard closing > 0, let source = LipLines(sources), source.opening > Self.shut, let target = LipLines(landmarks) else { return nil }
     let back = place.inverse
-    let corners = landmarks[Landmark.mouth].map { back($0) }
-    let margin = Double(Self.blend) / place.largestScale + 1
-    func span(_ values: [Double]) -> Range<Int> {
-      let (low, high) = (values.min()! - margin, values.max()! + margin)
-      return low.isFinite && high.isFinite ? (Int(max(0, min(low, 1e6)))..<Int(max(0, min(high, 1e6)) + 1)).clamped(to: 0..<size) : 0..<0
-    }
-    let (rows, columns) = (span(corners.map(\.y)), span(corners.map(\.x)))
-    guard !rows.isEmpty, !columns.isEmpty else { return nil }
+    guard closing > 0, let source = LipLines(sources), source.opening > Self.shut, let target = LipLines(landmarks),
+      let window = PixelWindow(
+        around: landmarks[Landmark.mouth].map { back($0) }, margin: Double(Self.blend) / place.largestScale, in: size)
+    else { return nil }
     var (coverage, shade, places): ([Float], [Float], [Float]) = ([], [], [])
-    for row in rows {
-      for column in columns {
-        let spot = target.spot(at: place(Point(x: Double(column) + 0.5, y: Double(row) + 0.5)))
-        let from = back(source.point(at: spot))
-        coverage.append((1 - spot.outside.smoothStep(from: Self.blend / 5, to: Self.blend)) * closing.smoothStep(from: 0, to: 0.2))
-        let far = spot.fromSeam / Self.seamWidth
-        shade.append(1 - Self.seam * closing * exp(-far * far) * (1 - spot.outside.smoothStep(from: 0, to: 1)))
-        places += [Float(from.x * 2 / Double(size) - 1), Float(from.y * 2 / Double(size) - 1)]
-      }
+    window.forEach { _, pixel in
+      let spot = target.spot(at: place(pixel))
+      let from = back(source.point(at: spot))
+      coverage.append((1 - spot.outside.smoothStep(from: Self.blend / 5, to: Self.blend)) * closing.smoothStep(from: 0, to: 0.2))
+      let far = spot.fromSeam / Self.seamWidth
+      shade.append(1 - Self.seam * closing * exp(-far * far) * (1 - spot.outside.smoothStep(from: 0, to: 1)))
+      places += [Float(from.x * 2 / Double(size) - 1), Float(from.y * 2 / Double(size) - 1)]
     }
-    func plane(_ values: [Float]) throws -> Tensor { try Tensor(values, shape: [1, 1, rows.count, columns.count]) }
-    let lips = try photo.sampled(at: Tensor(places, shape: [1, rows.count, columns.count, 2]), by: .bicubic).clamp(min: 0, max: 1)
+    let shape = [window.rows.count, window.columns.count]
+    func plane(_ values: [Float]) throws -> Tensor { try Tensor(values, shape: [1, 1] + shape) }
+    let lips = try photo.sampled(at: Tensor(places, shape: [1] + shape + [2]), by: .bicubic).clamp(min: 0, max: 1)
     let share = try plane(coverage)
-    return try Tensor.cat([lips * plane(shade) * share, share * -1], dim: 1).padded(to: size, at: rows, columns)
+    return try window.inPicture(.cat([lips * plane(shade) * share, share * -1], dim: 1))
   }
 
   /// Pixels of the frame between the lips up to which a mouth is shut.

@@ -47,10 +47,7 @@ struct LatentStep: Edit {
       let moved = try warp(canvas: &canvas, from: before)
       let seen = try Self.seenParts(of: canvas, after, for: policy)
       try canvas.lay(Composition.difference(of: canvas.image, from: moved, to: after, within: policy, seen: seen))
-      if policy.contains(.movesMouth) {
-        try closeLips(on: &canvas)
-        canvas.featuresMoved()
-      }
+      if policy.contains(.movesMouth) { canvas.featuresMoved() }
     }
   }
 
@@ -73,18 +70,15 @@ struct LatentStep: Edit {
       of: anatomy.landmarks, from: before.landmarks(in: alignment, by: detector),
       to: canvas.decoded.landmarks(in: alignment, by: detector), closing: closing, within: (1 - outside) * (1 - hair))
     guard let flow else { return before.reconstruction }
+    let size = canvas.face.crop.width * canvas.oversampling
+    let unmoved = try closing > 0 ? Tensor(canvas.crop(size: size)) : nil
     try canvas.move(by: flow)
+    if let unmoved, let place = try anatomy.frame(size: size)?.place, let lips = try flow.closedLips(of: unmoved, at: place) {
+      try canvas.draw(lips)
+    }
     return Reconstruction(
       image: try flow.moved(before.reconstruction.image),
       maskLogits: try flow.moved(before.reconstruction.maskLogits, by: .bilinear))
-  }
-
-  /// Lays the photo's own lips over the place where a smooth flow has brought them.
-  private func closeLips(on canvas: inout Canvas) throws {
-    let size = canvas.face.crop.width * canvas.oversampling
-    guard closing > 0, let flow = canvas.flow, let place = try canvas.face.anatomy.frame(size: size)?.place else { return }
-    let photo = try Tensor(canvas.face.surroundings.crop(size: size))
-    if let lips = try flow.closedLips(of: photo, at: place) { try canvas.draw(lips) }
   }
 
   /// The parts that a policy asks for.

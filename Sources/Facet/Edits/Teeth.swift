@@ -23,7 +23,7 @@ struct Teeth: Edit {
     let skin = try mouth.around(canvas.face.anatomy.skin, at: flow.place)
     let colour = try teeth.colours(at: pixels, beside: skin.weights, of: crop, reach: skin.reach)
     let coverage = try pixels.coverage * (1 - kept)
-    try canvas.draw(pixels.inPicture(.cat([colour * coverage, coverage * -1], dim: 1)))
+    try canvas.draw(pixels.window.inPicture(.cat([colour * coverage, coverage * -1], dim: 1)))
   }
 }
 
@@ -109,8 +109,8 @@ struct TeethPrototype: Sendable {
     let colour = (0..<3).map { level * exp(hues[2 * $0] * log(mean[$0] / luma) + hues[2 * $0 + 1]) }
     // One side of a face may be in shade.
     let light = try (crop.mean(dims: [1], keepDim: true) * skin).blurred(sigma: reach) / skin.blurred(sigma: reach).clamp(min: 1e-3)
-    let shade = try (light / Double(luma)).clamp(min: 0.4, max: 1.6).sqrt().enlarged(to: pixels.size)
-      .narrow(2, pixels.rows).narrow(3, pixels.columns)
+    let shade = try (light / Double(luma)).clamp(min: 0.4, max: 1.6).sqrt().enlarged(to: pixels.window.size)
+      .narrow(2, pixels.window.rows).narrow(3, pixels.window.columns)
     let found = try picture.sampled(at: pixels.sources)
     let teeth = try found.narrow(1, 3..<4).clamp(min: 0, max: 1)
     let dark = Self.dark.map { $0 * (0.5 + luma) }
@@ -141,22 +141,13 @@ struct TeethPrototype: Sendable {
   private static let dark: [Float] = [0.22, 0.1, 0.09]
 }
 
-/// The part of a square picture that an open mouth lies in.
+/// The pixels of a picture that an open mouth lies in.
 struct MouthPixels {
-  /// The picture's side, and the part's place in it.
-  let size: Int
-  let rows, columns: Range<Int>
+  let window: PixelWindow
   /// How much of each pixel lies in the opening, 1 × 1 × H × W in [0, 1].
   let coverage: Tensor
   /// Where a prototype has it, 1 × H × W × 2, as of ``TeethPrototype/source(_:_:)``.
   let sources: Tensor
-
-  /// Planes of the part, 1 × C × H × W, with zeros around: 1 × C × N × N.
-  func inPicture(_ planes: Tensor) throws -> Tensor {
-    func zeros(_ height: Int, _ width: Int) throws -> Tensor { try .zeros([1, planes.size(1), height, width]) }
-    let wide = try Tensor.cat([zeros(rows.count, columns.lowerBound), planes, zeros(rows.count, size - columns.upperBound)], dim: 3)
-    return try .cat([zeros(rows.lowerBound, size), wide, zeros(size - rows.upperBound, size)], dim: 2)
-  }
 }
 
 /// The opening of a mouth, between the inner edges of its lips.
@@ -165,8 +156,8 @@ struct OpenMouth {
   private let middle, along: SIMD2<Float>
   private let upper, lower: [SIMD2<Float>]
   private let place: Affine
-  /// The picture's columns and rows that the inner lips are in.
-  private let columns, rows: Range<Int>
+  /// The inner lips, in the picture.
+  private let corners: [Point]
 
   /// - Parameters:
   ///   - landmarks: the face's 68, in CelebA's frame, where the mouth is by then.
@@ -179,12 +170,7 @@ struct OpenMouth {
     guard width > 8 else { return nil }
     (middle, along, self.place) = ((point(Landmark.upperLipMiddle) + point(Landmark.openingTop)) / 2, way / width, place)
     let back = place.inverse
-    let corners = landmarks[Landmark.opening].map { back($0) }
-    func span(_ values: [Double]) -> Range<Int> {
-      let (low, high) = (values.min()!.rounded(.down) - 8, values.max()!.rounded(.up) + 8)
-      return low.isFinite && high.isFinite ? Int(max(0, min(low, 1e6)))..<Int(max(0, min(high, 1e6)) + 1) : 0..<0
-    }
-    (columns, rows) = (span(corners.map(\.x)), span(corners.map(\.y)))
+    corners = landmarks[Landmark.opening].map { back($0) }
     let (middle, along) = (middle, along)
     func own(_ index: Int) -> SIMD2<Float> { Self.own(point(index) - middle, along) }
     (upper, lower) = (Landmark.upperEdge.map(own), Landmark.lowerEdge.map(own))
@@ -223,32 +209,28 @@ struct OpenMouth {
   ///   - teeth: the prototype.
   /// - Returns: `nil` where the mouth lies beside the picture.
   func pixels(size: Int, showing teeth: TeethPrototype) throws -> MouthPixels? {
-    let (rows, columns) = (rows.clamped(to: 0..<size), columns.clamped(to: 0..<size))
-    guard !rows.isEmpty, !columns.isEmpty else { return nil }
+    guard let window = PixelWindow(around: corners, margin: 8, in: size) else { return nil }
     // Teeth are cut off by the lower lip; wide open mouths show longer ones.
     let stretch = min(Self.stretches.upperBound, max(Self.stretches.lowerBound, opening / (width * teeth.height)))
     let shown = opening.smoothStep(from: Self.openings.lowerBound, to: Self.openings.upperBound)
     let soft = max(Self.softness, 0.7 * Float(place.largestScale))
     let (top, bottom) = (Curve(through: upper), Curve(through: lower))
-    var coverage = [Float](repeating: 0, count: rows.count * columns.count)
-    var sources = [Float](repeating: 0, count: 2 * coverage.count)
-    for row in rows {
-      for column in columns {
-        let point = place(Point(x: Double(column) + 0.5, y: Double(row) + 0.5))
-        let at = Self.own(SIMD2(Float(point.x), Float(point.y)) - middle, along)
-        guard at.x > upper[0].x, at.x < upper[4].x else { continue }
-        let (above, below) = (top(at.x), bottom(at.x))
-        let inside = (at.y - above).smoothStep(from: -soft, to: soft) * (below - at.y).smoothStep(from: -soft, to: soft)
-        if inside == 0 { continue }
-        let index = (row - rows.lowerBound) * columns.count + column - columns.lowerBound
-        coverage[index] = inside * shown
-        let source = TeethPrototype.source(at.x / (at.x < 0 ? -upper[0].x : upper[4].x), (at.y - above) / (width * stretch))
-        (sources[2 * index], sources[2 * index + 1]) = (source.x, source.y)
-      }
+    var coverage = [Float](repeating: 0, count: window.count)
+    var sources = [Float](repeating: 0, count: 2 * window.count)
+    window.forEach { index, pixel in
+      let point = place(pixel)
+      let at = Self.own(SIMD2(Float(point.x), Float(point.y)) - middle, along)
+      guard at.x > upper[0].x, at.x < upper[4].x else { return }
+      let (above, below) = (top(at.x), bottom(at.x))
+      let inside = (at.y - above).smoothStep(from: -soft, to: soft) * (below - at.y).smoothStep(from: -soft, to: soft)
+      if inside == 0 { return }
+      coverage[index] = inside * shown
+      let source = TeethPrototype.source(at.x / (at.x < 0 ? -upper[0].x : upper[4].x), (at.y - above) / (width * stretch))
+      (sources[2 * index], sources[2 * index + 1]) = (source.x, source.y)
     }
+    let shape = [window.rows.count, window.columns.count]
     return MouthPixels(
-      size: size, rows: rows, columns: columns, coverage: try Tensor(coverage, shape: [1, 1, rows.count, columns.count]),
-      sources: try Tensor(sources, shape: [1, rows.count, columns.count, 2]))
+      window: window, coverage: try Tensor(coverage, shape: [1, 1] + shape), sources: try Tensor(sources, shape: [1] + shape + [2]))
   }
 
   /// How much narrower the half of the mouth that is turned away may be.

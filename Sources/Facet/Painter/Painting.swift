@@ -25,7 +25,8 @@ extension Painter {
     of crop: Tensor, from before: Tensor, to guide: Tensor, in hole: Tensor, seen: Tensor? = nil
   ) throws -> Painting? {
     let size = configuration.cropSize
-    guard let (rows, columns) = try window(of: hole) else { return nil }
+    guard let window = try window(of: hole) else { return nil }
+    let (rows, columns) = (window.rows, window.columns)
     return try withoutGradients {
       let grid = try PainterNetwork.Aligner.grid(size, size)
       func cut(_ planes: Tensor) throws -> Tensor { try planes.narrow(2, rows).narrow(3, columns).contiguous() }
@@ -37,12 +38,12 @@ extension Painter {
       let output = try network(input)
       let replaced = try (1 - output.share) * hole
       let change = try Tensor.cat([output.drawn * hole + output.guide * replaced, replaced * -1], dim: 1)
-      return Painting(flow: try output.flow.padded(to: size, at: rows, columns), change: try change.padded(to: size, at: rows, columns))
+      return Painting(flow: try window.inPicture(output.flow), change: try window.inPicture(change))
     }
   }
 
   /// The rows and columns around a hole, as many as the network takes; `nil` where there is no hole.
-  private func window(of hole: Tensor) throws -> (rows: Range<Int>, columns: Range<Int>)? {
+  private func window(of hole: Tensor) throws -> PixelWindow? {
     let (size, multiple) = (configuration.cropSize, configuration.multiple)
     func range(_ dim: Int) throws -> Range<Int>? {
       let sums = try hole.sum(dims: [0, 1, dim]).array(Float.self)
@@ -54,18 +55,8 @@ extension Painter {
       return start..<start + count
     }
     guard let rows = try range(3), let columns = try range(2) else { return nil }
-    return (rows, columns)
+    return PixelWindow(rows: rows, columns: columns, in: size)
   }
 
   private static let surroundings = 16
-}
-
-extension Tensor {
-  /// Planes of a window in planes of zeros, N × C × size × size.
-  func padded(to size: Int, at rows: Range<Int>, _ columns: Range<Int>) throws -> Tensor {
-    let (n, channels) = (self.size(0), self.size(1))
-    func zeros(_ height: Int, _ width: Int) throws -> Tensor { try .zeros([n, channels, height, width]) }
-    let wide = try Tensor.cat([zeros(rows.count, columns.lowerBound), self, zeros(rows.count, size - columns.upperBound)], dim: 3)
-    return try .cat([zeros(rows.lowerBound, size), wide, zeros(size - rows.upperBound, size)], dim: 2)
-  }
 }

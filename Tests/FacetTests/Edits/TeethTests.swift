@@ -35,7 +35,7 @@ import Torch
     let (teeth, size) = (try TeethPrototype.shared(), Self.side * scale)
     #expect((0.1...0.25).contains(teeth.height))
     let pixels = try #require(try mouth.pixels(size: size, showing: teeth))
-    let coverage = try pixels.inPicture(pixels.coverage).array(Float.self)
+    let coverage = try pixels.window.inPicture(pixels.coverage).array(Float.self)
     #expect(coverage.count == size * size)
     #expect(coverage.allSatisfy { (0...1).contains($0) })
     let back = place.inverse
@@ -48,7 +48,7 @@ import Torch
     let crop = try Tensor.ones([1, 3, Self.side, Self.side]) * 0.6
     let around = try mouth.around(skin, at: Self.place)
     let colours = try teeth.colours(at: pixels, beside: around.weights, of: crop, reach: around.reach)
-    let light = try pixels.inPicture(colours).mean(dims: [1]).array(Float.self)
+    let light = try pixels.window.inPicture(colours).mean(dims: [1]).array(Float.self)
     let (left, right) = (back(landmarks[60]), back(landmarks[64]))
     let row = Int(back(landmarks[62]).y) + 3 * scale
     let line: [Float] = (Int(left.x) + 6..<Int(right.x) - 6).map { light[row * size + $0] }

@@ -35,7 +35,7 @@ struct GlassesPicture: Sendable {
     }
     let points = mesh.vertices.map { drawn($0.position) }
     let normals = mesh.vertices.map { SIMD3<Float>(place.pose.turned($0.normal)) }
-    guard points.allSatisfy({ $0.x.isFinite && $0.y.isFinite && $0.z.isFinite }), let area = Area(points, side: side) else { return }
+    guard points.allSatisfy({ $0.x.isFinite && $0.y.isFinite && $0.z.isFinite }), let area = PixelWindow(around: points.map(\.point), margin: 0, in: side) else { return }
     let surface = Surface(style, light)
     let covers = Plane(beyond, scale: Float(side))
     var solid = Buffer(area), glass = Buffer(area)
@@ -63,7 +63,7 @@ struct GlassesPicture: Sendable {
       let gap = 2 + 0.02 * abs(vertex.position.x) + 0.03 * max(0, vertex.position.y)
       return drawn(vertex.position + SIMD3(-source.x * gap, -source.y * gap * 1.2, 0))
     }
-    if shadows.allSatisfy({ $0.x.isFinite && $0.y.isFinite }), let area = Area(shadows, side: side) {
+    if shadows.allSatisfy({ $0.x.isFinite && $0.y.isFinite }), let area = PixelWindow(around: shadows.map(\.point), margin: 0, in: side) {
       var buffer = Buffer(area)
       for triangle in mesh.triangles where triangle.part != .glass {
         let (a, b, c) = triangle.corners
@@ -109,32 +109,16 @@ private struct Plane {
   }
 }
 
-/// The pixels of a picture that something lies in.
-private struct Area {
-  let columns, rows: Range<Int>
-
-  /// - Returns: `nil` where it lies in none.
-  init?(_ points: [SIMD3<Float>], side: Int) {
-    func range(_ values: [Float]) -> Range<Int>? {
-      guard let low = values.min(), let high = values.max(), low.isFinite, high.isFinite else { return nil }
-      let (first, last) = (max(0, min(Float(side), low.rounded(.down))), max(0, min(Float(side), high.rounded(.up))))
-      return first < last ? Int(first)..<Int(last) : nil
-    }
-    guard let columns = range(points.map(\.x)), let rows = range(points.map(\.y)) else { return nil }
-    (self.columns, self.rows) = (columns, rows)
-  }
-}
-
 /// Samples of an area: light, what is seen through, and depth.
 private struct Buffer {
-  private let area: Area
+  private let area: PixelWindow
   private let width, height: Int
   private var colours: [SIMD4<Float>]
   private var depths: [Float]
   /// What lies before all that: what it adds in sRGB, and what it lets through.
   private var film: [SIMD4<Float>]
 
-  init(_ area: Area) {
+  init(_ area: PixelWindow) {
     self.area = area
     (width, height) = (area.columns.count * GlassesPicture.samples, area.rows.count * GlassesPicture.samples)
     colours = [SIMD4<Float>](repeating: SIMD4(0, 0, 0, 1), count: width * height)
@@ -293,4 +277,8 @@ private struct Surface {
     }
     return noise(place.x, place.y, place.z).smoothStep(from: -0.8, to: 0.45)
   }
+}
+
+extension SIMD3<Float> {
+  fileprivate var point: Point { Point(x: Double(x), y: Double(y)) }
 }
