@@ -124,19 +124,30 @@ public final class FaceEditor: Sendable {
   /// - Throws: ``PortraitError`` where there is no such face.
   public func faces(in picture: Picture, _ choice: FaceChoice, isAligned: Bool = false) throws -> [EncodedFace] {
     let picture = picture.rgb()
-    return try alignments(in: picture, choice, isAligned: isAligned).map { try encode(picture, alignment: $0) }
+    let alignments = try alignments(in: picture, choice, isAligned: isAligned)
+    // Of many, those that are seen from the front.
+    let faces = try alignments.compactMap { alignment in
+      do {
+        return try encode(picture, alignment: alignment)
+      } catch PortraitError.unclearFace where alignments.count > 1 { return nil }
+    }
+    if faces.isEmpty { throw PortraitError.unclearFace(file: nil) }
+    return faces
   }
 
   /// Encodes a face that was found and cut out elsewhere.
+  /// - Throws: ``PortraitError/unclearFace(file:)`` for a profile.
   public func encode(_ crop: FaceCrop) throws -> EncodedFace {
     try withoutGradients {
       let input = try Tensor(crop.picture)
       let latent = try bundle.model.encode(input).mean
       let alignment = crop.alignment
-      return EncodedFace(
+      let face = EncodedFace(
         alignment: alignment, crop: crop.picture, fine: crop.fine, smooth: try FloatPicture(Composition.smooth(input)),
         surroundings: crop.surroundings, latent: latent, decoded: DecodedFace(try bundle.model.decode(latent)),
         anatomy: Anatomy(of: input, alignment, landmarks: alignment.landmarks, by: tools.observer))
+      if try face.isProfile { throw PortraitError.unclearFace(file: nil) }
+      return face
     }
   }
 

@@ -168,9 +168,10 @@ public final class FaceDetector: Sendable {
       }
     }
     // Small faces in a large photo: the finest search takes longer than all others together.
-    if best.isEmpty {
-      best = try faces(
+    if best.clear.isEmpty {
+      let small = try faces(
         in: picture, quarters: 0, turns: turns, tiers: Self.widened..., max(minimumScore, Self.clearScore), all: all)
+      if best.isEmpty || !small.clear.isEmpty { best = small }
     }
     if best.clear.isEmpty && !best.unclear.isEmpty { throw .unclearFace(file: nil) }
     return best.clear
@@ -345,7 +346,10 @@ extension DetectedFace {
   fileprivate var tilt: Double { atan2(rightEye.y - leftEye.y, rightEye.x - leftEye.x) }
 
   /// Where the tip of the nose lies on the way from the left cheek to the right one, 0…1 between them.
-  fileprivate var nose: Double {
+  fileprivate var nose: Double { Self.nose(of: landmarks) }
+
+  /// The same of other landmarks.
+  static func nose(of landmarks: [Point]) -> Double {
     let (left, right, tip) = (landmarks[0], landmarks[16], landmarks[30])
     let (x, y) = (right.x - left.x, right.y - left.y)
     return ((tip.x - left.x) * x + (tip.y - left.y) * y) / max(1e-9, x * x + y * y)
