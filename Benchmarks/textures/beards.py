@@ -22,7 +22,7 @@ from torch import Tensor, nn
 SKIN, NECK, UNKNOWN = 1, 14, 255
 TOP, SIDE, WINDOW = 120, 288, 64
 # In pixels of a crop: the deviation of the blur; the least side of a face in its photo.
-SIGMA, LEAST = 5.0, 190
+SIGMA, LEAST = 9.0, 190
 # How much more detail chins and upper lips have than cheeks, and the least detail of a chin in parts of its light.
 CHIN, LIP, DETAIL = 1.7, 1.3, 0.03
 
@@ -109,16 +109,22 @@ class Critic(nn.Module):
         self.layers = nn.ModuleList(layers)
         self.places = nn.ModuleList([nn.Conv2d(count, 1, 1) for count in channels])
 
-    def forward(self, picture: Tensor, told: dict) -> Tensor:
+    def forward(self, picture: Tensor, told: dict) -> list[tuple[Tensor, Tensor]]:
         smooth, weight = told["smooth"], told["shown"]
         relative = 3 * (picture / smooth.clamp(min=0.04) - 1) * weight
         x = F.pixel_unshuffle(torch.cat([relative, (smooth - 0.4) * 2 * weight, told["place"], weight], 1), 2)
-        total = 0
+        maps = []
         for index, place in enumerate(self.places):
             x = leaky(self.layers[2 * index + 1](leaky(self.layers[2 * index](x))))
             weight = F.avg_pool2d(weight, 2)
-            total = total + (place(x) * weight).sum((2, 3)) / (weight.sum((2, 3)) + 1)
-        return total
+            maps.append((place(x), weight))
+        return maps
+
+
+def energy(picture: Tensor) -> Tensor:
+    """How much detail each block of 8 × 8 pixels has."""
+    fine = picture - F.avg_pool2d(picture, 3, 1, 1, count_include_pad=False)
+    return (F.avg_pool2d(fine.square().mean(1, keepdim=True), 8) + 1e-5).sqrt()
 
 
 def main() -> None:
@@ -150,9 +156,12 @@ def main() -> None:
             gain = torch.exp(torch.randn(()) * 0.15 + torch.randn(3, 1, 1) * 0.03)
             chosen.append([cut[0] * gain, cut[1] * gain, cut[2], cut[3]])
         real, soft, weight, at = (torch.stack(planes) for planes in zip(*chosen))
-        # Light and colour are those that are given.
-        return real, {"smooth": soft, "shown": weight, "place": at,
-                      "kept": lambda drawn, real: 20 * F.avg_pool2d(drawn - real, 8).abs().mean()}
+        return real, {"smooth": soft, "shown": weight, "place": at}
+
+    def kept(drawn: Tensor, real: Tensor, told: dict) -> Tensor:
+        """Light and colour, and how much detail there is."""
+        light = F.avg_pool2d(drawn - real, 8).abs().mean()
+        return 10 * light + 10 * ((energy(drawn) - energy(real)).abs() * F.avg_pool2d(told["shown"], 8)).mean()
 
     def draw(generator: nn.Module, told: dict) -> Tensor:
         return generator(told["smooth"], told["place"], torch.randn(len(told["smooth"]), 4, *told["smooth"].shape[2:]))
@@ -166,7 +175,7 @@ def main() -> None:
         return torch.cat([torch.cat([torch.cat([x[i] for x in columns], 2) for i in range(k, k + 2)], 2) for k in range(0, 12, 2)], 1)
 
     adversarial.train(
-        Generator(), Critic(), batch, draw, lambda critic, x, told: critic(x, told), sheet, options, options.beards, "facet-beard")
+        Generator(), Critic(), adversarial.Squares, batch, draw, sheet, options, options.beards, "facet-beard", kept)
 
 
 if __name__ == "__main__":

@@ -149,7 +149,7 @@ class Critic(nn.Module):
         # How different the mouths of a batch are (Karras et al. 2018).
         apart = (x.view(min(count, 8), -1, *x.shape[1:]).var(0, unbiased=False) + 1e-8).sqrt().mean((1, 2, 3))
         apart = apart.view(-1, 1, 1, 1).repeat(min(count, 8), 1, *x.shape[2:])
-        return total + self.output(leaky(self.whole[1](torch.cat([x, apart], 1))).flatten(1))
+        return 2 * (total + self.output(leaky(self.whole[1](torch.cat([x, apart], 1))).flatten(1)))
 
 
 def main() -> None:
@@ -185,8 +185,8 @@ def main() -> None:
         return torch.cat([torch.cat([torch.cat([x[i] for x in columns], 2) for i in range(k, k + 4)], 2) for k in range(0, 24, 4)], 1)
 
     adversarial.train(
-        Generator(), Critic(), batch, lambda g, told: g(torch.randn(len(told["skin"]), CODE), told),
-        lambda critic, x, told: critic(x, told), sheet, options, options.teeth, "facet-teeth-2")
+        Generator(), Critic(), adversarial.Hinge, batch, lambda g, told: g(torch.randn(len(told["skin"]), CODE), told), sheet, options,
+        options.teeth, "facet-teeth-2")
 
 
 if __name__ == "__main__":

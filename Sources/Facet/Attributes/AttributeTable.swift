@@ -124,8 +124,8 @@ package enum AttributeTable {
       "Mustache", .beard, parts: ["5_o_Clock_Shadow", "No_Beard"], isSharpened: true, add: .grown(within: .upperLip),
       remove: .decoded(.beard, within: .upperLip)),
     Attribute(
-      "Sideburns", .beard, parts: facialHair, add: .grown(.keepsMouth, within: .besideEars),
-      remove: .decoded(.keepsMouth, within: .besideEars)),
+      "Sideburns", .beard, parts: facialHair, add: .grown(.keepsNoseAndMouth, within: .besideEars),
+      remove: .decoded(.keepsNoseAndMouth, within: .besideEars)),
 
     Attribute("Attractive", .face, isOpinion: true),
     Attribute("Oval_Face", .face, add: .decoded(.shape)),
@@ -165,7 +165,7 @@ package enum AttributeTable {
     Attribute(
       "Young", .ageAndGender, parts: ["Bags_Under_Eyes", "Chubby", "Double_Chin", "Gray_Hair", "Receding_Hairline"],
       isVerdict: true, isSharpened: true, add: .decoded([.shape, .keepsEyes, .softensEyelids]),
-      remove: .decoded([.shape, .keepsEyes, .keepsMouth, .keepsLight]) {
+      remove: .decoded([.shape, .keepsEyes, .keepsNoseAndMouth, .keepsLight]) {
         $0.unlessKept("Gray_Hair", [HairTint("Gray_Hair", 0.3 * $0.needed, byStrands: true)])
       }),
     Attribute(

@@ -25,11 +25,14 @@ struct FaceFlow: Sendable {
     of landmarks: [Point], from before: [Point], to after: [Point], closing: Float, at place: Affine, within region: Tensor
   ) throws {
     let side = region.size(3)
-    // Decoded mouths that shut are pursed.
-    let share = 1 - (1 - Self.shutShare) * Double(closing)
+    // Decoded mouths that shut are pursed, and their noses narrow.
+    func share(of index: Int) -> Double {
+      1 - (Landmark.mouth.contains(index) ? 1 - Self.shutShare : 1) * Double(closing)
+    }
     var targets = landmarks.indices.map { index -> Point in
       let point = landmarks[index]
       guard Self.moved.contains(index) else { return point }
+      let share = share(of: index)
       return Point(x: point.x + share * (after[index].x - before[index].x), y: point.y + share * (after[index].y - before[index].y))
     }
     if closing > 0 { Self.close(&targets, from: landmarks, by: Double(closing)) }
@@ -67,7 +70,7 @@ struct FaceFlow: Sendable {
   /// How far the outer line of a lip follows the inner one: lips at rest are higher than in a smile.
   private static let outerShare = 0.65
   /// The share of the decoded features' way that those of a mouth go that shuts.
-  private static let shutShare = 0.7
+  private static let shutShare = 0.5
   /// The landmarks of a lip's outer line that move with each of its inner line, and those beside them, which move half as far.
   private static let outer = [61: [49, 50], 62: [51], 63: [52, 53], 65: [55, 56], 66: [57], 67: [58, 59]]
   private static let beside: Set = [49, 53, 55, 59]

@@ -12,8 +12,9 @@ struct DecodePolicy: OptionSet, Sendable, Hashable {
   static let keepsSkinTone = Self(rawValue: 1 << 1)
   /// Nothing is composed outside the decoded face: a smaller face would leave its contour within the photo's own.
   static let keepsContour = Self(rawValue: 1 << 2)
-  /// The photo's lips and teeth stay, where they have moved to: codes of beards have fewer smiles among them, and decoded lips are soft.
-  static let keepsMouth = Self(rawValue: 1 << 3)
+  /// The photo's nose, lips and teeth stay, where they have moved to: codes of beards have fewer smiles among them, decoded lips are
+  /// soft, and a nose that decodes elsewhere leaves a shade.
+  static let keepsNoseAndMouth = Self(rawValue: 1 << 3)
 
   // What holds as soon as one step asks for it.
 
@@ -27,7 +28,7 @@ struct DecodePolicy: OptionSet, Sendable, Hashable {
   /// Little gets darker around the eyes: decoded make-up is a bruise there.
   static let softensEyelids = Self(rawValue: 1 << 7)
 
-  private static let restrictions: Self = [.keepsHair, .keepsSkinTone, .keepsContour, .keepsMouth]
+  private static let restrictions: Self = [.keepsHair, .keepsSkinTone, .keepsContour, .keepsNoseAndMouth]
 
   /// No step at all.
   static let still = restrictions
@@ -36,9 +37,9 @@ struct DecodePolicy: OptionSet, Sendable, Hashable {
   /// Shapes within the face.
   static let shape: Self = [.face, .keepsSkinTone]
   /// Shapes that move the mouth: the photo's own, and the skin around it in the photo's own colours.
-  static let expression: Self = [.shape, .movesMouth, .keepsMouth, .keepsLight]
+  static let expression: Self = [.shape, .movesMouth, .keepsNoseAndMouth, .keepsLight]
   /// Hair on the face, which lies over its contour.
-  static let beard: Self = [.keepsHair, .keepsMouth]
+  static let beard: Self = [.keepsHair, .keepsNoseAndMouth]
 
   /// The policy of two steps together.
   func combined(with other: Self) -> Self {
@@ -56,8 +57,8 @@ struct SeenParts {
   var inner: Tensor
   /// The photo's eyes and brows, as far as they stay where they are kept.
   var eyes: Tensor
-  /// The lips and what is between them.
-  var mouth: Tensor
+  /// The nose, the lips and what is between them.
+  var noseAndMouth: Tensor
   /// The surroundings of eyes and brows.
   var aroundEyes: Tensor
 
@@ -65,10 +66,10 @@ struct SeenParts {
   ///   - other: as of ``other``.
   ///   - outside: as of ``FaceParser/otherThanFace(in:)``, of the face that decodes after the step.
   ///   - eyes: eyes and brows, 1 × 2 × S × S in [0, 1].
-  ///   - lips: 1 × 1 × S × S in [0, 1].
-  init(other: Tensor, outside: Tensor, eyes: Tensor, lips: Tensor) throws {
+  ///   - noseAndLips: 1 × 1 × S × S in [0, 1].
+  init(other: Tensor, outside: Tensor, eyes: Tensor, noseAndLips: Tensor) throws {
     self.other = other
-    mouth = try (lips + other.narrow(1, 1..<2)).blurred(sigma: 1).smoothStep(from: 0.2, to: 0.7)
+    noseAndMouth = try (noseAndLips + other.narrow(1, 1..<2)).blurred(sigma: 1).smoothStep(from: 0.2, to: 0.7)
     face = try 1 - outside.blurred(sigma: 3).smoothStep(from: 0.1, to: 0.5)
     inner = try 1 - outside.blurred(sigma: 4).smoothStep(from: 0.05, to: 0.3)
     aroundEyes = try eyes.sum(dims: [1], keepDim: true).blurred(sigma: 5).smoothStep(from: 0.02, to: 0.2)
@@ -105,7 +106,7 @@ extension Composition {
       change = try change * (1 - (-lighter / 0.1).clamp(min: 0, max: 1) * seen.aroundEyes * softenedEyelids)
     }
     if policy.contains(.keepsEyes) { change = try change * (1 - seen.eyes) }
-    if policy.contains(.keepsMouth) { change = try change * (1 - seen.mouth) }
+    if policy.contains(.keepsNoseAndMouth) { change = try change * (1 - seen.noseAndMouth) }
     if policy.contains(.keepsHair) { change = try change * (1 - seen.other.narrow(1, 2..<3).smoothStep(from: 0.2, to: 0.6)) }
     return change
   }

@@ -88,7 +88,7 @@ struct LatentStep: Edit {
     func planes(_ count: Int, if isAsked: Bool, _ find: () throws -> Tensor) throws -> Tensor {
       isAsked ? try find() : try .zeros([1, count, side, side])
     }
-    let isOther = !policy.isDisjoint(with: [.keepsHair, .keepsMouth])
+    let isOther = !policy.isDisjoint(with: [.keepsHair, .keepsNoseAndMouth])
     let other = try planes(4, if: isOther) { try anatomy.otherThanSkin }
     func moved(_ planes: Tensor) throws -> Tensor { try canvas.flow?.moved(planes, by: .bilinear) ?? planes }
     return try SeenParts(
@@ -98,7 +98,7 @@ struct LatentStep: Edit {
       eyes: planes(2, if: !policy.isDisjoint(with: [.keepsEyes, .softensEyelids])) {
         try .cat([canvas.glasses.map { try anatomy.eyes + $0 } ?? anatomy.eyes, anatomy.brows], dim: 1)
       },
-      lips: planes(1, if: policy.contains(.keepsMouth)) { try moved(anatomy.lips) })
+      noseAndLips: planes(1, if: policy.contains(.keepsNoseAndMouth)) { try moved(anatomy.lips + anatomy.nose) })
   }
 }
 

@@ -136,7 +136,7 @@ import Torch
       let features = try Tensor.cat([plane(eyes), plane(brows)], dim: 1)
       let change = try Composition.difference(
         of: Self.sky, from: before, to: after, within: policy,
-        seen: SeenParts(other: other, outside: plane(outside), eyes: features, lips: plane(lips)))
+        seen: SeenParts(other: other, outside: plane(outside), eyes: features, noseAndLips: plane(lips)))
       return try [0, 3].map { try change.select(0, 0).select(0, $0).array(Float.self)[12 * n..<13 * n].map { $0 } }
     }
     func amount(_ change: [[Float]]) -> Float { change.joined().reduce(0) { $0 + abs($1) } }
@@ -173,7 +173,7 @@ import Torch
     func edited(_ policy: DecodePolicy = .keepsLight, _ value: (Int) -> Float) throws -> [[Float]] {
       let after = Reconstruction(image: try picture(value), maskLogits: logits)
       let seen = try SeenParts(
-        other: .zeros([1, 4, n, n]), outside: .zeros([1, 1, n, n]), eyes: .zeros([1, 2, n, n]), lips: .zeros([1, 1, n, n]))
+        other: .zeros([1, 4, n, n]), outside: .zeros([1, 1, n, n]), eyes: .zeros([1, 2, n, n]), noseAndLips: .zeros([1, 1, n, n]))
       let change = try Composition.difference(of: photo, from: before, to: after, within: policy, seen: seen)
       let result = try photo.changed(by: change)
       return try (0..<3).map { try Array(result.select(0, 0).select(0, $0).array(Float.self)[32 * n..<33 * n]) }
@@ -200,9 +200,9 @@ import Torch
     #expect(try policy("Smiling=-1", "Male=-1") == policy("Smiling=-1").combined(with: policy("Male=-1")))
     #expect(try !policy("Smiling=1", "Straight_Hair=1").contains(.keepsHair) && !policy("Smiling=1", "Blond_Hair=1").contains(.keepsHair))
     let beard = try policy("No_Beard=-1", "Blond_Hair=1")
-    #expect(beard.isSuperset(of: [.keepsMouth, .keepsHair, .keepsSkinTone]) && !beard.contains(.keepsContour))
+    #expect(beard.isSuperset(of: [.keepsNoseAndMouth, .keepsHair, .keepsSkinTone]) && !beard.contains(.keepsContour))
     let both = try policy("Smiling=-1", "Wavy_Hair=1")
-    #expect(both.isDisjoint(with: [.keepsHair, .keepsSkinTone, .keepsContour, .keepsMouth]) && both.contains(.movesMouth))
+    #expect(both.isDisjoint(with: [.keepsHair, .keepsSkinTone, .keepsContour, .keepsNoseAndMouth]) && both.contains(.movesMouth))
     #expect(try DecodePolicy.still.combined(with: policy("Young=-1")) == policy("Young=-1"))
     #expect(try policy("Young=-1", "Smiling=1").isSuperset(of: [.keepsEyes, .movesMouth]))
     // Who gets younger gets no make-up.

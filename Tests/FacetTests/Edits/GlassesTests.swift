@@ -157,6 +157,11 @@ import Torch
       of: colours, skin: [Float](repeating: 1, count: n * n), at: Affine(Similarity(scale: 178 / Double(n))), around: Point(x: 89, y: 89))
     #expect(light.source.x < -0.1 && light.source.y < 0)
     #expect(light(SIMD3(-0.7, 0, -0.7)) > light(SIMD3(0.7, 0, -0.7)) + 0.2)
+    // In a dark photo nothing white is there either.
+    let dark = FaceLight(
+      of: colours.map { $0 * 0.02 }, skin: [Float](repeating: 1, count: n * n), at: Affine(Similarity(scale: 178 / Double(n))),
+      around: Point(x: 89, y: 89))
+    #expect(abs(dark.white - 0.02 * light.white) < 0.01 && dark.mirrored(from: SIMD3(0, -1, 0)).max() < 0.1)
     // Without skin it is even.
     let none = FaceLight(of: colours, skin: [Float](repeating: 0, count: n * n), at: Affine(.identity), around: Point(x: 0, y: 0))
     #expect(abs(none(SIMD3(0, 0, -1)) - 1) < 0.1)

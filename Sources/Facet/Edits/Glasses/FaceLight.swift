@@ -24,7 +24,7 @@ struct FaceLight: Sendable {
     skin = sum / weight
     let mean = Double(max(1e-3, skin.luma))
     let lights = colours.map(\.luma).sorted()
-    white = min(1, max(0.25, lights.isEmpty ? 1 : lights[lights.count * 97 / 100]))
+    white = min(1, max(0.01, lights.isEmpty ? 1 : lights[lights.count * 97 / 100]))
     let count = Self.basis(SIMD3(0, 0, -1)).count
     // A face without skin has even light, a little more from above.
     var matrix = (0..<count).map { row in (0..<count).map { row == $0 ? Self.ridge : 0 } }

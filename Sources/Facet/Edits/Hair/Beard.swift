@@ -35,7 +35,7 @@ struct Beard: Edit {
     func luma(_ image: Tensor) throws -> Tensor { try image.mean(dims: [1], keepDim: true) }
     let (old, new) = (try luma(crop), try luma(crop.changed(by: change)))
     // In short, how much of the way from skin to dark hair.
-    let density = try ((old - new).relu() / (old.blurred(sigma: 2.7).clamp(min: 0.05) * Self.dark)).smoothStep(from: 0.03, to: 0.75)
+    let density = try ((old - new).relu() / (old.blurred(sigma: 2.7).clamp(min: 0.05) * Self.dark)).smoothStep(from: 0.03, to: Self.full)
     guard try density.sum().item() > 1 else { return }
     let anatomy = canvas.face.anatomy
     // Where the face is in shade, so is the hair.
@@ -48,14 +48,17 @@ struct Beard: Edit {
     // Hairs are as fine as the network's own crop has them, or half as wide.
     let scale = canvas.face.alignment.side < 1.5 * Double(BeardNetwork.side) ? 2 : 4
     let size = crop.size(3) * scale
-    guard let frame = try anatomy.frame(size: size), let window = try Self.window(of: density, scale: scale) else { return }
+    // The same hairs at every strength.
+    guard let noise = try anatomy.cached({ try BeardNoise(size: size) }), let frame = try anatomy.frame(size: size),
+      let window = try Self.window(of: density, scale: scale)
+    else { return }
     let detailed = try Tensor(canvas.crop(size: size))
     let coverage = try density.enlarged(to: size) * Self.densest
     let sigma = BeardNetwork.sigma * Double(size) / Double(BeardNetwork.side)
     let smooth = try (detailed + (hair.enlarged(to: size) - detailed) * coverage).blurred(sigma: sigma)
     let drawn = try BeardNetwork.shared()(
       smooth.narrow(2, window.rows).narrow(3, window.columns), at: Self.places(in: window, by: frame.place),
-      noise: .randn([1, 4, window.rows.count, window.columns.count], generator: Generator(seed: 1)))
+      noise: noise.values.narrow(2, window.rows).narrow(3, window.columns))
     // Where the photo has hairs already, they stay.
     let shown = try (density.smoothStep(from: 0.02, to: 0.3).enlarged(to: size) * (1 - hairs(in: detailed, beside: density, anatomy)))
       .narrow(2, window.rows).narrow(3, window.columns)
@@ -69,7 +72,7 @@ struct Beard: Edit {
     let detail = try (light - light.blurred(sigma: 1.5 * pixel)).abs()
     let bare = try (anatomy.skin * (1 - density.smoothStep(from: 0, to: 0.05))).enlarged(to: picture.size(3))
     let plain = try (detail * bare).sum().item() / max(1, bare.sum().item())
-    return try (detail.blurred(sigma: BeardNetwork.sigma * pixel) / max(1e-3, plain)).smoothStep(from: Self.haired.from, to: Self.haired.to)
+    return try (detail.blurred(sigma: 5 * pixel) / max(1e-3, plain)).smoothStep(from: Self.haired.from, to: Self.haired.to)
   }
 
   /// Where hair grows, in the pixels of an enlarged crop, with room for what the network sees around.
@@ -113,6 +116,14 @@ struct Beard: Edit {
   private static let (dark, brown): (Double, SIMD3<Float>) = (0.5, [0.15, 0.1, 0.08])
   /// How many times as much detail as bare skin hair has, where all of what is seen is skin and where all is hair.
   private static let haired = (from: 2.0, to: 3.5)
-  /// The share of the skin that the densest hair covers.
-  private static let densest = 0.8
+  /// How much of the way from skin to dark hair the decoded face goes where a beard is whole, and the share of the skin that it covers.
+  private static let (full, densest) = (0.3, 0.6)
+}
+
+/// What makes one hair differ from the next, 1 × 4 × N × N of a normal distribution.
+private struct BeardNoise: Sized {
+  let values: Tensor
+  var byteCount: Int { values.byteCount }
+
+  init?(size: Int) throws { values = try .randn([1, 4, size, size], generator: Generator(seed: 1)) }
 }

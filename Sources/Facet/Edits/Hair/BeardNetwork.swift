@@ -37,7 +37,7 @@ final class BeardNetwork: Module {
   }
 
   /// The side of the crops it was trained on, and the deviation of the Gaussian that takes their detail away, in their pixels.
-  static let (side, sigma) = (288, 5.0)
+  static let (side, sigma) = (288, 9.0)
 
   /// The place of a pixel as the network takes it.
   /// - Parameters:
