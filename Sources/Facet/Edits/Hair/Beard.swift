@@ -115,7 +115,7 @@ struct Beard: Edit {
   /// How much darker than skin dark hair is, and the colour of hair where there is none.
   private static let (dark, brown): (Double, SIMD3<Float>) = (0.5, [0.15, 0.1, 0.08])
   /// How many times as much detail as bare skin hair has, where all of what is seen is skin and where all is hair.
-  private static let haired = (from: 2.0, to: 3.5)
+  private static let haired = (from: 1.5, to: 2.3)
   /// How much of the way from skin to dark hair the decoded face goes where a beard is whole, and the share of the skin that it covers.
   private static let (full, densest) = (0.3, 0.6)
 }
