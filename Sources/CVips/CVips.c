@@ -137,6 +137,11 @@ static int colours_of(const VipsImage *image) {
   }
 }
 
+static bool is_lab(const VipsImage *image) {
+  return image->Type == VIPS_INTERPRETATION_LAB || image->Type == VIPS_INTERPRETATION_LABQ ||
+         image->Type == VIPS_INTERPRETATION_LABS;
+}
+
 // How far, in steps of 255, an image's profile takes colours from where sRGB has them, 255 for inks; -1 where it is of
 // no use.
 static int distance_from_srgb(VipsImage *in, int colours) {
@@ -240,7 +245,8 @@ int cv_open(const char *path, const void *bytes, size_t count, CVImage **result,
   opened->format = format_of(image);
   opened->orientation = vips_image_get_orientation(image);
   opened->colours = colours_of(image);
-  if (has_field(image, VIPS_META_ICC_NAME)) {
+  // Lab's numbers say by themselves what is seen.
+  if (has_field(image, VIPS_META_ICC_NAME) && !is_lab(image)) {
     // Rounding on the way through Lab moves sRGB itself by a step.
     int distance = opened->colours ? distance_from_srgb(image, opened->colours) : 255;
     opened->profile = distance < 0 ? NO_PROFILE : distance <= 2 ? SRGB_PROFILE : OTHER_PROFILE;

@@ -331,6 +331,22 @@ import Testing
     #expect(colour.first! > 240 && colour.last! < 30)
   }
 
+  /// A profile of Lab, as some programs embed it, says nothing that the numbers do not.
+  @Test(arguments: [8, 16]) func labWithAProfileIsReadAlike(bits: Int) throws {
+    // Lightness of 53 %, a little to the red and yellow; the bytes of 16 bits are in the file's order.
+    let pixel: [UInt8] = bits == 8 ? [135, 20, 15] : [0, 135, 0, 20, 0, 15]
+    let values = (0..<64).flatMap { _ in pixel }
+    func file(_ profile: [UInt8]?) -> Data {
+      Made.tiff(width: 8, height: 8, samples: 3, bits: bits, photometric: 8, profile: profile, values)
+    }
+    let (plain, profiled) = (try Photo(data: file(nil)), try Photo(data: file(Made.labProfile())))
+    #expect(profiled.picture == plain.picture && plain.picture[3, 3].first! > 120)
+    #expect(profiled.losses() == [.colourSpace("Lab")])
+    // What is written is sRGB.
+    let again = try Photo(data: profiled.encoded(as: .png))
+    #expect(again.source == nil && again.picture == plain.picture)
+  }
+
   @Test func pointsAreFixed() throws {
     func file(_ values: [Float]) -> Data {
       Made.tiff(

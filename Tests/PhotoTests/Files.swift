@@ -30,6 +30,26 @@ enum Made {
     return file("mntr", colours == 1 ? "GRAY" : "RGB ", "XYZ ", tags)
   }
 
+  /// An ICC profile of Lab itself: lightness and colours come out as they go in.
+  static func labProfile() -> [UInt8] {
+    func fixed(_ value: Double) -> [UInt8] { big(Int((value * 65536).rounded())) }
+    let name = Array("Made by a test\0".utf8)
+    let straight = (0..<3).flatMap { _ in (0..<256).map { UInt8($0) } }
+    let corners = (0..<8).flatMap { i in [4, 2, 1].map { UInt8(i & $0 != 0 ? 255 : 0) } }
+    var table = Array("mft1".utf8)
+    table += big(0)
+    table += [3, 3, 2, 0]
+    table += [1.0, 0, 0, 0, 1, 0, 0, 0, 1].flatMap(fixed)
+    table += straight + corners + straight
+    return file(
+      "abst", "Lab ", "Lab ",
+      [
+        ("desc", Array("desc".utf8) + big(0) + big(name.count) + name + [UInt8](repeating: 0, count: 78 + 1)),
+        ("cprt", Array("text".utf8) + big(0) + Array("None\0".utf8)),
+        ("wtpt", Array("XYZ ".utf8) + big(0) + fixed(0.9642) + fixed(1) + fixed(0.8249)), ("A2B0", table),
+      ])
+  }
+
   /// An ICC profile of a printer whose inks are all alike but black: the more of them, the darker.
   static func inkProfile() -> [UInt8] {
     func fixed(_ value: Double) -> [UInt8] { big(Int((value * 65536).rounded())) }
