@@ -11,6 +11,7 @@
 typedef struct {
   struct jpeg_error_mgr errors;
   jmp_buf fault;
+  char *message;  // gets what the fault is; null for nobody who asks
 } Faults;
 
 struct CJReader {
@@ -18,7 +19,11 @@ struct CJReader {
   struct jpeg_decompress_struct jpeg;
 };
 
-static void stop(j_common_ptr jpeg) { longjmp(((Faults *)jpeg->client_data)->fault, 1); }
+static void stop(j_common_ptr jpeg) {
+  Faults *faults = jpeg->client_data;
+  if (faults->message) jpeg->err->format_message(jpeg, faults->message);
+  longjmp(faults->fault, 1);
+}
 
 // A warning, below 0, is a fault here; the rest is of no interest.
 static void emit(j_common_ptr jpeg, int level) {
@@ -150,6 +155,30 @@ bool cj_layout(const uint8_t *bytes, size_t count, CJLayout *layout) {
   if (known) *layout = layout_of(&work->source);
   work_free(work);
   return known;
+}
+
+bool cj_damage(const uint8_t *bytes, size_t count, char message[CJ_MESSAGE]) {
+  _Static_assert(CJ_MESSAGE >= JMSG_LENGTH_MAX, "libjpeg's messages must fit");
+  Work *work = work_new();
+  if (!work) return false;
+  if (setjmp(work->faults.fault)) {
+    work_free(work);
+    return true;
+  }
+  work->faults.message = message;
+  struct jpeg_decompress_struct *jpeg = &work->source;
+  jpeg_create_decompress(jpeg);
+  jpeg_mem_src(jpeg, bytes, count);
+  jpeg_read_header(jpeg, TRUE);
+  // All codes are read, and the fewest pixels made of them.
+  jpeg->scale_num = 1;
+  jpeg->scale_denom = DCTSIZE;
+  jpeg_start_decompress(jpeg);
+  JSAMPARRAY row = jpeg->mem->alloc_sarray((j_common_ptr)jpeg, JPOOL_IMAGE, jpeg->output_width * jpeg->output_components, 1);
+  while (jpeg->output_scanline < jpeg->output_height) jpeg_read_scanlines(jpeg, row, 1);
+  jpeg_finish_decompress(jpeg);
+  work_free(work);
+  return false;
 }
 
 // Encodes the pixels with the tables and the sampling of the source.

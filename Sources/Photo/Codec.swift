@@ -125,7 +125,7 @@ struct Codec: ~Copyable {
 
   private static let fileLimit = 256 << 20
 
-  /// Once it is decoded, what is wrong with its data.
+  /// Once it is decoded, what libvips has found wrong with its data.
   var damage: String? {
     // libvips names its loader first.
     cv_damage(image).map { String(String(cString: $0).trimmingPrefix("VipsJpeg: ")) }

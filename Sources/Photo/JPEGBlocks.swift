@@ -107,6 +107,13 @@ struct JPEGBlocks: Sendable {
       .reduce(into: Data([0xFF, 0xD8])) { $0 += file[$1.start..<$1.body.upperBound] }
   }
 
+  /// The first fault that libjpeg warns of in a file, up to its end; `nil` for none.
+  static func damage(of file: [UInt8]) -> String? {
+    var message = [CChar](repeating: 0, count: Int(CJ_MESSAGE))
+    let isDamaged = file.withUnsafeBufferPointer { cj_damage($0.baseAddress, $0.count, &message) }
+    return isDamaged ? String(decoding: message.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self) : nil
+  }
+
   /// A component's coefficients, 64 for each block, row by row; `nil` where there are none.
   static func coefficients(of file: [UInt8], component: Int) -> [Int16]? {
     file.withUnsafeBufferPointer { file in

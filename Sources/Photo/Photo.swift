@@ -106,12 +106,15 @@ public struct Photo: Sendable {
     var container = codec.container(metadata)
     if let (count, name) = container.pictures { throw .severalPictures(file: codec.file, count: count, name: name) }
     (picture, alpha, source) = try codec.decodeWithSource()
-    if let damage = codec.damage { container.losses.insert(.damagedData(reason: damage), at: 0) }
+    let file = codec.format == .jpeg ? codec.data : nil
+    // libvips does not see faults of the last rows, nor behind them, and other threads may take its message.
+    let damage = file.flatMap(JPEGBlocks.damage) ?? codec.damage
+    if let damage { container.losses.insert(.damagedData(reason: damage), at: 0) }
     format = codec.format
     isGrey = codec.colours == 1
     coding = codec.coding
-    let isWhole = format == .jpeg && codec.damage == nil
-    blocks = isWhole ? codec.data.flatMap { [picture] in JPEGBlocks($0, orientation: codec.orientation, decoded: picture) } : nil
+    let whole = damage == nil ? file : nil
+    blocks = whole.flatMap { [picture] in JPEGBlocks($0, orientation: codec.orientation, decoded: picture) }
     (self.metadata, self.container) = (metadata, container)
   }
 

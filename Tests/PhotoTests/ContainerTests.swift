@@ -158,7 +158,6 @@ import Testing
     var data = whole
     data.replaceSubrange(data.count / 2..<data.count / 2 + 40, with: (0..<20).flatMap { _ in [0xFF, 0xD3] as [UInt8] })
     let scratch = try Scratch()
-    // The reason is libvips' message, which another thread may have taken.
     for photo in [try Photo(data: data), try Photo(contentsOf: scratch.write(data, "damaged.jpg"))] {
       guard case .damagedData? = photo.losses().first, photo.losses().count == 1 else {
         Issue.record("\(photo.losses())")

@@ -38,6 +38,23 @@ import Testing
     #expect(try Self.coefficients(Photo(data: file).encoded()) == Self.coefficients(file))
   }
 
+  /// Bytes that no block needs, behind the last one: what of the picture is shifted nobody knows.
+  @Test(arguments: Kind.allCases) func damageUpToTheEndIsSaid(_ kind: Kind) throws {
+    for (width, height) in [(203, 149), (1201, 1005)] {
+      let whole = try kind.file(width, height)
+      #expect(try Photo(data: whole).losses() == [])
+      let file = Data(whole.prefix(whole.count - 2) + [UInt8](repeating: 0x35, count: 40) + [0xFF, 0xD9] as [UInt8])
+      guard case .damagedData(let reason)? = try Photo(data: file).losses().first else {
+        Issue.record("nothing is said of \(width) x \(height)")
+        continue
+      }
+      #expect(reason.contains("before marker"))
+      let scratch = try Scratch()
+      let photo = try Photo(contentsOf: scratch.write(file, "damaged.jpg"))
+      #expect(photo.losses().count == 1 && photo.width == width)
+    }
+  }
+
   @Test(arguments: Kind.allCases) func tenEditsLoseNothingOutside(_ kind: Kind) throws {
     let first = try kind.file()
     var file = first

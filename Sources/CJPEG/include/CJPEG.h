@@ -18,6 +18,11 @@ int64_t cj_height(const CJReader *reader);
 // Decodes into width × height × 3 bytes, once. False where libjpeg finds the least fault.
 bool cj_decode(CJReader *reader, uint8_t *rgb);
 
+enum { CJ_MESSAGE = 256 };  // bytes of a message with its end
+
+// Whether libjpeg warns of anything in a JPEG file, up to its end; then the message says of what first.
+bool cj_damage(const uint8_t *bytes, size_t count, char message[CJ_MESSAGE]);
+
 // How a JPEG is divided into units that are coded together, of as many pixels each; those at its right and lower edges reach beyond it.
 typedef struct {
   int64_t width, height;
