@@ -19,7 +19,9 @@ struct Container: Sendable {
     switch format {
     case .jpeg: readJPEG(orientation, xmp, size, read)
     case .png: readPNG(read)
-    case .webp: if pages > 1 { pictures = (pages, "frames") }
+    case .webp:
+      if pages > 1 { pictures = (pages, "frames") }
+      readWebP(read)
     case .tiff: readTIFF(read)
     case .heic, .avif: readHEIF(pages, read)
     }
@@ -51,7 +53,10 @@ struct Container: Sendable {
     if contents.hasVideo || Self.hasSamsungVideo(size, read) { found.append(.video) }
     if contents.hasSound { found.append(.sound) }
     if contents.hasDepth { found.append(.depthMap) }
-    if contents.hasExtension { found.append(.extendedXMP) }
+    // A packet may speak of an extension that some program left out.
+    if segments.body(0xE1, named: JPEGSegments.extendedXMP, read) != nil { found.append(.extendedXMP) }
+    if segments.all.contains(where: { $0.marker == 0xFE && !$0.body.isEmpty }) { found.append(.comment) }
+    if Self.hasCredentials(segments, read) { found.append(.credentials) }
     losses = found
   }
 
@@ -78,6 +83,12 @@ struct Container: Sendable {
     }
   }
 
+  /// Whether a box of JUMBF begins in one of the segments that are for boxes (ISO 19566-5).
+  private static func hasCredentials(_ segments: JPEGSegments, _ read: Coding.Reader) -> Bool {
+    // "JP", the box's number, the part's number, and the box's length come first.
+    segments.all.contains { $0.marker == 0xEB && Array(read($0.body.lowerBound, 16).suffix(4)) == Array("jumb".utf8) }
+  }
+
   /// Samsung's cameras put a directory of what follows the picture at the end of the file.
   private static func hasSamsungVideo(_ size: Int, _ read: Coding.Reader) -> Bool {
     guard size > 8, read(size - 4, 4) == Array("SEFT".utf8) else { return false }
@@ -96,11 +107,23 @@ struct Container: Sendable {
     for _ in 0..<4096 {
       let head = read(offset, 12)
       guard head.count == 12, Array(head[4..<8]) != Array("IDAT".utf8) else { return }
+      if Array(head[4..<8]) == Array("caBX".utf8) { losses.append(.credentials) }
       if Array(head[4..<8]) == Array("acTL".utf8) {
         if number(head[8..<12]) > 1 { pictures = (number(head[8..<12]), "frames") }
         return
       }
       offset += 12 + number(head[0..<4])
+    }
+  }
+
+  private mutating func readWebP(_ read: Coding.Reader) {
+    var offset = 12
+    for _ in 0..<4096 {
+      let head = read(offset, 8)
+      guard head.count == 8 else { return }
+      if Array(head[0..<4]) == Array("C2PA".utf8) { return losses.append(.credentials) }
+      let size = head[4..<8].reversed().reduce(0) { $0 << 8 | Int($1) }
+      offset += 8 + size + size & 1
     }
   }
 
@@ -112,10 +135,16 @@ struct Container: Sendable {
       // Smaller copies and masks are no pages.
       if (tiff.number(of: 0x00FE, in: entries) ?? 0) & 5 == 0 && tiff.number(of: 0x00FF, in: entries) != 2 { count += 1 }
       if place == tiff.first && tiff.holds(0x935C, at: place) { losses.append(.layers) }
+      if place == tiff.first && tiff.holds(0xCD41, at: place) { losses.append(.credentials) }
       place = next
     }
     if count > 1 { pictures = (count, "pages") }
   }
+
+  /// The name of the box of Content Credentials.
+  private static let credentialsBox: [UInt8] = [
+    0xD8, 0xFE, 0xC3, 0xD6, 0x1B, 0x0E, 0x48, 0x3C, 0x92, 0x97, 0x58, 0x28, 0x87, 0x7E, 0xC4, 0x81,
+  ]
 
   /// What Apple and others keep beside the picture: each has a name in the boxes before the pixels.
   private mutating func readHEIF(_ pages: Int, _ read: Coding.Reader) {
@@ -123,6 +152,7 @@ struct Container: Sendable {
     func holds(_ name: String) -> Bool { boxes.firstRange(of: Array(name.utf8)) != nil }
     if holds("aux:hdrgainmap") || holds("tmap") { losses.append(.gainMap) }
     if holds("hevc:2015:auxid:2") || holds("auxid:depth") || holds("systems:auxiliary:depth") { losses.append(.depthMap) }
+    if boxes.firstRange(of: Self.credentialsBox) != nil { losses.append(.credentials) }
     if pages > 1 || holds("apple:photo:2018:aux") || holds("apple:photo:2019:aux") { losses.append(.otherPictures) }
   }
 }

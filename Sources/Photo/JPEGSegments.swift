@@ -43,6 +43,7 @@ struct JPEGSegments {
   }
 
   static let xmp = "http://ns.adobe.com/xap/1.0/\0"
+  static let extendedXMP = "http://ns.adobe.com/xmp/extension/\0"
   static let exif = "Exif\0\0"
   static let multiPicture = "MPF\0"
   static let isoGainMap = "urn:iso:std:iso:ts:21496:-1\0"

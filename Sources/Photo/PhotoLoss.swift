@@ -15,6 +15,10 @@ public enum PhotoLoss: Hashable, Sendable, CustomStringConvertible {
   case otherPictures
   /// A TIFF's, as Photoshop writes them.
   case layers
+  /// A JPEG's comment.
+  case comment
+  /// Signed words on the file's origin, as Content Credentials (C2PA) are; they hold for the bytes that they were made of alone.
+  case credentials
   /// The part of the XMP that does not fit into a JPEG's segment.
   case extendedXMP
   /// XMP, because a JPEG does not hold as much.
@@ -39,6 +43,8 @@ public enum PhotoLoss: Hashable, Sendable, CustomStringConvertible {
     case .depthMap: "its depth map is left out"
     case .otherPictures: "the other pictures in it are left out"
     case .layers: "its layers are left out; the picture that they make together is kept"
+    case .comment: "its comment is left out"
+    case .credentials: "its Content Credentials (C2PA, JUMBF) are left out, for they are of the photo before the edit"
     case .extendedXMP: "the extended part of its XMP is left out"
     case .xmp: "its XMP is left out, for a JPEG holds no more than 65 kB"
     case .iptc: "its IPTC data is left out, which only .jpg and .tif hold"

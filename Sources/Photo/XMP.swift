@@ -38,7 +38,6 @@ struct XMPPacket {
     var hasVideo = false
     var hasSound = false
     var hasDepth = false
-    var hasExtension = false
 
     fileprivate mutating func see(_ name: Name, _ value: String?) {
       switch name.namespace {
@@ -59,7 +58,6 @@ struct XMPPacket {
         hasVideo = hasVideo || (name.local == "MotionPhoto" || name.local == "MicroVideo") && value == "1"
       case XMPPacket.photos + "depthmap/": hasDepth = true
       case XMPPacket.photos + "audio/": hasSound = true
-      case XMPPacket.note: hasExtension = hasExtension || name.local == "HasExtendedXMP"
       default: hasDepth = hasDepth || name.namespace.hasPrefix(XMPPacket.dynamicDepth)
       }
     }

@@ -140,6 +140,39 @@ import Testing
     #expect(try Photo(data: Self.ultraHDR("g:MotionPhoto='0'", items: [])).losses() == [])
   }
 
+  @Test func commentsAndCredentialsAreLeftOutAndSaid() throws {
+    let jpeg = try Photo(Self.picture).encoded(as: .jpeg)
+    func written(_ photo: Photo, _ trace: String) throws -> Bool {
+      [UInt8](try photo.encoded()).firstRange(of: Array(trace.utf8)) != nil
+    }
+    let comment = try Photo(data: Made.insert(0xFE, Array("of a person".utf8), into: jpeg))
+    #expect(comment.losses() == [.comment])
+    #expect(try !written(comment, "of a person"))
+    let box: [UInt8] = Made.big(60) + Array("jumb".utf8) + Made.big(40) + Array("jumdc2pa".utf8) + [UInt8](repeating: 0, count: 40)
+    let signed = try Photo(data: Made.insert(0xEB, Array("JP".utf8) + [0, 1, 0, 0, 0, 1] + box, into: jpeg))
+    #expect(signed.losses() == [.credentials])
+    #expect(try !written(signed, "jumb"))
+    // Other boxes, and an empty comment, are no loss that anybody notices.
+    let others = Made.insert(0xFE, [], into: Made.insert(0xEB, Array("HDR_RI ver=11".utf8), into: jpeg))
+    #expect(try Photo(data: others).losses() == [])
+
+    var png = [UInt8](try Photo(Self.picture).encoded(as: .png))
+    png.insert(contentsOf: Made.big(box.count) + Array("caBX".utf8) + box + Made.big(0), at: 33)
+    #expect(Container(.png, orientation: 1, pages: 1, xmp: nil, size: png.count, reader(of: png)).losses == [.credentials])
+    var webp = [UInt8](try Photo(Self.picture).encoded(as: .webp))
+    webp += Array("C2PA".utf8) + [UInt8(box.count), 0, 0, 0] + box
+    #expect(Container(.webp, orientation: 1, pages: 1, xmp: nil, size: webp.count, reader(of: webp)).losses == [.credentials])
+  }
+
+  /// A packet that only speaks of an extension loses nothing; an extension without a word in the packet is lost.
+  @Test func extendedXMPIsSaidWhereItIs() throws {
+    let jpeg = try Photo(Self.picture).encoded(as: .jpeg)
+    let note = Self.packet("xmlns:n='http://ns.adobe.com/xmp/note/' n:HasExtendedXMP='88D0CD30BBCE372AF41C58D28BD46DAE'", [])
+    #expect(try Photo(data: Made.insertXMP(note, into: jpeg)).losses() == [])
+    let body = Array("http://ns.adobe.com/xmp/extension/\088D0CD30BBCE372AF41C58D28BD46DAE".utf8) + [UInt8](repeating: 32, count: 40)
+    #expect(try Photo(data: Made.insert(0xE1, body, into: Made.insertXMP(note, into: jpeg))).losses() == [.extendedXMP])
+  }
+
   /// Containers as no camera writes them.
   @Test func containersChangedAtRandom() throws {
     var generator = SplitMix(state: 23)
