@@ -97,6 +97,7 @@ struct GridCommand: ParsableCommand {
           input.read(), edits, of: faces.face, options: options, isAligned: faces.aligned, side: side,
           caption: ((input.place as NSString).lastPathComponent as NSString).deletingPathExtension))
     }
+    if rows.isEmpty { throw CommandError("none of \(photos.count) photos has a face, and a sheet needs one") }
     try figure.write(.sheet(rows))
   }
 }

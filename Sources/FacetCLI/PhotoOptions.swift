@@ -53,7 +53,7 @@ struct PhotoInputs: ParsableArguments {
     }
   }
 
-  /// Calls `body` with each photo. Where there are several, a fault of one photo is told, and the others follow.
+  /// Calls `body` with each photo. Where there are several, or a folder, a fault of one photo is told, and the others follow.
   /// - Throws: ``CommandError``, of no photo that could be used, too; exit code 1 where some failed.
   func forEach(
     _ inputs: [PhotoInput], report: ProgressReport? = nil, _ body: (_ index: Int, _ input: PhotoInput) throws -> Void
@@ -120,12 +120,15 @@ private final class PhotoOutcomes: Sendable {
   }
 
   private let count: Int
+  /// Whether they come from a folder, some of which may have no face.
+  private let hasFolder: Bool
   private let skip: Bool
   private let report: ProgressReport?
   private let state = Mutex(State())
 
   init(of inputs: [PhotoInput], skip: Bool, report: ProgressReport?) {
     (count, self.skip, self.report) = (inputs.count, skip, report)
+    hasFolder = inputs.contains { !$0.isNamed }
   }
 
   /// Whether a fault that concerns all photos has ended the work.
@@ -139,7 +142,7 @@ private final class PhotoOutcomes: Sendable {
       state.withLock { $0.done += 1 }
     } catch is Later {
       return
-    } catch let error where (count > 1 || skip) && PhotoInputs.concernsOnePhoto(error) {
+    } catch let error where (count > 1 || hasFolder || skip) && PhotoInputs.concernsOnePhoto(error) {
       let isFaceless = error is PortraitError && (skip || !input.isNamed)
       state.withLock { if isFaceless { $0.faceless += 1 } else { $0.failed += 1 } }
       line = "\(isFaceless || skip ? "skipped" : "failed"): \(PhotoInputs.describe(error, input))"
@@ -161,11 +164,12 @@ private final class PhotoOutcomes: Sendable {
     let state = state.withLock { $0 }
     if let fault = state.fault { throw fault }
     report?.finish()
-    if count > 1 {
+    if count > 1 || hasFolder {
       let parts = [(state.faceless, "without a face"), (state.failed, skip ? "skipped" : "failed")].filter { $0.0 > 0 }
       if !parts.isEmpty { note(([(state.done, "done")] + parts).map { "\($0.0) \($0.1)" }.joined(separator: ", ")) }
     }
-    if state.done == 0 { throw CommandError("none of \(count) photos could be used") }
+    // A folder without faces is no failure.
+    if state.done == 0 && (state.failed > 0 || !hasFolder) { throw CommandError("none of \(count) photos could be used") }
     if state.failed > 0 && !skip { throw ExitCode.failure }
   }
 }

@@ -164,6 +164,30 @@ struct CommandLineTests {
     #expect(fourth.status == 1 && fourth.errorLines.last == "1 done, 1 without a face, 1 failed", "\(fourth.errors)")
   }
 
+  /// What remains to be done, or all that there is, may be one photo without a face.
+  @Test func aFolderOfNoFaceIsNoFailure() throws {
+    let program = try Program()
+    defer { program.remove() }
+    _ = try portrait(program, "in/deep/b.png")
+    try Picture(width: 90, height: 90, filledWith: 99).write(to: URL(fileURLWithPath: program.path("in/a.png")))
+    let words = ["edit", "in", "--attribute", "Eyeglasses=1", "-o", "out"]
+    let alone = try program.run(words)
+    #expect(alone.status == 0 && alone.errorLines.last == "0 done, 1 without a face", "\(alone.errors)")
+    let first = try program.run(words + ["--recursive"])
+    #expect(first.status == 0 && first.errorLines.last == "1 done, 1 without a face", "\(first.errors)")
+    let rest = try program.run(words + ["--recursive", "--resume"])
+    #expect(rest.status == 0 && rest.errorLines.last == "0 done, 1 without a face", "\(rest.errors)")
+    // There is no sheet of nobody.
+    let sheet = try program.run("grid", "in", "--attribute", "Eyeglasses=1", "-o", "sheet.png")
+    #expect(sheet.status == 1 && sheet.errors.contains("a sheet needs one"), "\(sheet.errors)")
+    // Named, it is what was asked for; and a photo that cannot be read is a failure anywhere.
+    let named = try program.run("edit", "in/a.png", "--attribute", "Eyeglasses=1", "-o", "a.png")
+    #expect(named.status == 1 && named.errorLines.count == 1 && named.errors.contains("no face found"), "\(named.errors)")
+    try Data("text".utf8).write(to: URL(fileURLWithPath: program.path("in/a.png")))
+    let damaged = try program.run(words)
+    #expect(damaged.status == 1 && damaged.errors.contains("in/a.png: not a photo"), "\(damaged.errors)")
+  }
+
   @Test func longAndOddNames() throws {
     let program = try Program()
     defer { program.remove() }
