@@ -107,6 +107,8 @@ struct AttributesCommand: ParsableCommand {
     @OptionGroup var source: SourceOptions
 
     func run() throws {
+      let definition = CombinedDirection(name, positives: positives, negatives: negatives, within: within)
+      try AttributeDirections.checkWords(of: definition, in: URL(fileURLWithPath: source.model, isDirectory: true))
       let lock = try source.lock()
       defer { withExtendedLifetime(lock) {} }
       let bundle = try source.bundle()
@@ -116,7 +118,6 @@ struct AttributesCommand: ParsableCommand {
       } else if directions.definitions.contains(where: { $0.name.lowercased() == name.lowercased() }) {
         throw CommandError("\(CombinedDirectionError.nameTaken(name)); add --replace to define it anew")
       }
-      let definition = CombinedDirection(name, positives: positives, negatives: negatives, within: within)
       // Before minutes of work.
       try directions.check(definition)
       guard var photos = try source.encode(with: bundle) else { return }
@@ -148,6 +149,7 @@ struct AttributesCommand: ParsableCommand {
 
     func run() throws {
       let url = URL(fileURLWithPath: model, isDirectory: true)
+      try AttributeDirections.check([name], in: url)
       let lock = try FacetCLI.lock(url)
       defer { withExtendedLifetime(lock) {} }
       let bundle = try ModelBundle(contentsOf: url)
@@ -186,6 +188,7 @@ struct AttributesCommand: ParsableCommand {
 
     func run() throws {
       let url = URL(fileURLWithPath: model, isDirectory: true)
+      try AttributeDirections.check([name], in: url)
       let lock = try FacetCLI.lock(url)
       defer { withExtendedLifetime(lock) {} }
       let bundle = try ModelBundle(contentsOf: url)

@@ -30,12 +30,10 @@ struct ExportCommand: ParsableCommand {
     @OptionGroup var options: ExportOptions
 
     func run() throws {
-      try options.write(files: [NetworkFolder.weightsFile]) { bundle, folder in
-        if bundle.url.resolvingSymlinksInPath() == folder.resolvingSymlinksInPath() {
-          throw CommandError("\(folder.path): is the bundle itself; give another folder")
-        }
-        try bundle.writeSmall(to: folder)
+      if options.url.resolvingSymlinksInPath() == options.folder.resolvingSymlinksInPath() {
+        throw UsageError("--output \(options.output): is the bundle itself; give another folder")
       }
+      try options.write(files: [NetworkFolder.weightsFile]) { try $0.writeSmall(to: $1) }
     }
   }
 
@@ -68,14 +66,15 @@ struct ExportOptions: ParsableArguments {
   @Flag(help: "Overwrite files that are there.")
   var force = false
 
+  var url: URL { bundle.map { URL(fileURLWithPath: $0, isDirectory: true) } ?? ModelBundle.defaultURL }
+  var folder: URL { URL(fileURLWithPath: output, isDirectory: true) }
+
   /// Writes into the folder, unless one of the files is there.
   func write(files: [String], _ write: (_ bundle: ModelBundle, _ folder: URL) throws -> Void) throws {
-    let folder = URL(fileURLWithPath: output, isDirectory: true)
     let lock = try WriteLock.folder(folder)
     defer { withExtendedLifetime(lock) {} }
     let present = files.map { folder.appendingPathComponent($0) }.first { FileManager.default.fileExists(atPath: $0.path) }
     if !force, let present { throw CommandError("\(present.path) is there already; add --force to overwrite it") }
-    let url = bundle.map { URL(fileURLWithPath: $0, isDirectory: true) } ?? ModelBundle.defaultURL
     try write(ModelBundle(contentsOf: url), folder)
   }
 }

@@ -38,7 +38,7 @@ struct FacesCommand: ParsableCommand {
     if let output {
       if photos.count != 1 { throw UsageError("-o takes one picture, and there are \(photos.count) photos") }
       if Photo.Format(pathExtension: URL(fileURLWithPath: output).pathExtension) == nil {
-        throw PhotoError.unknownFormat(file: output)
+        throw UsageError("-o \(PhotoError.unknownFormat(file: output))")
       }
       if !force, FileManager.default.fileExists(atPath: output) {
         throw CommandError("\(output) is there already; add --force to overwrite it")

@@ -44,16 +44,17 @@ struct FacetCommand: AsyncParsableCommand {
 
   /// Shows what an error says, whatever names of files and parts of files it holds, and ends the process with its code.
   private static func end(with error: any Error) -> Never {
-    let isUsage = error is UsageError || error is AttributeError || error is StyleError
+    let isQuery = (error as? CombinedDirectionError)?.isUsage ?? false
+    let isUsage = error is UsageError || error is AttributeError || error is StyleError || isQuery
     let text = isUsage ? "Error: \(error)" : fullMessage(for: error)
     let code = isUsage ? ExitCode.validationFailure : exitCode(for: error)
     do {
       switch code {
       case .success: if !text.isEmpty { try show(text) }
       // The parser's usage has many lines, a fault one.
-      case .validationFailure: note(text, keepsLines: !isUsage)
       // A fault of a query has its mark below.
-      default: if !text.isEmpty { note(text, keepsLines: error is CombinedDirectionError) }
+      case .validationFailure: note(text, keepsLines: !isUsage || isQuery)
+      default: if !text.isEmpty { note(text) }
       }
     } catch {
       note("Error: \(error)")

@@ -84,7 +84,7 @@ struct GridCommand: ParsableCommand {
     try figure.prepare()
     let photos = try inputs.expanded()
     guard photos.count * (attribute.count + 1) <= Self.mostFaces else {
-      throw CommandError("\(photos.count) photos under \(attribute.count) attributes are too many faces for a sheet")
+      throw UsageError("\(photos.count) photos under \(attribute.count) attributes are too many faces for a sheet")
     }
     let editor = try editor.makeEditor(for: attribute.map(\.name) + editing.keep)
     let edits = try attribute.map { try $0.edit() }
@@ -205,10 +205,10 @@ struct MorphCommand: ParsableCommand {
   }
 
   func run() throws {
-    try figure.prepare()
     guard Animation.Format(pathExtension: figure.url.pathExtension) != nil else {
-      throw PhotoError.unknownAnimationFormat(file: figure.url.path)
+      throw UsageError("-o \(PhotoError.unknownAnimationFormat(file: figure.output))")
     }
+    try figure.checkPlace()
     let editor = try editor.makeEditor(requiresDirections: false)
     let ends = try [first, last].map { path in
       let input = PhotoInput(named: path)
@@ -236,9 +236,18 @@ struct FigureOptions: ParsableArguments {
 
   var url: URL { URL(fileURLWithPath: output) }
 
-  /// Finds out before the work whether it can be kept.
+  /// Finds out before the work whether a picture can be kept there.
   func prepare() throws {
     if output == "-" { return }
+    // One without an ending becomes a PNG.
+    guard url.pathExtension.isEmpty || Photo.Format(pathExtension: url.pathExtension) != nil else {
+      throw UsageError("-o \(PhotoError.unknownFormat(file: output))")
+    }
+    try checkPlace()
+  }
+
+  /// Finds out whether something is there already.
+  func checkPlace() throws {
     if !force, FileManager.default.fileExists(atPath: url.path) {
       throw CommandError("\(url.path) is there already; add --force to overwrite it")
     }

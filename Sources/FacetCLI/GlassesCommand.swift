@@ -52,6 +52,9 @@ struct GlassesCommand: ParsableCommand {
   }
 
   private func draw(_ styles: [String], on url: URL) throws {
+    guard url.pathExtension.isEmpty || Photo.Format(pathExtension: url.pathExtension) != nil else {
+      throw UsageError("-o \(PhotoError.unknownFormat(file: output ?? url.path))")
+    }
     if !force, FileManager.default.fileExists(atPath: url.path) {
       throw CommandError("\(url.path) is there already; add --force to overwrite it")
     }

@@ -291,7 +291,9 @@ struct PhotoOptions: ParsableArguments {
       return [Job(input: inputs[0], output: .standardOutput)]
     }
     if !isFolder {
-      guard Photo.Format(pathExtension: target.pathExtension) != nil else { throw PhotoError.unknownFormat(file: target.path) }
+      guard Photo.Format(pathExtension: target.pathExtension) != nil else {
+        throw UsageError("-o \(PhotoError.unknownFormat(file: output))")
+      }
     } else if Photo.Format(pathExtension: target.pathExtension) != nil && !PhotoInput.isFolder(target) && !output.hasSuffix("/") {
       throw UsageError("-o \(output): a name of one picture, and there are several; a folder would be '\(output)/'")
     }

@@ -50,9 +50,10 @@ struct PrepareCommand: ParsableCommand {
   func run() throws {
     let device = try engine.prepare()
     // Before minutes of work.
-    let labels = try labels.map { path in
-      try PhotoLabels(contentsOf: URL(fileURLWithPath: path), definitions: label.map { try LabelDefinition($0) })
+    let definitions = try label.map { text in
+      do { return try LabelDefinition(text) } catch { throw UsageError("--\(error)") }
     }
+    let labels = try labels.map { try PhotoLabels(contentsOf: URL(fileURLWithPath: $0), definitions: definitions) }
     var files: [URL] = []
     for path in photos {
       let folder = URL(fileURLWithPath: path, isDirectory: true)

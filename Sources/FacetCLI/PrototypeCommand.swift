@@ -35,16 +35,20 @@ struct PrototypeCommand: ParsableCommand {
   var alike: String?
 
   func validate() throws {
+    if AttributeState(edit) == nil { throw ValidationError("'\(edit)' is not NAME=1 or NAME=-1") }
     if data == nil, positives != nil || negatives != nil || alike != nil {
       throw ValidationError("queries and --alike choose photos of --data; give it, too")
     }
   }
 
   func run() throws {
-    let lock = try FacetCLI.lock(URL(fileURLWithPath: model, isDirectory: true))
+    guard let state = AttributeState(edit) else { return }
+    let url = URL(fileURLWithPath: model, isDirectory: true)
+    // Without photos the name is one of the default model's.
+    try AttributeDirections.check([state.name], in: data == nil ? ModelBundle.defaultURL : url)
+    let lock = try FacetCLI.lock(url)
     defer { withExtendedLifetime(lock) {} }
-    let bundle = try ModelBundle(contentsOf: URL(fileURLWithPath: model, isDirectory: true))
-    guard let state = AttributeState(edit) else { throw CommandError("'\(edit)' is not NAME=1 or NAME=-1") }
+    let bundle = try ModelBundle(contentsOf: url)
     var own = try SkinPrototypes.of(bundle)
     own.prototypes.removeAll { $0.edit == state }
     guard let data else {

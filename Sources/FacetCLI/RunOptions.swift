@@ -55,7 +55,9 @@ struct RunOptions: ParsableArguments {
   /// A configuration with the file and the fields that were given in the place of its own.
   func configured<Configuration: Codable>(_ configuration: Configuration) throws -> Configuration {
     let read = try config.map { try ConfigurationFile.applying(URL(fileURLWithPath: $0), to: configuration) } ?? configuration
-    return try fields.reduce(read) { try ConfigurationFile.setting($1, in: $0) }
+    return try fields.reduce(read) {
+      do { return try ConfigurationFile.setting($1, in: $0) } catch { throw UsageError("--set \(error)") }
+    }
   }
 
   /// Puts the options that were given over those of a recipe.
@@ -75,8 +77,13 @@ struct RunOptions: ParsableArguments {
     var recipe = try configured((resume ? saved(folder) : nil) ?? fresh)
     set(in: &recipe)
     try change(&recipe)
-    try recipe.validate()
+    try Self.check(recipe)
     return recipe
+  }
+
+  /// - Throws: ``UsageError`` for a recipe that is out of range.
+  static func check(_ recipe: some TrainingRecipe) throws {
+    do { try recipe.validate() } catch { throw UsageError(of: error) }
   }
 
   /// The output folder, which nobody else may write to as long as the lock lives; a run or a bundle in it is not

@@ -55,6 +55,7 @@ struct SharpenCommand: ParsableCommand {
       if let likeness { $0.likeness = likeness }
     }
     let url = model.map { URL(fileURLWithPath: $0, isDirectory: true) } ?? ModelBundle.defaultURL
+    try AttributeDirections.check(configuration.attributes, in: url)
     let bundle = try ModelBundle(contentsOf: url, device: device)
     // Named wrongly, they would be noticed only once all photos are decoded.
     let directions = try AttributeDirections(of: bundle)

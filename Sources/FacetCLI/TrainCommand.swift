@@ -103,12 +103,14 @@ struct TrainCommand: ParsableCommand {
     let resume = options.resume || restarts > 0
     var configuration = try makeConfiguration(
       resuming: resume ? Trainer.savedConfiguration(in: options.folder, for: group) : nil)
+    // Before a bundle is loaded, whose model may be another.
+    try RunOptions.check(configuration)
     let start = try from.map { try ModelBundle(contentsOf: URL(fileURLWithPath: $0, isDirectory: true)) }
     if let start {
       configuration.model = start.configuration
       configuration.dataset.fit(start.configuration)
+      try RunOptions.check(configuration)
     }
-    try configuration.validate()
     let dataset = try CelebA(
       directory: URL(fileURLWithPath: data, isDirectory: true), configuration: configuration.dataset)
     let checked = group.speaks ? try options.checkedFolder(resumes: resume) : nil

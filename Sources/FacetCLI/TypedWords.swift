@@ -5,6 +5,31 @@ import Foundation
 struct UsageError: Error, CustomStringConvertible {
   let description: String
   init(_ description: String) { self.description = description }
+
+  /// Options that are not named as the field of a configuration that they set.
+  private static let options = [
+    "batch-size": "--batch", "kl": "--kl-weight", "labels": "--label-weight", "validation-interval": "--validate-every",
+    "attributes": "--attribute",
+  ]
+
+  /// A fault of a configuration, its fields named as the options that set them, where these are among the words.
+  init(of fault: any Error, typed words: [String] = CommandLine.arguments) {
+    description = "\(fault)".replacing(/'([A-Za-z.]+)'/) { match in
+      let field = String(match.1.split(separator: ".").last ?? "").replacing(/[A-Z]/) { "-\($0.0.lowercased())" }
+      let option = Self.options[field] ?? "--\(field)"
+      return words.contains { $0 == option || $0.hasPrefix("\(option)=") } ? option : String(match.0)
+    }
+  }
+}
+
+extension CombinedDirectionError {
+  /// Whether the words are at fault: a name or a query that cannot be read.
+  var isUsage: Bool {
+    switch self {
+    case .badName, .badQuery: true
+    default: false
+    }
+  }
 }
 
 /// The words of a command line, as they are typed: names of files that begin with a dash, values below zero, and words

@@ -9,6 +9,7 @@ import Testing
 struct CommandLineTests {
   private static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
     .appendingPathComponent("../..").standardizedFileURL
+  private static let model = root.appendingPathComponent("Sources/Facet/Resources/default.facet").path
   private let astronaut = root.appendingPathComponent("Sources/Facet/Resources/astronaut.jpg")
 
   /// The face and what is around it, a quick photo to search.
@@ -56,6 +57,12 @@ struct CommandLineTests {
       ["edit", "a.jpg", "--attribute", "Smiling", "-o", "b.jpg", "--threads", "0"],
       ["edit", "a.jpg", "b.jpg", "--attribute", "Smiling", "-o", "two.jpg"], ["inspect", "a.jpg", "--device", "gpu"],
       ["edit", "a.jpg", "--attribute", "Smile=1", "-o", "b.jpg"], ["edit", "-", "-", "--attribute", "Smiling", "-o", "c/"],
+      ["edit", "a.jpg", "--attribute", "Smiling", "-o", "x.gif"], ["faces", "a.jpg", "-o", "x.gif"], ["morph", "a.jpg", "b.jpg", "-o", "q.png"],
+      ["sample", "-o", "q.gif"], ["grid", "a.jpg", "--attribute", "Smiling", "-o", "q.gif"], ["glasses", "-o", "q.gif"],
+      ["spectrum", "a.jpg", "--attribute", "Smiling", "-o", "q.gif"], ["prototype", "Yung=-1", "--model", "none"],
+      ["attributes", "define", "1x", "--positives", "Smiling", "--model", "none", "--data", "none"],
+      ["attributes", "define", "x", "--positives", "Smil", "--model", Self.model, "--data", "none"],
+      ["attributes", "strength", "Smil", "--add", "2", "--model", Self.model], ["export", "small", Self.model, "--output", Self.model],
     ] {
       let result = try program.run(words)
       #expect(result.status == 64 && result.output.isEmpty, "\(words): \(result.status) \(result.errors)")

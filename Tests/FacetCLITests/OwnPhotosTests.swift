@@ -49,7 +49,7 @@ import Testing
     #expect(try run("train", "--data", "x", "--output", "y", "--show-config").output.contains("\"emaDecay\" : 0.999"))
     let wrong = try program.run(
       "train", "--data", program.path("faces"), "--output", program.path("other"), "--set", "objective.sim=1")
-    #expect(wrong.status == 1 && wrong.errors.contains("did you mean 'ssim'?"), "\(wrong.errors)")
+    #expect(wrong.status == 64 && wrong.errors.contains("did you mean 'ssim'?"), "\(wrong.errors)")
 
     // A model without directions shows faces; one attribute that all have is left out.
     _ = try run("sample", "--model", program.path("own"), "--count", "2", "-o", program.path("faces.png"))
@@ -84,5 +84,8 @@ import Testing
     let text = try program.run("prepare", "/none", "--output", program.path("faces"), "--labels", program.path("people.csv"))
     #expect(text.status == 1 && text.errorLines.count == 1 && text.errors.contains("people.csv:2: sex is 'male'"), "\(text.errors)")
     #expect(try program.run("prepare", "/none", "--output", "x", "--label", "a").status == 64)
+    let label = try program.run(
+      "prepare", "/none", "--output", "x", "--labels", program.path("people.csv"), "--label", "old: age > much")
+    #expect(label.status == 64 && label.errors.contains("--label 'old: age > much'"), "\(label.errors)")
   }
 }

@@ -82,6 +82,17 @@ extension AttributeDirections {
     }
   }
 
+  /// Finds out before a model is loaded whether a combined direction can be named and asked for so.
+  /// - Throws: ``CombinedDirectionError`` of its name or a query.
+  package static func checkWords(of definition: CombinedDirection, in bundle: URL) throws {
+    guard CombinedDirection.isName(definition.name) else { throw CombinedDirectionError.badName(definition.name) }
+    guard let names = names(in: bundle) else { return }
+    // Queries are over labels; the last names are those of combined directions.
+    let metadata = try? SafetensorsFile(bundle.appendingPathComponent(file)).metadata["definitions"]
+    let combined = metadata.flatMap { try? JSON.decode([CombinedDirection].self, $0) } ?? []
+    _ = try definition.groups([], attributes: Array(names.dropLast(combined.count)))
+  }
+
   /// Whether a bundle has directions.
   static func exist(in bundle: ModelBundle) -> Bool {
     FileManager.default.fileExists(atPath: bundle.url.appendingPathComponent(file).path)
