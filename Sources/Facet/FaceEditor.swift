@@ -227,7 +227,8 @@ public final class FaceEditor: Sendable {
     }
   }
 
-  /// The attributes that the encoder sees in a face after edits.
+  /// The attributes that the encoder sees in a face after edits, where it lies now. Edits that move the mouth move what a search finds
+  /// in the edited photo, and so what is seen there.
   /// - Parameters:
   ///   - face: from ``faces(in:_:isAligned:)``.
   ///   - edits: attributes and how far each is changed; none for the face as it is.
@@ -240,6 +241,32 @@ public final class FaceEditor: Sendable {
     guard directions.hasProbes else { return [:] }
     return try withoutGradients {
       let code = try edits.isEmpty ? face.latent : code(after: planner(for: face, edits, options).plan, of: face)
+      return Dictionary(uniqueKeysWithValues: zip(directions.names, try directions.probes.probabilities(of: code)))
+    }
+  }
+
+  /// The attributes that are seen in an edited picture where a face was: as whoever opens the picture finds it.
+  /// - Parameters:
+  ///   - edited: the picture.
+  ///   - face: as it was before the edits.
+  ///   - choice: that it was found with.
+  ///   - isAligned: no face is searched.
+  /// - Returns: as ``probabilities(in:after:options:)``.
+  package func probabilities(
+    in edited: Picture, where face: EncodedFace, _ choice: FaceChoice, isAligned: Bool
+  ) throws -> [String: Double] {
+    guard directions.hasProbes else { return [:] }
+    let picture = edited.rgb()
+    var found: [FaceAlignment] = []
+    // A number may be another face's now.
+    do { found = try alignments(in: picture, choice == .largest ? .largest : .all, isAligned: isAligned) } catch is PortraitError {}
+    let box = face.alignment.box
+    func distance(_ other: FaceAlignment) -> Double { hypot(other.box.midX - box.midX, other.box.midY - box.midY) }
+    // One that is no longer found is seen where it was.
+    let nearest = found.min { distance($0) < distance($1) }.flatMap { distance($0) < box.width / 2 ? $0 : nil }
+    return try withoutGradients {
+      let crop = FaceCrop(of: picture, nearest ?? face.alignment, size: bundle.configuration.imageSize)
+      let code = try bundle.model.encode(Tensor(crop.picture)).mean
       return Dictionary(uniqueKeysWithValues: zip(directions.names, try directions.probes.probabilities(of: code)))
     }
   }

@@ -74,8 +74,10 @@ struct EditCommand: ParsableCommand {
     let options = editing.options
     try editor.validate(edits, options: options)
     try photos.forEach(jobs) { photo, job in
-      let changes = try editor.faces(in: photo.picture, photos.face, isAligned: photos.aligned).map { face in
-        let change = try editor.change(FaceEdit(face, resolved(edits, on: face, with: editor, options, job), options: options))
+      let faces = try editor.faces(in: photo.picture, photos.face, isAligned: photos.aligned)
+      let settled = try faces.map { try resolved(edits, on: $0, with: editor, options) }
+      let changes = try zip(faces, settled).map { face, edits in
+        let change = try editor.change(FaceEdit(face, edits, options: options))
         if !change.layers.isEmpty, options.style == .natural, case let hidden = try face.hiddenFeatures, !hidden.isEmpty {
           let names = hidden.map(\.rawValue).joined(separator: ", ")
           note("\(job.input.name): something is in front of the face (\(names)); what is covered stays as it is")
@@ -91,27 +93,37 @@ struct EditCommand: ParsableCommand {
         if strict { throw StrictError(description: line) }
         note(line)
       }
+      for (face, settled) in zip(faces, settled) { try tell(edits, settled, on: face, in: edited.picture, with: editor, job) }
       try job.output.write(edited, keepsLocation: keepLocation)
     }
   }
 
-  /// The edits with strengths in place of probabilities; where these end is told.
+  /// The edits with strengths in place of probabilities.
   private func resolved(
-    _ edits: [AttributeEdit], on face: EncodedFace, with editor: FaceEditor, _ options: EditOptions, _ job: PhotoOptions.Job
+    _ edits: [AttributeEdit], on face: EncodedFace, with editor: FaceEditor, _ options: EditOptions
   ) throws -> [AttributeEdit] {
-    guard let to else { return edits }
-    let strengths = try editor.strengths(of: edits, on: face, options: options)
-    let resolved = try zip(edits, strengths).map { try AttributeEdit($0.attribute, strength: $1, style: $0.style) }
-    let reached = try editor.probabilities(in: face, after: resolved, options: options)
-    for (edit, strength) in zip(edits, strengths) {
+    if to == nil { return edits }
+    return try zip(edits, editor.strengths(of: edits, on: face, options: options)).map {
+      try AttributeEdit($0.attribute, strength: $1, style: $0.style)
+    }
+  }
+
+  /// Tells where edits to a probability end, as 'facet inspect' sees the edited picture.
+  private func tell(
+    _ edits: [AttributeEdit], _ resolved: [AttributeEdit], on face: EncodedFace, in edited: Picture, with editor: FaceEditor,
+    _ job: PhotoOptions.Job
+  ) throws {
+    guard let to else { return }
+    let reached = try editor.probabilities(in: edited, where: face, photos.face, isAligned: photos.aligned)
+    for (edit, last) in zip(edits, resolved) {
       guard case .probability = edit.amount, let index = try? editor.directions.index(of: edit.attribute),
         let probability = reached[editor.directions.names[index]]
       else { continue }
       let seen = String(format: "%.1f %%", 100 * probability)
       let asked = String(format: "asked for %.1f %%", 100 * to)
-      note("\(job.input.name): \(edit.attribute) is seen with \(seen), \(asked)\(strength == 0 ? "; nothing is changed" : "")")
+      let rest = last.amount == .strength(0) ? "; nothing is changed" : ""
+      note("\(job.input.name): \(edit.attribute) is seen with \(seen), \(asked)\(rest)")
     }
-    return resolved
   }
 }
 

@@ -255,5 +255,11 @@ struct CommandLineTests {
     #expect(more.errors.contains("nothing is changed"), "\(more.errors)")
     let less = try program.run("edit", "a.png", "--attribute", "Smiling", "--to", "0.2", "-o", "less.png")
     #expect(less.status == 0 && less.errors.contains("asked for 20.0 %"), "\(less.errors)")
+    // What is told is what the written picture shows, whose face is found anew.
+    struct Inspection: Decodable { let attributes: [String: Double] }
+    let told = try #require(less.errors.firstMatch(of: /is seen with ([0-9.]+) %/).flatMap { Double($0.1) })
+    let inspection = try program.run("inspect", "less.png", "--json")
+    let seen = try #require(try JSONDecoder().decode(Inspection.self, from: inspection.bytes).attributes["Smiling"])
+    #expect(abs(told - 100 * seen) < 3, "told \(told) %, seen \(100 * seen) %")
   }
 }
