@@ -93,6 +93,13 @@ import Torch
     #expect(try Data(contentsOf: program.checkpoint("run")) == before)
   }
 
+  @Test func lossThatGrowsWithoutBoundIsAFailure() throws {
+    defer { program.remove() }
+    let result = try program.run(program.training(faces, "run", images: 80, "--learning-rate", "1e3"))
+    #expect(result.status == 1 && !result.errors.contains("best so far"), "\(result.errors)")
+    #expect(result.errorLines.last?.contains(/step \d+: .*the run has diverged/) == true, "\(result.errors)")
+  }
+
   @Test func runThatIsThereIsNotOverwritten() throws {
     defer { program.remove() }
     // --resume without a checkpoint starts anew.

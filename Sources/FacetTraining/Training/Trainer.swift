@@ -174,9 +174,7 @@ public final class Trainer: SteppingTrainer {
     let weights = try trainingStep.shippedWeights()
     try evaluator.model.load(weights)
     let report = try evaluator.evaluate(validation, distance: distance, over: group)
-    guard report.loss.isFinite else {
-      throw TrainingError.diverged(at: progress.step, "the validation loss is \(report.loss)")
-    }
+    try checkBounded(report.loss, "the validation loss")
     progress.validatedStep = progress.step
     let isBest = report.loss < progress.bestLoss
     progress.validationsSinceBest = isBest ? 0 : progress.validationsSinceBest + 1
@@ -245,6 +243,8 @@ public struct TrainingProgress: Codable, Sendable, Equatable {
   public internal(set) var images = 0
   /// Time spent, over all resumed runs.
   public internal(set) var minutes = 0.0
+  /// The loss of the first step; `nil` before it.
+  package internal(set) var startLoss: Double?
   /// The least loss of a validation.
   public internal(set) var bestLoss = Double.greatestFiniteMagnitude
   /// Validations since that one.

@@ -127,7 +127,7 @@ protocol SteppingTrainer: RecipeTrainer {
   /// - Throws: ``TrainingError`` when a run with another recipe cannot be gone on with, for more than another batch or seed.
   func check(_ saved: Recipe) throws
   /// Changes the weights by one batch.
-  /// - Returns: the losses by name.
+  /// - Returns: the losses by name, the one that decides whether the run is sound first.
   func step(learningRate: Double) throws -> [(name: String, value: Double)]
   /// Measures what was trained where it is time to, and at the end of a run that was not interrupted.
   func validate(isLast: Bool, _ onEvent: (TrainingEvent) throws -> Void) throws
@@ -173,6 +173,7 @@ extension SteppingTrainer {
   func train(_ shouldStop: () -> Bool, _ onEvent: (TrainingEvent) throws -> Void) throws -> Trainer.Ending {
     let clock = StopWatch(alreadySpent: progress.minutes * 60)
     var lastSave = clock.seconds
+    var lastLoss: Double?
     try onEvent(.started(progress))
     while true {
       let stops: Bool
@@ -181,6 +182,7 @@ extension SteppingTrainer {
       let ending: Trainer.Ending? = spent >= 1 ? .budgetSpent : isStale ? .noImprovement : stops ? .interrupted : nil
       if let ending, ending != .interrupted { try validate(isLast: true, onEvent) }
       if isFirst, ending != nil || clock.seconds - lastSave >= configuration.checkpointMinutes * 60 {
+        if let lastLoss { try checkBounded(lastLoss, "the loss") }
         try save()
         try onEvent(.checkpoint(progress))
         lastSave = clock.seconds
@@ -188,6 +190,8 @@ extension SteppingTrainer {
       if let ending { return ending }
       let learningRate = configuration.learningRate(spent: spent)
       let losses = try step(learningRate: learningRate)
+      lastLoss = losses.first?.value
+      progress.startLoss = progress.startLoss ?? lastLoss
       progress.step += 1
       progress.images += configuration.batchSize
       progress.minutes = clock.seconds / 60
@@ -206,6 +210,16 @@ extension SteppingTrainer {
   /// - Throws: ``TrainingError`` with the step when a loss is not finite.
   func checkFinite(_ loss: Double) throws {
     if !loss.isFinite { throw TrainingError.diverged(at: progress.step + 1, "the loss is \(loss)") }
+  }
+
+  /// - Throws: ``TrainingError`` with the step when a loss is not finite, or a thousand times that of the first step: such a run
+  ///   does not come back. One step alone may leap, which is why not each is looked at.
+  func checkBounded(_ loss: Double, _ name: String) throws {
+    let start = progress.startLoss ?? 1
+    guard loss.isFinite, loss <= 1000 * max(1, abs(start)) else {
+      let values = [loss, start].map { String(format: "%.3g", $0) }
+      throw TrainingError.diverged(at: progress.step, "\(name) is \(values[0]), and \(values[1]) was that of the first step")
+    }
   }
 
   func autocast<Result>(_ body: () throws -> Result) throws -> Result {

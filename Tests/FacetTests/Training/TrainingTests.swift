@@ -244,6 +244,22 @@ import Torch
     #expect(try Data(contentsOf: checkpoint) == before)
   }
 
+  /// Numbers that are finite, and of no use.
+  @Test func lossThatGrowsWithoutBoundStops() throws {
+    for validationInterval in [4, 4000] {
+      var configuration = configuration(images: 40)
+      (configuration.learningRate, configuration.validationInterval) = (30, validationInterval)
+      let trainer = try trainer(configuration, "grown")
+      #expect {
+        try trainer.run()
+      } throws: { error in
+        error is TrainingError && "\(error)".contains(/^step \d+: .*the run has diverged/)
+      }
+      #expect(!FileManager.default.fileExists(atPath: folder("grown").appendingPathComponent("model.safetensors").path))
+      #expect(!FileManager.default.fileExists(atPath: Trainer.lastCheckpoint(in: folder("grown")).path))
+    }
+  }
+
   @Test func patienceEndsTraining() throws {
     var configuration = configuration(images: 4000)
     configuration.validationInterval = 8
