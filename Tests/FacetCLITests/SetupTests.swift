@@ -113,3 +113,34 @@ private func run(_ script: String, _ arguments: String...) throws -> (status: In
     #expect(output.hasSuffix("\n0\n"), "\(output)")
   }
 }
+
+/// `Scripts/package` where a small program and a file of 2 MB are staged.
+@Suite(.enabled(if: FileManager.default.isExecutableFile(atPath: "/usr/bin/dpkg-shlibdeps"))) struct PackageTests {
+  private static let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+    .appendingPathComponent("../../Scripts/package").standardizedFileURL.path
+
+  @Test(arguments: [1, 10]) func aPackageThatIsTooLargeIsRefused(megabytes: Int) throws {
+    let (status, output) = try run(
+      #"""
+      set -euo pipefail
+      folder=$(mktemp -d)
+      trap 'rm -rf "$folder"' EXIT
+      mkdir -p "$folder"/{Scripts,Sources/Facet}
+      cp "$1" "$folder/Scripts/"
+      echo 'let facetVersion = "1.2.3"' >"$folder/Sources/Facet/Version.swift"
+      cat >"$folder/Scripts/stage" <<'STAGE'
+      #!/bin/sh
+      mkdir -p "$1/lib/facet" && cp /bin/true "$1/lib/facet/facet" && cp /bin/true "$1/lib/facet/library.so"
+      head -c 2000000 /dev/urandom >"$1/lib/facet/weights" && : >"$1/lib/facet/installed"
+      STAGE
+      chmod +x "$folder/Scripts/stage"
+      FACET_PACKAGE_MB=$2 "$folder/Scripts/package" "$folder/out" || echo "refused, and $(ls "$folder/out" | wc -l) files left"
+      """#, Self.package, "\(megabytes)")
+    #expect(status == 0, "\(output)")
+    if megabytes == 1 {
+      #expect(output.hasPrefix("package: the package would have 2 MB, more than 1") && output.hasSuffix("\nrefused, and 0 files left\n"), "\(output)")
+    } else {
+      #expect(output.contains("facet_1.2.3_"), "\(output)")
+    }
+  }
+}
