@@ -70,6 +70,7 @@ struct ServeCommand: AsyncParsableCommand {
     configuration.limits.photoBytes = megabytes * 1_000_000
     configuration.limits.batch = batch
     if let tokenFile { configuration.token = try token(in: tokenFile) }
+    do { try configuration.check() } catch { throw UsageError(error.description) }
     let hasToken = configuration.token != nil
     do {
       try await Studio(configuration).run { url in

@@ -19,16 +19,7 @@ public struct Studio: Sendable {
   /// - Throws: ``StudioError`` for a configuration that is not safe or texts that are damaged, `BundleError` for a model that cannot
   ///   be read.
   public init(_ configuration: StudioConfiguration = .init()) throws {
-    if !configuration.isLocal && configuration.token == nil {
-      throw StudioError(
-        description: "\(configuration.address) can be reached from other machines: set a token (--token-file)")
-    }
-    if let token = configuration.token?.utf8, token.count < 16 || !token.allSatisfy({ (0x21...0x7E).contains($0) }) {
-      throw StudioError(description: "the token must have at least 16 letters, digits or signs, and no spaces")
-    }
-    if let origin = configuration.allowedOrigin, origin.wholeMatch(of: /https?:\/\/[^\/\s*@?#]+/) == nil {
-      throw StudioError(description: "--allow-origin: give one origin, such as https://example.org, not '\(origin)'")
-    }
+    try configuration.check()
     self.configuration = configuration
     languages = try StudioLanguages(in: Self.page.appendingPathComponent("texts"))
     workshop = try Workshop(configuration, metrics: metrics)

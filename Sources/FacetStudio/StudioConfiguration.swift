@@ -27,6 +27,19 @@ public struct StudioConfiguration: Sendable {
 
   /// Whether only this machine can reach the server.
   var isLocal: Bool { ["127.0.0.1", "::1", "localhost"].contains(address) }
+
+  /// Looks whether it is safe, before anything is loaded.
+  package func check() throws(StudioError) {
+    if !isLocal && token == nil {
+      throw StudioError(description: "\(address) can be reached from other machines: set a token (--token-file)")
+    }
+    if let token = token?.utf8, token.count < 16 || !token.allSatisfy({ (0x21...0x7E).contains($0) }) {
+      throw StudioError(description: "the token must have at least 16 letters, digits or signs, and no spaces")
+    }
+    if let origin = allowedOrigin, origin.wholeMatch(of: /https?:\/\/[^\/\s*@?#]+/) == nil {
+      throw StudioError(description: "--allow-origin: give one origin, such as https://example.org, not '\(origin)'")
+    }
+  }
 }
 
 /// What the studio refuses to go beyond.

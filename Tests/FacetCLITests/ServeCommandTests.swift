@@ -80,7 +80,9 @@ private final class Flag: Sendable {
   @Test func whatCannotBeServedIsSaidInOneLine() async throws {
     defer { program.remove() }
     let open = try program.run("serve", "--address", "0.0.0.0", "--port", "0")
-    #expect(open.status == 1 && open.errorLines.count == 1 && open.errors.contains("token"))
+    #expect(open.status == 64 && open.errorLines.count == 1 && open.errors.contains("token"))
+    let origin = try program.run("serve", "--port", "0", "--allow-origin", "example")
+    #expect(origin.status == 64 && origin.errorLines.count == 1 && origin.errors.contains("--allow-origin"))
     let missing = try program.run("serve", "--token-file", program.path("nothing"))
     #expect(missing.status == 1 && missing.errorLines.count == 1 && missing.errors.contains("nothing"))
     #expect(try program.run("serve", "--port", "70000").status == 64)
