@@ -26,14 +26,15 @@ struct FaceFlow: Sendable {
   ) throws {
     let side = region.size(3)
     // Decoded mouths that shut are pursed, and their noses narrow.
-    func share(of index: Int) -> Double {
-      1 - (Landmark.mouth.contains(index) ? 1 - Self.shutShare : 1) * Double(closing)
+    func share(of index: Int) -> Point {
+      let left = Landmark.mouth.contains(index) ? Self.shutShare : Point(x: 0, y: 0)
+      return Point(x: 1 - (1 - left.x) * Double(closing), y: 1 - (1 - left.y) * Double(closing))
     }
     var targets = landmarks.indices.map { index -> Point in
       let point = landmarks[index]
       guard Self.moved.contains(index) else { return point }
       let share = share(of: index)
-      return Point(x: point.x + share * (after[index].x - before[index].x), y: point.y + share * (after[index].y - before[index].y))
+      return Point(x: point.x + share.x * (after[index].x - before[index].x), y: point.y + share.y * (after[index].y - before[index].y))
     }
     if closing > 0 { Self.close(&targets, from: landmarks, by: Double(closing)) }
     (self.landmarks, self.place, self.closing, sources) = (targets, place, closing, landmarks)
@@ -69,8 +70,8 @@ struct FaceFlow: Sendable {
 
   /// How far the outer line of a lip follows the inner one: lips at rest are higher than in a smile.
   private static let outerShare = 0.65
-  /// The share of the decoded features' way that those of a mouth go that shuts.
-  private static let shutShare = 0.5
+  /// The share of the decoded mouth's way, across the face and down, that one goes that shuts.
+  private static let shutShare = Point(x: 0.5, y: 0.7)
   /// The landmarks of a lip's outer line that move with each of its inner line, and those beside them, which move half as far.
   private static let outer = [61: [49, 50], 62: [51], 63: [52, 53], 65: [55, 56], 66: [57], 67: [58, 59]]
   private static let beside: Set = [49, 53, 55, 59]
