@@ -214,14 +214,14 @@ import Testing
     let before: Inspection = try await server.post(session.path + "/inspect", "{}").json()
     #expect(before.attributes == session.faces[0].attributes && before.strengths.isEmpty)
     let after: Inspection = try await server.post(
-      session.path + "/inspect", #"{"edits": [{"attribute": "smiling", "strength": -1.5}]}"#
+      session.path + "/inspect", #"{"edits": [{"attribute": "mouth_slightly_open", "strength": -1.5}]}"#
     ).json()
     #expect(after.strengths == [-1.5])
-    #expect(try #require(after.attributes["Smiling"]) < 0.5)
+    #expect(try #require(after.attributes["Mouth_Slightly_Open"]) < 0.5)
     let asked: Inspection = try await server.post(
-      session.path + "/inspect", #"{"edits": [{"attribute": "Smiling", "probability": 0.3}]}"#
+      session.path + "/inspect", #"{"edits": [{"attribute": "Mouth_Slightly_Open", "probability": 0.3}]}"#
     ).json()
-    #expect(abs(try #require(asked.attributes["Smiling"]) - 0.3) < 0.15)
+    #expect(abs(try #require(asked.attributes["Mouth_Slightly_Open"]) - 0.3) < 0.15)
     #expect(asked.strengths[0] < 0)
   }
 

@@ -71,7 +71,7 @@ struct FaceFlow: Sendable {
   /// How far the outer line of a lip follows the inner one: lips at rest are higher than in a smile.
   private static let outerShare = 0.65
   /// The share of the decoded mouth's way, across the face and down, that one goes that shuts.
-  private static let shutShare = Point(x: 0.5, y: 0.7)
+  private static let shutShare = Point(x: 0.5, y: 0.85)
   /// The landmarks of a lip's outer line that move with each of its inner line, and those beside them, which move half as far.
   private static let outer = [61: [49, 50], 62: [51], 63: [52, 53], 65: [55, 56], 66: [57], 67: [58, 59]]
   private static let beside: Set = [49, 53, 55, 59]

@@ -33,8 +33,13 @@ import Torch
   }
 
   @Test func itGetsDenserWithStrength() throws {
-    let sums = try [0.25, 0.5, 1].map { try coverage(#require(try layer("No_Beard", -$0))).reduce(0, +) }
-    #expect(sums[0] < 0.8 * sums[1] && sums[1] < 0.8 * sums[2], "\(sums)")
+    let (editor, photo, face) = try FaceEditorTests.portrait.get()
+    // How much darker the photo gets.
+    let sums = try [0.25, 0.5, 1].map { strength in
+      let edited = try editor.apply([AttributeEdit("No_Beard", strength: -strength)], to: face, in: photo.picture)
+      return zip(photo.picture.pixels, edited.pixels).reduce(0) { $0 + Int($1.0) - Int($1.1) }
+    }
+    #expect(sums[0] > 0 && 10 * sums[0] < 9 * sums[1] && 10 * sums[1] < 9 * sums[2], "\(sums)")
   }
 
   @Test func aMustacheStaysUnderTheNose() throws {
@@ -68,7 +73,9 @@ import Torch
 
   /// The network adds detail, and changes no light or colour.
   @Test func hairsAreDetail() throws {
-    let smooth = try (Tensor.rand([1, 3, 8, 8], generator: Generator(seed: 3)) * 0.5 + 0.2).upsampleBilinear2d(scale: 12)
+    // Skin that is tinted here and there.
+    let light = try (Tensor.rand([1, 1, 4, 4], generator: Generator(seed: 3)) * 0.5 + 0.5).upsampleBilinear2d(scale: 24)
+    let smooth = try light * Tensor([0.55, 0.42, 0.36], shape: [1, 3, 1, 1])
     let place = try Tensor((0..<2 * 96 * 96).map { index -> Float in
       let pixel = index % (96 * 96)
       let at = BeardNetwork.place(Float(96 + pixel % 96), Float(190 + pixel / 96))
@@ -79,8 +86,8 @@ import Torch
     }
     let (first, second) = (try drawn(1), try drawn(2))
     #expect(try first.isAllFinite() && first.shape == smooth.shape)
-    let light = try (first.avgPool2d(16) - smooth.avgPool2d(16)).abs().mean().item()
-    #expect(light < 0.06, "\(light)")
+    let change = try (first.avgPool2d(16) - smooth.avgPool2d(16)).abs().mean().item()
+    #expect(change < 0.06, "\(change)")
     let detail = try (first - first.blurred(sigma: 1.5)).abs().mean().item()
     #expect(try detail > 3 * (smooth - smooth.blurred(sigma: 1.5)).abs().mean().item(), "\(detail)")
     // Other noise, other hairs.
