@@ -75,7 +75,7 @@ import Torch
   @Test func hairsAreDetail() throws {
     // Skin that is tinted here and there.
     let light = try (Tensor.rand([1, 1, 4, 4], generator: Generator(seed: 3)) * 0.5 + 0.5).upsampleBilinear2d(scale: 24)
-    let smooth = try light * Tensor([0.55, 0.42, 0.36], shape: [1, 3, 1, 1])
+    let smooth = try light * Tensor([0.55, 0.42, 0.36] as [Float], shape: [1, 3, 1, 1])
     let place = try Tensor((0..<2 * 96 * 96).map { index -> Float in
       let pixel = index % (96 * 96)
       let at = BeardNetwork.place(Float(96 + pixel % 96), Float(190 + pixel / 96))

@@ -98,7 +98,7 @@ final class TeethNetwork: Module {
   /// Channels of the finest layer, and planes beside features.
   private static let (finest, planes) = (16, 6)
   /// That of a sharp photo: the logarithm of the mean absolute Laplacian over the skin's light, in tenths.
-  private static let sharpness = 0.25
+  private static let sharpness = 0.9
   /// The least light of skin that it was trained with.
   private static let darkest: Float = 0.03
 }
