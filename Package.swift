@@ -62,7 +62,6 @@ let package = Package(
       resources: [
         .copy("Resources/default.facet"), .copy("Resources/default.parser"), .copy("Resources/astronaut.jpg"),
         .copy("Resources/frontal_faces.dat"), .copy("Resources/hair-colours.json"), .copy("Resources/hair-palette.json"), .copy("Resources/glasses"),
-        .copy("Resources/beard.safetensors"),
         .copy("Resources/teeth.safetensors"),
       ]),
     // Trains and measures models, directions and parsers.

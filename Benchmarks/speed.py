@@ -263,13 +263,5 @@ def tints(options: argparse.Namespace) -> None:
     subprocess.run([PYTHON, str(HERE / "peers/tints.py"), options.data, *hair], check=True)
 
 
-def learned(options: argparse.Namespace) -> None:
-    """Trains a network of the package that draws textures."""
-    script = HERE / f"textures/{options.command}.py"
-    facet = ["--facet", str(HERE.parent / ".build/release/facet")] if options.command == "beards" else []
-    subprocess.run(
-        [PYTHON, str(script), "--faces", *options.faces, "--run", options.run, "--hours", options.hours,
-         f"--{options.command}", options.written, *facet], check=True)
-
-
-teeth = beards = learned
+def teeth(options: argparse.Namespace) -> None:
+    subprocess.run([PYTHON, str(HERE / "peers/teeth.py"), "--photos", options.photos, "--teeth", options.teeth], check=True)

@@ -34,23 +34,6 @@ struct BundlePart {
     }
   }
 
-  /// Reads a file that the package has for all bundles.
-  init(ofPackage name: String, format: String, madeBy command: String) throws {
-    let url = Bundle.module.url(forResource: name, withExtension: "safetensors")
-      ?? Bundle.module.bundleURL.appendingPathComponent("\(name).safetensors")
-    try self.init(contentsOf: url, format: format, content: name, madeBy: command)
-  }
-
-  /// A network with the file's weights.
-  /// - Throws: ``BundleError`` that names the file, for weights that are missing, of another shape, or not finite.
-  func network<Network: Module>(_ make: () throws -> Network) throws -> Network {
-    do {
-      let network = try make()
-      try network.load(tensors.checkedWeights())
-      return network
-    } catch { throw BundleError.naming(url, error) }
-  }
-
   func fault(_ reason: String) -> BundleError { BundleError(path: url.path, reason: reason) }
 
   /// A tensor as float32.

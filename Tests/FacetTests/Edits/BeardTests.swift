@@ -18,7 +18,7 @@ import Torch
     let (_, _, face) = try FaceEditorTests.portrait.get()
     let beard = try #require(try layer("No_Beard", -1))
     let (covered, size) = (coverage(beard), beard.width)
-    #expect(covered.allSatisfy { (-1e-4...1).contains($0) } && covered.max()! > 0.5)
+    #expect(covered.allSatisfy { (-1e-4...0.94).contains($0) } && covered.max()! > 0.5)
     let landmarks = try face.anatomy.landmarks
     func mean(_ points: [Point]) -> Float {
       points.reduce(0) { $0 + covered[min(size - 1, Int($1.y * Double(size))) * size + Int($1.x * Double(size))] } / Float(points.count)
@@ -33,13 +33,8 @@ import Torch
   }
 
   @Test func itGetsDenserWithStrength() throws {
-    let (editor, photo, face) = try FaceEditorTests.portrait.get()
-    // How much darker the photo gets.
-    let sums = try [0.25, 0.5, 1].map { strength in
-      let edited = try editor.apply([AttributeEdit("No_Beard", strength: -strength)], to: face, in: photo.picture)
-      return zip(photo.picture.pixels, edited.pixels).reduce(0) { $0 + Int($1.0) - Int($1.1) }
-    }
-    #expect(sums[0] > 0 && 10 * sums[0] < 9 * sums[1] && 10 * sums[1] < 9 * sums[2], "\(sums)")
+    let sums = try [0.25, 0.5, 1].map { try coverage(#require(try layer("No_Beard", -$0))).reduce(0, +) }
+    #expect(sums[0] < 0.8 * sums[1] && sums[1] < 0.8 * sums[2], "\(sums)")
   }
 
   @Test func aMustacheStaysUnderTheNose() throws {
@@ -71,26 +66,12 @@ import Torch
     #expect(green.y - green.x > own.y - own.x + 0.1, "\(own) \(green)")
   }
 
-  /// The network adds detail, and changes no light or colour.
-  @Test func hairsAreDetail() throws {
-    // Skin that is tinted here and there.
-    let light = try (Tensor.rand([1, 1, 4, 4], generator: Generator(seed: 3)) * 0.5 + 0.5).upsampleBilinear2d(scale: 24)
-    let smooth = try light * Tensor([0.55, 0.42, 0.36] as [Float], shape: [1, 3, 1, 1])
-    let place = try Tensor((0..<2 * 96 * 96).map { index -> Float in
-      let pixel = index % (96 * 96)
-      let at = BeardNetwork.place(Float(96 + pixel % 96), Float(190 + pixel / 96))
-      return index < 96 * 96 ? at.x : at.y
-    }, shape: [1, 2, 96, 96])
-    func drawn(_ seed: UInt64) throws -> Tensor {
-      try BeardNetwork.shared()(smooth, at: place, noise: .randn([1, 4, 96, 96], generator: Generator(seed: seed)))
-    }
-    let (first, second) = (try drawn(1), try drawn(2))
-    #expect(try first.isAllFinite() && first.shape == smooth.shape)
-    let change = try (first.avgPool2d(16) - smooth.avgPool2d(16)).abs().mean().item()
-    #expect(change < 0.06, "\(change)")
-    let detail = try (first - first.blurred(sigma: 1.5)).abs().mean().item()
-    #expect(try detail > 3 * (smooth - smooth.blurred(sigma: 1.5)).abs().mean().item(), "\(detail)")
-    // Other noise, other hairs.
-    #expect(try (first - second).abs().mean().item() > 0.2 * detail)
+  @Test func shadesAreOfTheColoursThatThereAre() throws {
+    let grays = (0..<100).map { SIMD3<Float>(repeating: Float($0) / 100) }.shuffled()
+    let shades = Strands.shades(of: grays)
+    #expect(zip(shades, shades.dropFirst()).allSatisfy { $0.x < $1.x })
+    #expect(Set(Strands.shades(of: [[0.1, 0.2, 0.3]])) == [[0.1, 0.2, 0.3]])
+    let ends = try Strands.colours(of: Tensor([-20, 20] as [Float], shape: [1, 1, 1, 2]), among: grays).array(Float.self)
+    #expect(abs(ends[0] - shades[0].x) < 1e-4 && abs(ends[1] - shades.last!.x) < 1e-4)
   }
 }

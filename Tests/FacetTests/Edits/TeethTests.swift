@@ -32,8 +32,9 @@ import Torch
     let scale = 4
     let place = Affine(.identity).scaled(x: 1 / Double(scale), y: 1 / Double(scale)).then(Self.place)
     let mouth = try #require(OpenMouth(in: landmarks, at: place))
-    let size = Self.side * scale
-    let pixels = try #require(try mouth.pixels(size: size))
+    let (teeth, size) = (try TeethPrototype.shared(), Self.side * scale)
+    #expect((0.1...0.25).contains(teeth.height))
+    let pixels = try #require(try mouth.pixels(size: size, showing: teeth))
     let coverage = try pixels.window.inPicture(pixels.coverage).array(Float.self)
     #expect(coverage.count == size * size)
     #expect(coverage.allSatisfy { (0...1).contains($0) })
@@ -42,43 +43,38 @@ import Torch
     #expect(covered(Point(x: landmarks[62].x, y: (landmarks[62].y + landmarks[66].y) / 2)) > 0.99)
     for landmark in [33, 51, 57, 8, 36, 48, 54] { #expect(covered(landmarks[landmark]) == 0) }
 
-    // The drawn mouth has its opening where the photo has it.
-    let opened = try pixels.window.inPicture(mouth.opened.sampled(at: pixels.sources, by: .bilinear)).array(Float.self)
-    let inner = zip(coverage, opened).filter { $0.0 > 0.99 }.map(\.1), outer = zip(coverage, opened).filter { (0.001..<0.1).contains($0.0) }.map(\.1)
-    #expect(inner.reduce(0, +) > 0.95 * Float(inner.count) && outer.reduce(0, +) < 0.5 * Float(outer.count))
-  }
+    // In the middle of the picture they are light, with gaps between them, and dark in the corners of the mouth.
+    let skin = try Tensor.ones([1, 1, Self.side, Self.side])
+    let crop = try Tensor.ones([1, 3, Self.side, Self.side]) * 0.6
+    let around = try mouth.around(skin, at: Self.place)
+    let colours = try teeth.colours(at: pixels, beside: around.weights, of: crop, reach: around.reach)
+    let light = try pixels.window.inPicture(colours).mean(dims: [1]).array(Float.self)
+    let (left, right) = (back(landmarks[60]), back(landmarks[64]))
+    let row = Int(back(landmarks[62]).y) + 3 * scale
+    let line: [Float] = (Int(left.x) + 6..<Int(right.x) - 6).map { light[row * size + $0] }
+    let third = line.count / 3
+    let brightest: Float = line[third..<2 * third].max()!
+    #expect(brightest > 0.6)
+    let gaps: [Int] = (third..<2 * third).filter { index in
+      let near = line[index - 6...index + 6]
+      let (least, most): (Float, Float) = (near.min()!, near.max()!)
+      return line[index] == least && least < 0.95 * most
+    }
+    #expect((1...4).contains(gaps.count), "\(gaps)")
+    #expect(line.first! < 0.8 * brightest && line.last! < 0.8 * brightest)
 
-  /// Light in the middle, dark in the corners, and in the light of the skin around.
-  @Test func theyFitTheFace() throws {
-    let teeth = try TeethNetwork.shared()
-    let opened = try #require(OpenMouth(in: Self.landmarks(opening: 8), at: Self.place)).opened
-    func code(_ seed: UInt64) throws -> Tensor {
-      try TeethNetwork.code(of: Tensor.randn([1, 256], generator: Generator(seed: seed)))
+    // Beside dark skin teeth are darker, but not by as much.
+    func ratio(_ light: [Float]) throws -> Float {
+      let crop = try Tensor(light + light + light, shape: [1, 3, Self.side, Self.side])
+      let dark = try teeth.colours(at: pixels, beside: around.weights, of: crop, reach: around.reach)
+      return try dark.array(Float.self).max()! / colours.array(Float.self).max()!
     }
-    func drawn(_ code: Tensor, skin: Float) throws -> [Float] {
-      let picture = try teeth(code, opening: opened, skin: SIMD3(skin * 1.2, skin, skin * 0.8))
-      #expect(picture.shape == [1, 3, TeethNetwork.rows, TeethNetwork.columns])
-      return try picture.mean(dims: [1]).array(Float.self)
-    }
-    /// The light of a part of the opening.
-    func light(_ picture: [Float], _ columns: Range<Int>) throws -> Float {
-      let weights = try opened.array(Float.self)
-      let places = columns.flatMap { column in (0..<TeethNetwork.rows).map { $0 * TeethNetwork.columns + column } }
-      return places.reduce(0) { $0 + weights[$1] * picture[$1] } / places.reduce(0) { $0 + weights[$1] }
-    }
-    let faces = try (1...8).map { try drawn(code($0), skin: 0.55) }
-    let (middle, corners) = (try faces.map { try light($0, 32..<48) }, try faces.map { try light($0, 6..<10) })
-    #expect(middle.reduce(0, +) / 8 > 0.5, "\(middle)")
-    #expect(zip(middle, corners).allSatisfy { $0 > 1.2 * $1 }, "\(middle) \(corners)")
-    // Each face has its own, and has them again.
-    #expect(try drawn(code(1), skin: 0.55) == faces[0])
-    #expect(try drawn(TeethNetwork.code(of: Tensor.randn([1, 256], generator: Generator(seed: 1)) * 2), skin: 0.55) == faces[0])
-    let others = faces.dropFirst().map { other in zip(other, faces[0]).reduce(0) { $0 + abs($1.0 - $1.1) } / Float(other.count) }
-    #expect(others.allSatisfy { $0 > 0.01 }, "\(others)")
-    // Beside dark skin, or in a dark photo, they are darker.
-    let dark = try (1...8).map { try light(drawn(code($0), skin: 0.2), 32..<48) }.reduce(0, +) / 8
-    #expect((0.4...0.9).contains(dark / (middle.reduce(0, +) / 8)), "\(dark)")
-    #expect(try drawn(code(1), skin: 0).allSatisfy { $0.isFinite })
+    let count = Self.side * Self.side
+    let shining = try ratio((0..<count).map { $0.isMultiple(of: 30) ? 0.6 : 0.24 })
+    #expect((0.6...0.95).contains(shining), "\(shining)")
+    // In a dark photo, where skin does not shine, they are as dark as all else.
+    let dim = try ratio([Float](repeating: 0.24, count: count))
+    #expect(dim < 0.5, "\(dim)")
   }
 
   /// A mouth that opens shows them little by little.
@@ -87,12 +83,12 @@ import Torch
     #expect(OpenMouth(in: Self.landmarks(opening: -4), at: Self.place) == nil)
     let shown = try [1.2, 1.8, 3, 6].map { opening in
       let mouth = try #require(OpenMouth(in: Self.landmarks(opening: opening), at: Self.place))
-      return try #require(try mouth.pixels(size: Self.side)).coverage.sum().item()
+      return try #require(try mouth.pixels(size: Self.side, showing: .shared())).coverage.sum().item()
     }
     #expect(shown == shown.sorted() && shown[0] < 0.15 * shown[3], "\(shown)")
     // A face that the photo cuts off may have its mouth beside the picture.
     let aside = Affine(Similarity(scale: 1, tx: FaceAlignment.window.x - 500, ty: FaceAlignment.window.y))
-    #expect(try #require(OpenMouth(in: Self.landmarks(opening: 6), at: aside)).pixels(size: Self.side) == nil)
+    #expect(try #require(OpenMouth(in: Self.landmarks(opening: 6), at: aside)).pixels(size: Self.side, showing: .shared()) == nil)
     var turned = Self.landmarks(opening: 8)
     (turned[51].x, turned[62].x) = (turned[64].x - 4, turned[64].x - 4)
     #expect(OpenMouth(in: turned, at: Self.place) == nil)

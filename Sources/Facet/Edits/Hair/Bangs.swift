@@ -143,30 +143,9 @@ struct BangsShape: Sendable, Sized {
   func change(of crop: Tensor, length: Float, opacity: Double, over face: Tensor, unshaded: Tensor) throws -> Tensor {
     let drawn = try drawn(length: length)
     let coverage = try drawn.coverage * hair.sampled(at: drawn.sources, by: .bilinear).smoothStep(from: 0.35, to: 0.7) * opacity
-    return try Self.change(
+    return try Strands.change(
       coverage, in: crop.sampled(at: drawn.sources) * drawn.light, over: face, unshaded: unshaded)
   }
-
-  /// Hair over its own shadow, as ``Composition/change(of:from:to:)`` gives a change.
-  /// - Parameters:
-  ///   - coverage: how much of each pixel it covers, 1 × 1 × N × N in [0, 1].
-  ///   - colour: its colour, 1 × 3 × N × N in [0, 1].
-  ///   - crop: the face below, 1 × 3 × S × S in [0, 1].
-  ///   - unshaded: where no shadow falls, 1 × 1 × S × S in [0, 1].
-  /// - Returns: 1 × 4 × N × N.
-  private static func change(_ coverage: Tensor, in colour: Tensor, over crop: Tensor, unshaded: Tensor) throws -> Tensor {
-    let size = coverage.size(3)
-    let fallen = try coverage.avgPool2d(size / crop.size(3)).shifted(down: Self.shadow.moved).blurred(sigma: Self.shadow.sigma)
-    let shadow = try (fallen * (1 - unshaded) * Self.shadow.opacity).enlarged(to: size)
-    // Skin in shade is redder.
-    let light = try crop.enlarged(to: size) * Tensor(Self.shadow.kept, shape: [1, 3, 1, 1])
-    let below = try 1 - coverage
-    let (strands, shaded) = (try coverage * colour, try below * shadow * light)
-    return try Tensor.cat([strands + shaded, (1 - shadow) * below - 1], dim: 1)
-  }
-
-  /// How dark it is, how soft and how far below, in pixels of the crop; and what of each colour's light is left in it.
-  private static let shadow = (opacity: 0.35, sigma: 1.75, moved: 2, kept: [0.25, 0, -0.1] as [Float])
 
   /// How much hair covers each pixel and how light it is there, both 1 × 1 × N × N, and where in the crop it comes from,
   /// 1 × N × N × 2 from −1 to 1.
@@ -238,26 +217,4 @@ struct BangsShape: Sendable, Sized {
   private static let smoothness: Float = 1.7
   /// The least that half a face is wide.
   private static let narrowest: Float = 20
-}
-
-extension Tensor {
-  fileprivate func shifted(down rows: Int) throws -> Tensor {
-    try .cat([.zeros([size(0), size(1), rows, size(3)]), narrow(2, 0..<size(2) - rows)], dim: 2)
-  }
-}
-
-/// Value noise: smooth between random values at whole numbers, −1…1.
-private func valueNoise(_ x: Float, _ y: Float, seed: Int) -> Float {
-  let (left, top) = (x.rounded(.down), y.rounded(.down))
-  let (column, row) = (Int32(left), Int32(top))
-  func value(_ column: Int32, _ row: Int32) -> Float {
-    var hash = UInt32(bitPattern: column) &* 374_761_393 &+ UInt32(bitPattern: row) &* 668_265_263
-      &+ UInt32(truncatingIfNeeded: seed + 1) &* 2_246_822_519
-    hash = (hash ^ (hash >> 13)) &* 1_274_126_177
-    return Float(hash ^ (hash >> 16)) / Float(Int32.max) - 1
-  }
-  let (right, down) = ((x - left).smoothStep(from: 0, to: 1), (y - top).smoothStep(from: 0, to: 1))
-  let upper = value(column, row) * (1 - right) + value(column &+ 1, row) * right
-  let lower = value(column, row &+ 1) * (1 - right) + value(column &+ 1, row &+ 1) * right
-  return upper + (lower - upper) * down
 }

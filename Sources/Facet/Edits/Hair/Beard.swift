@@ -2,8 +2,8 @@ import Foundation
 import Photo
 import Torch
 
-/// Lets hair grow on a face: the decoded step tells where and how dense, the face's own hair and brows tell its colour, and a
-/// network draws the hairs, for decoded faces have none.
+/// Lets hair grow on a face: the decoded step tells where and how dense, the face's own hair and brows tell its colour, and its
+/// strands are drawn, for decoded faces have none.
 struct Beard: Edit {
   static let stage = EditStage.beard
 
@@ -35,67 +35,20 @@ struct Beard: Edit {
     func luma(_ image: Tensor) throws -> Tensor { try image.mean(dims: [1], keepDim: true) }
     let (old, new) = (try luma(crop), try luma(crop.changed(by: change)))
     // In short, how much of the way from skin to dark hair.
-    let density = try ((old - new).relu() / (old.blurred(sigma: 2.7).clamp(min: 0.05) * Self.dark)).smoothStep(from: 0.03, to: Self.full)
+    let density = try ((old - new).relu() / (old.blurred(sigma: 2.7).clamp(min: 0.05) * Self.dark)).smoothStep(from: 0.03, to: 0.75)
     guard try density.sum().item() > 1 else { return }
+    let size = crop.size(3) * canvas.oversampling
     let anatomy = canvas.face.anatomy
+    guard let strands = try anatomy.cached({ try BeardStrands(on: anatomy, at: canvas.face.alignment, size: size) }) else { return }
     // Where the face is in shade, so is the hair.
     let light = try old.blurred(sigma: 3.6)
     let level = try ((light * density).sum() / density.sum()).item()
     let shade = try (light / max(0.05, level)).clamp(min: 0.6, max: 1.5)
-    let colours = try colours(in: crop, anatomy)
-    let colour = colours.reduce(.zero, +) / Float(colours.count)
-    let hair = try Tensor([colour.x, colour.y, colour.z], shape: [1, 3, 1, 1]) * shade
-    // Hairs are as fine as the network's own crop has them, or half as wide.
-    let scale = canvas.face.alignment.side < 1.5 * Double(BeardNetwork.side) ? 2 : 4
-    let size = crop.size(3) * scale
-    // The same hairs at every strength.
-    guard let noise = try anatomy.cached({ try BeardNoise(size: size) }), let frame = try anatomy.frame(size: size),
-      let window = try Self.window(of: density, scale: scale)
-    else { return }
-    let detailed = try Tensor(canvas.crop(size: size))
-    let coverage = try density.enlarged(to: size) * Self.densest
-    let sigma = BeardNetwork.sigma * Double(size) / Double(BeardNetwork.side)
-    let smooth = try (detailed + (hair.enlarged(to: size) - detailed) * coverage).blurred(sigma: sigma)
-    let drawn = try BeardNetwork.shared()(
-      smooth.narrow(2, window.rows).narrow(3, window.columns), at: Self.places(in: window, by: frame.place),
-      noise: noise.values.narrow(2, window.rows).narrow(3, window.columns))
-    // Where the photo has hairs already, they stay.
-    let shown = try (density.smoothStep(from: 0.02, to: 0.3).enlarged(to: size) * (1 - hairs(in: detailed, beside: density, anatomy)))
-      .narrow(2, window.rows).narrow(3, window.columns)
-    try canvas.draw(window.inPicture(.cat([drawn.clamp(min: 0, max: 1) * shown, shown * -1], dim: 1)))
-  }
-
-  /// Where a photo has hairs, 1 × 1 × N × N in [0, 1]: there it has more detail than on skin where none grow.
-  private func hairs(in picture: Tensor, beside density: Tensor, _ anatomy: Anatomy) throws -> Tensor {
-    let pixel = Double(picture.size(3)) / Double(BeardNetwork.side)
-    let light = try picture.mean(dims: [1], keepDim: true)
-    let detail = try (light - light.blurred(sigma: 1.5 * pixel)).abs()
-    let bare = try (anatomy.skin * (1 - density.smoothStep(from: 0, to: 0.05))).enlarged(to: picture.size(3))
-    let plain = try (detail * bare).sum().item() / max(1, bare.sum().item())
-    return try (detail.blurred(sigma: 5 * pixel) / max(1e-3, plain)).smoothStep(from: Self.haired.from, to: Self.haired.to)
-  }
-
-  /// Where hair grows, in the pixels of an enlarged crop, with room for what the network sees around.
-  private static func window(of density: Tensor, scale: Int) throws -> PixelWindow? {
-    let side = density.size(3)
-    let grown = try density.array(Float.self).enumerated().filter { $0.element > 0.01 }
-      .map { Point(x: Double($0.offset % side), y: Double($0.offset / side)) }
-    guard let window = PixelWindow(around: grown, margin: 8, in: side) else { return nil }
-    func enlarged(_ range: Range<Int>) -> Range<Int> { range.lowerBound * scale..<range.upperBound * scale }
-    return PixelWindow(rows: enlarged(window.rows), columns: enlarged(window.columns), in: side * scale)
-  }
-
-  /// The places of a window's pixels as ``BeardNetwork`` takes them: 1 × 2 × H × W.
-  private static func places(in window: PixelWindow, by place: Affine) throws -> Tensor {
-    var values = [Float](repeating: 0, count: 2 * window.count)
-    let scale = Double(BeardNetwork.side) / FaceAlignment.window.side
-    window.forEach { index, pixel in
-      let point = place(pixel)
-      let at = BeardNetwork.place(
-        Float((point.x - FaceAlignment.window.x) * scale), Float((point.y - FaceAlignment.window.y) * scale))
-      (values[index], values[window.count + index]) = (at.x, at.y)
-    }
-    return try Tensor(values, shape: [1, 2, window.rows.count, window.columns.count])
+    let dense = try density.enlarged(to: size)
+    // Between hairs there is skin, the more the fewer there are.
+    let coverage = try (dense * (0.8 - (1.35 - dense) * strands.relief * 0.11)).clamp(min: 0, max: 0.93)
+    let colour = try Strands.colours(of: strands.relief * 0.5, among: colours(in: crop, anatomy)) * shade.enlarged(to: size)
+    try canvas.draw(Strands.change(coverage, in: colour, over: crop, unshaded: .ones([1, 1, crop.size(2), crop.size(3)])))
   }
 
   /// The darker colours of the face's hair and of its brows, as many of the one as of the other.
@@ -114,16 +67,33 @@ struct Beard: Edit {
 
   /// How much darker than skin dark hair is, and the colour of hair where there is none.
   private static let (dark, brown): (Double, SIMD3<Float>) = (0.5, [0.15, 0.1, 0.08])
-  /// How many times as much detail as bare skin hair has, where all of what is seen is skin and where all is hair.
-  private static let haired = (from: 1.5, to: 2.3)
-  /// How much of the way from skin to dark hair the decoded face goes where a beard is whole, and the share of the skin that it covers.
-  private static let (full, densest) = (0.3, 0.6)
 }
 
-/// What makes one hair differ from the next, 1 × 4 × N × N of a normal distribution.
-private struct BeardNoise: Sized {
-  let values: Tensor
-  var byteCount: Int { values.byteCount }
+/// Short strands all over a face, which fan out a little on the way down.
+struct BeardStrands: Sendable, Sized {
+  /// Which hairs stand out, 1 × 1 × N × N, with a mean of 0 and a deviation of about 1.
+  let relief: Tensor
 
-  init?(size: Int) throws { values = try .randn([1, 4, size, size], generator: Generator(seed: 1)) }
+  /// - Parameter size: of the picture that they are drawn for.
+  init?(on anatomy: Anatomy, at alignment: FaceAlignment, size: Int) throws {
+    guard let frame = try anatomy.frame(size: size) else { return nil }
+    let root = frame.landmarks[Landmark.noseRoot]
+    let pixel = Double(size) / alignment.side
+    let streaks = Streaks(Self.octaves, finest: 0.45 * Float(max(1, pixel) * frame.place.largestScale))
+    let values = (0..<size * size).map { index -> Float in
+      let point = frame.place(Point(x: Double(index % size) + 0.5, y: Double(index / size) + 0.5))
+      let below = Float(point.y - root.y)
+      if below < 0 { return 0 }
+      let curl = valueNoise(Float(point.x) / 5, below / 5, seed: 51)
+      // Hair stands in tufts.
+      let tuft = valueNoise(Float(point.x) / 7, below / 9, seed: 61) + 0.6 * valueNoise(Float(point.x) / 3, below / 4, seed: 62)
+      return tanh(0.8 * streaks(Float(point.x - root.x) * 150 / (below + 100) + 1.6 * curl, below)) * 1.4 + 0.45 * tuft
+    }
+    relief = try Tensor(values, shape: [1, 1, size, size])
+  }
+
+  var byteCount: Int { relief.byteCount }
+
+  /// How wide they are, how long, and how much they stand out.
+  private static let octaves: [Streaks.Octave] = [(0.6, 2.2, 0.35), (0.45, 1.6, 0.35), (0.3, 1.3, 0.5), (0.18, 0.9, 0.6)]
 }
