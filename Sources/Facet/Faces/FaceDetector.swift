@@ -214,7 +214,7 @@ public final class FaceDetector: Sendable {
         }
         found += candidates
       }
-      if tier >= Self.widened ? !found.isEmpty : !all && Self.isClear(found) { break }
+      if try tier >= Self.widened ? seesFace(in: found) : !all && Self.isClear(found) { break }
     }
     let landmarks = try found.isEmpty ? nil : landmarks.value()
     for candidate in Self.distinct(found) {
@@ -232,6 +232,12 @@ public final class FaceDetector: Sendable {
     var scales = [min(1, firstSide / longer)]
     while let last = scales.last, last < largestScale { scales.append(min(largestScale, 2 * last)) }
     return scales
+  }
+
+  /// Whether landmarks fit one of them: what is large and unclear ends no search for small faces.
+  private func seesFace(in candidates: [Candidate]) throws(PortraitError) -> Bool {
+    for candidate in candidates where try face(candidate, landmarks.value()).1 { return true }
+    return false
   }
 
   private static func isClear(_ candidates: [Candidate]) -> Bool { candidates.contains { $0.score >= clearScore } }

@@ -357,6 +357,12 @@ import Testing
       let photo = try Picture(contentsOf: folder.appendingPathComponent(name))
       #expect(throws: PortraitError.unclearFace(file: nil), "\(name)") { try Self.detector.largestFace(in: photo) }
     }
+    // A small face beside a large profile is found.
+    var wide = Picture(width: 3000, height: 2000, channels: 3, pixels: [UInt8](repeating: 128, count: 3000 * 2000 * 3))
+    let profile = try Picture(contentsOf: folder.appendingPathComponent("025790.jpg"))
+    wide.paste(profile.resized(to: (712, 872)), x: 100, y: 300)
+    wide.paste(try Picture(contentsOf: FaceEditor.samplePhotoURL).resized(to: (240, 240)), x: 2400, y: 900)
+    #expect(try #require(try Self.detector.largestFace(in: wide)).upperLeft.x > 2300)
     // Turned far, but with both eyes to be seen.
     for name in ["000329.jpg", "017170.jpg", "013742.jpg"] {
       #expect(try Self.detector.largestFace(in: Picture(contentsOf: folder.appendingPathComponent(name))) != nil, "\(name)")
