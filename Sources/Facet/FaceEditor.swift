@@ -140,14 +140,14 @@ public final class FaceEditor: Sendable {
   public func encode(_ crop: FaceCrop) throws -> EncodedFace {
     try withoutGradients {
       let input = try Tensor(crop.picture)
-      let latent = try bundle.model.encode(input).mean
       let alignment = crop.alignment
-      let face = EncodedFace(
+      let anatomy = Anatomy(of: input, alignment, landmarks: alignment.landmarks, by: tools.observer)
+      if try anatomy.isProfile { throw PortraitError.unclearFace(file: nil) }
+      let latent = try bundle.model.encode(input).mean
+      return EncodedFace(
         alignment: alignment, crop: crop.picture, fine: crop.fine, smooth: try FloatPicture(Composition.smooth(input)),
         surroundings: crop.surroundings, latent: latent, decoded: DecodedFace(try bundle.model.decode(latent)),
-        anatomy: Anatomy(of: input, alignment, landmarks: alignment.landmarks, by: tools.observer))
-      if try face.isProfile { throw PortraitError.unclearFace(file: nil) }
-      return face
+        anatomy: anatomy)
     }
   }
 

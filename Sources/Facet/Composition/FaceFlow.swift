@@ -27,8 +27,8 @@ struct FaceFlow: Sendable {
     let side = region.size(3)
     // Decoded mouths that shut are pursed, and their noses narrow.
     func share(of index: Int) -> Point {
-      let left = Landmark.mouth.contains(index) ? Self.shutShare : Point(x: 0, y: 0)
-      return Point(x: 1 - (1 - left.x) * Double(closing), y: 1 - (1 - left.y) * Double(closing))
+      let shut = Landmark.mouth.contains(index) ? Self.shutShare : Point(x: 0, y: 0)
+      return Point(x: 1 - (1 - shut.x) * Double(closing), y: 1 - (1 - shut.y) * Double(closing))
     }
     var targets = landmarks.indices.map { index -> Point in
       let point = landmarks[index]

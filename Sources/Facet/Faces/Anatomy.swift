@@ -32,6 +32,23 @@ final class Anatomy: Sendable, Sized {
     }
   }
 
+  /// Whether one eye is out of sight: the face is turned far, and the eye's landmarks lie beside the head. False where no detector
+  /// saw the face.
+  var isProfile: Bool {
+    get throws {
+      guard let known, case let nose = DetectedFace.nose(of: known), !Self.frontal.contains(nose) else { return false }
+      let (beyond, side) = (try beyond.array(Float.self), image.size(3))
+      let hidden = (nose < 0.5 ? Landmark.leftEye : Landmark.rightEye).filter { index in
+        let (x, y) = (Int(known[index].x * Double(side)), Int(known[index].y * Double(side)))
+        return (0..<side).contains(x) && (0..<side).contains(y) && beyond[y * side + x] > 0.5
+      }
+      return hidden.count > 3
+    }
+  }
+
+  /// Where the tip of the nose lies between the cheeks, 0…1, while both eyes are in sight.
+  private static let frontal = 0.25...0.75
+
   /// The landmarks in CelebA's frame, with the way there from a crop of some pixels a side; `nil` where they fall into one place.
   func frame(size: Int) throws -> (place: Affine, landmarks: [Point])? {
     try alignment.frame(of: landmarks, size: size)

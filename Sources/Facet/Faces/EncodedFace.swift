@@ -28,26 +28,6 @@ public struct EncodedFace: Sendable {
   }
 }
 
-extension EncodedFace {
-  /// Whether one eye is out of sight: the face is turned far, and the eye's landmarks lie beside the head.
-  var isProfile: Bool {
-    get throws {
-      guard let landmarks = alignment.landmarks else { return false }
-      let nose = DetectedFace.nose(of: landmarks)
-      if Self.frontal.contains(nose) { return false }
-      let (beyond, side) = (try anatomy.beyond.array(Float.self), crop.width)
-      let hidden = (nose < 0.5 ? Landmark.leftEye : Landmark.rightEye).filter { index in
-        let (x, y) = (Int(landmarks[index].x * Double(side)), Int(landmarks[index].y * Double(side)))
-        return (0..<side).contains(x) && (0..<side).contains(y) && beyond[y * side + x] > 0.5
-      }
-      return hidden.count > 3
-    }
-  }
-
-  /// Where the tip of the nose lies between the cheeks, 0…1, while both eyes are in sight.
-  private static let frontal = 0.25...0.75
-}
-
 /// A face cut out of a photo for an editor.
 public struct FaceCrop: Sendable {
   /// Where the face lies in the photo.
