@@ -259,13 +259,15 @@ int cd_detector_save(const CDDetector *detector, const char *path) {
 
 void cd_detector_free(CDDetector *detector) { delete detector; }
 
-int cd_detector_find(CDDetector *detector, const uint8_t *rgb, int64_t width, int64_t height,
+int cd_detector_find(const CDDetector *detector, const uint8_t *rgb, int64_t width, int64_t height,
                      double threshold, CDFace *faces, int64_t capacity, int64_t *count) {
   return guarded([&] {
     Image image;
     copy(rgb, width, height, image);
     std::vector<dlib::rect_detection> found;
-    detector->detector(image, found, threshold);
+    // dlib's detector keeps scratch space in itself.
+    auto own = detector->detector;
+    own(image, found, threshold);
     // The detector sorts by confidence, best first.
     *count = std::min<int64_t>(found.size(), capacity);
     for (int64_t i = 0; i < *count; ++i) {

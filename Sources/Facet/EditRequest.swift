@@ -60,7 +60,7 @@ public struct AttributeEdit: Sendable, Equatable {
   package static func isHair(_ attribute: String) -> Bool { attribute.lowercased() == HairPalette.attribute.lowercased() }
 
   /// - Throws: ``AttributeError`` or ``StyleError`` for a style that there is not.
-  func validateStyle() throws {
+  package func validateStyle() throws {
     if Self.isHair(attribute) {
       _ = try HairPalette.colour(style)
       guard case .strength(0...) = amount else { throw StyleError("'Hair' takes a strength from 0, and no probability") }

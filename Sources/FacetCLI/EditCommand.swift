@@ -69,11 +69,13 @@ struct EditCommand: ParsableCommand {
     let jobs = try photos.jobs()
     if jobs.isEmpty { return }
     let edits = try (look.map { try LookFile(contentsOf: $0).edits } ?? []) + attribute.map { try $0.edit(to: to) }
-    let region = try protect.map { try ProtectedRegion(mask: Photo(contentsOf: URL(fileURLWithPath: $0))) }
+    for edit in edits { try edit.validateStyle() }
+    let region = try protect.map { try ProtectedRegion(mask: PhotoInput(named: $0).read()) }
     let editor = try photos.makeEditor(for: edits.map(\.attribute) + editing.keep)
     let options = editing.options
     try editor.validate(edits, options: options)
-    try photos.forEach(jobs) { photo, job in
+    // What the written file loses is told below, damage among it.
+    try photos.forEach(jobs, tellsDamage: false) { photo, job in
       let faces = try editor.faces(in: photo.picture, photos.face, isAligned: photos.aligned)
       let settled = try faces.map { try resolved(edits, on: $0, with: editor, options) }
       let changes = try zip(faces, settled).map { face, edits in

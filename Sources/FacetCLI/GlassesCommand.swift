@@ -58,7 +58,7 @@ struct GlassesCommand: ParsableCommand {
     if !force, FileManager.default.fileExists(atPath: url.path) {
       throw CommandError("\(url.path) is there already; add --force to overwrite it")
     }
-    let shown = try Photo(contentsOf: photo.map { URL(fileURLWithPath: $0) } ?? FaceEditor.samplePhotoURL)
+    let shown = try photo.map { try PhotoInput(named: $0).read() } ?? Photo(contentsOf: FaceEditor.samplePhotoURL)
     let tiles = try FaceEditor().tiles(
       shown, styles.map { AttributeEdit(GlassesModel.edit.name, style: $0) }, side: Self.side)
     let rows = stride(from: 0, to: tiles.count, by: Self.columns).map { Array(tiles[$0..<min($0 + Self.columns, tiles.count)]) }

@@ -199,7 +199,17 @@ struct PhotoInput: Sendable {
   /// More than any photo's file has.
   private static let standardInputLimit = 1 << 30
 
-  func read() throws -> Photo {
+  /// The photo.
+  /// - Parameter tellsDamage: whether a photo with faults in its data is named in a line.
+  func read(tellsDamage: Bool = true) throws -> Photo {
+    let photo = try decoded()
+    if tellsDamage {
+      for loss in photo.losses() where loss.isDamage { note("\(name): \(loss)") }
+    }
+    return photo
+  }
+
+  private func decoded() throws -> Photo {
     if let file {
       // Swift repairs such a name, and it is then another one.
       if name.contains("\u{FFFD}"), !FileManager.default.fileExists(atPath: file.path) {
@@ -320,17 +330,20 @@ struct PhotoOptions: ParsableArguments {
   }
 
   /// Calls `body` with each photo and where its picture goes, with as many at once as the engine has threads.
-  func forEach(_ jobs: [Job], _ body: @Sendable (Photo, Job) throws -> Void) throws {
+  /// - Parameter tellsDamage: whether photos with faults in their data are named.
+  func forEach(_ jobs: [Job], tellsDamage: Bool = true, _ body: @Sendable (Photo, Job) throws -> Void) throws {
     if jobs.isEmpty { return }
     let report = jobs.count > 1 ? ProgressReport("photos", total: jobs.count, unit: "photos") : nil
     let count = min(Torch.threads, jobs.count)
     guard count > 1 else {
-      return try inputs.forEach(jobs.map(\.input), report: report) { index, input in try body(input.read(), jobs[index]) }
+      return try inputs.forEach(jobs.map(\.input), report: report) { index, input in
+        try body(input.read(tellsDamage: tellsDamage), jobs[index])
+      }
     }
     try inputs.forEach(jobs.map(\.input), atOnce: count, report: report) { index, input in
       // Several threads for one photo would wait for each other at every layer.
       try Torch.setThreads(1)
-      try body(input.read(), jobs[index])
+      try body(input.read(tellsDamage: tellsDamage), jobs[index])
     }
   }
 }

@@ -34,6 +34,11 @@ public enum PhotoLoss: Hashable, Sendable, CustomStringConvertible {
   /// Opacity; white shows instead.
   case transparency
 
+  /// Whether the picture itself is not what it was.
+  public var isDamage: Bool {
+    if case .damagedData = self { true } else { false }
+  }
+
   public var description: String {
     switch self {
     case .damagedData(let reason): "part of its data is damaged, and shows as grey or shifted: \(reason)"

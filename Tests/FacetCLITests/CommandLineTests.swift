@@ -243,6 +243,12 @@ struct CommandLineTests {
     #expect(!FileManager.default.fileExists(atPath: program.path("b.jpg")))
     let result = try program.run(words)
     #expect(result.status == 0 && result.errors.contains("a.jpg: part of its data is damaged"), "\(result.errors)")
+    #expect(result.errors.components(separatedBy: "is damaged").count == 2, "\(result.errors)")
+    // Where nothing of it is written, too.
+    for words in [["inspect", "a.jpg"], ["edit", "b.jpg", "--attribute", "Smiling=1", "--protect", "a.jpg", "-o", "c.jpg"]] {
+      let result = try program.run(words)
+      #expect(result.status == 0 && result.errors.contains("a.jpg: part of its data is damaged"), "\(result.errors)")
+    }
   }
 
   @Test func probabilitiesSayWhereTheyEnd() throws {

@@ -30,7 +30,7 @@ int cd_detector_load(const char *path, CDDetector **result);
 int cd_detector_save(const CDDetector *detector, const char *path);
 void cd_detector_free(CDDetector *detector);
 // Writes the best `capacity` faces, best first, and the number written to count.
-int cd_detector_find(CDDetector *detector, const uint8_t *rgb, int64_t width, int64_t height,
+int cd_detector_find(const CDDetector *detector, const uint8_t *rgb, int64_t width, int64_t height,
                      double threshold, CDFace *faces, int64_t capacity, int64_t *count);
 
 // Reads a shape predictor in dlib's own format, with 68 points. Several times faster than dlib

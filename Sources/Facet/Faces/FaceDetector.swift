@@ -43,7 +43,7 @@ extension ArraySlice<Point> {
 /// Finds faces and their landmarks: dlib's frontal HOG detector, and regression trees for 68 points.
 ///
 /// Both models load on other threads from the moment the detector is made; the first search waits for
-/// what is still missing. One detector serves many threads, one search at a time.
+/// what is still missing. One detector serves many threads.
 public final class FaceDetector: Sendable {
   /// What the landmark model may be used for, in a line for people: its data is iBUG 300-W.
   public static let terms =
@@ -52,12 +52,15 @@ public final class FaceDetector: Sendable {
   /// Where Debian's libdlib-data puts the landmark model (100 MB; 66 MB in memory).
   public static let defaultLandmarks = URL(fileURLWithPath: "/usr/share/dlib/shape_predictor_68_face_landmarks.dat")
 
-  /// The longer side, in pixels, of the copy of a photo that is searched first; each further one is twice as large, up
-  /// to twice the photo's own size. The detector's smallest face is 80 pixels wide, so the first finds those of a tenth
-  /// of the photo, and the last those of 40 pixels.
+  /// The longer side, in pixels, of the copy of a photo that is searched first. The second is twice as large, each further
+  /// one four times, until the smallest faces that are asked for have as many pixels as the detector needs. It knows those
+  /// of 80 pixels, so the first copy shows faces of a tenth of the photo.
   private static let firstSide = 800.0
-  private static let largestScale = 2.0
-  /// Those that are searched for further faces when some are found.
+  private static let finer = 4.0
+  private static let needed = 96.0
+  /// How many pixels lie between the ears of the smallest face that has enough of them for an edit.
+  public static let leastWidth = 48.0
+  /// The copies that are searched before the photo is turned.
   private static let widened = 2
 
   /// Larger copies are searched in tiles, which overlap by more than the faces that the copy before is too small for.
@@ -102,17 +105,20 @@ public final class FaceDetector: Sendable {
 
   /// All faces of a picture, the largest first; empty for none.
   ///
-  /// Faces are found that are turned in the plane by up to 35°, from 48 pixels between the ears and from about a
-  /// twentieth of the picture's longer side; where there is none, from 48 pixels in a picture of any size. Where none
-  /// stands upright, they are searched in the picture's other three directions. Beside a better one, a face with
+  /// Faces are found from 48 pixels between the ears in a picture of any size, and turned in the plane by up to 35°.
+  /// Where none stands upright, they are searched in the picture's other three directions. Beside a better one, a face with
   /// a score below 0.5 and below half of the best one's counts as false.
   /// - Parameters:
   ///   - picture: the photo, of any size.
   ///   - minimumScore: what the detector must at least give a face: of 197 from the front that it saw, 196 had
   ///     more than 0.15.
+  ///   - smallest: how many pixels lie between the ears of the smallest faces that are searched beside larger ones. A search
+  ///     for half as wide faces takes four times as long.
   /// - Throws: ``PortraitError/unclearFace(file:)`` where all that is found is seen from the side, or covered.
-  public func faces(in picture: Picture, minimumScore: Double = 0.15) throws(PortraitError) -> [DetectedFace] {
-    try find(in: picture, minimumScore, all: true)
+  public func faces(
+    in picture: Picture, minimumScore: Double = 0.15, smallest: Double = leastWidth
+  ) throws(PortraitError) -> [DetectedFace] {
+    try find(in: picture, minimumScore, beside: smallest)
   }
 
   /// The largest face of a picture; nil for none. Several times as fast as ``faces(in:minimumScore:)`` where a face
@@ -123,7 +129,7 @@ public final class FaceDetector: Sendable {
   ///     more than 0.15.
   /// - Throws: ``PortraitError/unclearFace(file:)`` where all that is found is seen from the side, or covered.
   public func largestFace(in picture: Picture, minimumScore: Double = 0.15) throws(PortraitError) -> DetectedFace? {
-    try find(in: picture, minimumScore, all: false).first
+    try find(in: picture, minimumScore, beside: nil).first
   }
 
   /// The largest face of a picture; nil where there is none, or none that is clear.
@@ -148,9 +154,11 @@ public final class FaceDetector: Sendable {
     return try landmarks.value().find(in: picture.rgb(), face)
   }
 
+  /// - Parameter smallest: the width of faces beside the largest one that are searched, too; `nil` for none.
   private func find(
-    in picture: Picture, _ minimumScore: Double, all: Bool
+    in picture: Picture, _ minimumScore: Double, beside smallest: Double?
   ) throws(PortraitError) -> [DetectedFace] {
+    let all = smallest != nil
     let picture = picture.rgb()
     let turns = [Self.turn, -Self.turn]
     var best = try faces(in: picture, quarters: 0, turns: turns, tiers: ..<Self.widened, minimumScore, all: all)
@@ -168,69 +176,86 @@ public final class FaceDetector: Sendable {
       }
     }
     // Small faces in a large photo: the finest search takes longer than all others together.
-    if best.clear.isEmpty {
+    if all || best.clear.isEmpty {
       let small = try faces(
-        in: picture, quarters: 0, turns: turns, tiers: Self.widened..., max(minimumScore, Self.clearScore), all: all)
+        in: picture, quarters: best.quarters, turns: turns, tiers: Self.widened..., max(minimumScore, Self.clearScore),
+        all: all, smallest: best.clear.isEmpty ? Self.leastWidth : smallest ?? Self.leastWidth,
+        beside: best.clear.map(\.candidate))
       if best.isEmpty || !small.clear.isEmpty { best = small }
     }
     if best.clear.isEmpty && !best.unclear.isEmpty { throw .unclearFace(file: nil) }
-    return best.clear
+    return best.clear.map(\.face)
   }
 
   /// Faces that were found, the largest first.
   private struct Finding {
-    var clear: [DetectedFace] = []
+    var clear: [(candidate: Candidate, face: DetectedFace)] = []
     /// Those that landmarks do not fit.
     var unclear: [DetectedFace] = []
-    /// How many copies of the photo were searched.
+    /// By how many quarters the photo was turned, and how many copies of it were searched.
+    var quarters = 0
     var tiers = 0
     var isEmpty: Bool { clear.isEmpty && unclear.isEmpty }
-    var score: Double { clear.map(\.score).max() ?? 0 }
+    var score: Double { clear.map(\.face.score).max() ?? 0 }
   }
 
   /// The faces of a picture that is turned by quarters, as they lie in the picture itself.
   /// - Parameters:
   ///   - turns: by which angles it is turned further where no face is seen without.
   ///   - tiers: which copies of it are searched.
+  ///   - smallest: the width of the smallest faces that the last copy is made for, in pixels of the photo.
+  ///   - known: what was found before, in other copies. It is part of the answer.
   private func faces(
     in picture: Picture, quarters: Int, turns: [Double], tiers: some RangeExpression<Int>, _ minimumScore: Double,
-    all: Bool
+    all: Bool, smallest: Double = leastWidth, beside known: [Candidate] = []
   ) throws(PortraitError) -> Finding {
-    var found: [Candidate] = []
+    var found = known
     var faces = Finding()
-    for (tier, scale) in Self.scales(of: picture).enumerated() where tiers.contains(tier) {
+    faces.quarters = quarters
+    for (tier, scale) in Self.scales(of: picture, smallest: smallest).enumerated() where tiers.contains(tier) {
       faces.tiers = tier + 1
       let longer = Double(max(picture.width, picture.height))
       let least = tier > 0 ? max(minimumScore, Self.clearScore) : minimumScore
-      for working in Working.tiles(of: picture, scale: scale, side: Self.tileSide, overlap: Self.tileOverlap) {
-        // A search that nobody waits for any more ends, without faces.
-        if PhotoWork.shouldStop?.ask() == true { return Finding() }
-        let working = working.turned(quarters: quarters)
-        var candidates = try search(working, turn: 0, least)
-        if (all || !Self.isClear(candidates)) && scale * longer <= Self.turnedSide {
-          for turn in turns {
-            candidates += try search(working, turn: turn, max(minimumScore, Self.clearScore))
+      let turns = scale * longer <= Self.turnedSide ? turns : []
+      let tiles = Tile.all(of: picture, scale: scale, side: Self.tileSide, overlap: Self.tileOverlap)
+      // A search that nobody waits for any more ends, without faces.
+      let shouldStop = PhotoWork.shouldStop
+      let searched = concurrently(tiles.count) { index in
+        Result { () throws(PortraitError) in
+          if shouldStop?.ask() == true { return [Candidate]() }
+          let working = Working(picture, tiles[index]).turned(quarters: quarters)
+          var candidates = try search(working, turn: 0, least)
+          if all || !Self.isClear(candidates) {
+            for turn in turns { candidates += try search(working, turn: turn, max(minimumScore, Self.clearScore)) }
           }
+          return candidates
         }
-        found += candidates
       }
-      if try tier >= Self.widened ? seesFace(in: found) : !all && Self.isClear(found) { break }
+      if shouldStop?.ask() == true { return Finding() }
+      for candidates in searched { found += try candidates.get() }
+      if all { continue }
+      if try tier >= Self.widened ? seesFace(in: found) : Self.isClear(found) { break }
     }
     let landmarks = try found.isEmpty ? nil : landmarks.value()
     for candidate in Self.distinct(found) {
       guard let landmarks else { break }
       let (face, isClear) = try face(candidate, landmarks)
-      if isClear { faces.clear.append(face) } else { faces.unclear.append(face) }
+      if isClear { faces.clear.append((candidate, face)) } else { faces.unclear.append(face) }
     }
-    faces.clear.sort { ($0.width, $0.score) > ($1.width, $1.score) }
+    faces.clear.sort { ($0.face.width, $0.face.score) > ($1.face.width, $1.face.score) }
     return faces
   }
 
   /// How much larger than the photo each copy is that is searched.
-  private static func scales(of picture: Picture) -> [Double] {
+  private static func scales(of picture: Picture, smallest: Double) -> [Double] {
     let longer = Double(max(picture.width, picture.height))
+    let finest = needed / smallest
     var scales = [min(1, firstSide / longer)]
-    while let last = scales.last, last < largestScale { scales.append(min(largestScale, 2 * last)) }
+    while let last = scales.last, last < finest {
+      let next = last * (scales.count == 1 ? 2 : finer)
+      // A step that hardly adds anything is spared.
+      scales.append(1.25 * next < finest ? next : finest)
+    }
     return scales
   }
 
@@ -376,6 +401,33 @@ extension DetectedFace {
   }
 }
 
+/// A part of a photo, and the size it is searched at.
+private struct Tile {
+  let window: Window
+  let size: (width: Int, height: Int)
+  let scale: Double
+
+  /// Those that a photo is searched in at a size, `side` pixels long at most.
+  static func all(of photo: Picture, scale: Double, side: Int, overlap: Int) -> [Tile] {
+    func starts(_ length: Int) -> [(start: Int, length: Int)] {
+      let whole = max(1, Int((Double(length) * scale).rounded()))
+      if whole <= side { return [(0, length)] }
+      let count = (whole - overlap + side - overlap - 1) / (side - overlap)
+      let part = min(length, Int((Double(side) / scale).rounded(.up)))
+      return (0..<count).map { ((length - part) * $0 / max(1, count - 1), part) }
+    }
+    func scaled(_ length: Int) -> Int { max(1, Int((Double(length) * scale).rounded())) }
+    let columns = starts(photo.width)
+    return starts(photo.height).flatMap { row in
+      columns.map { column in
+        Tile(
+          window: Window(x: column.start, y: row.start, width: column.length, height: row.length),
+          size: (scaled(column.length), scaled(row.length)), scale: scale)
+      }
+    }
+  }
+}
+
 /// A photo, or a part of it, at the size and in the direction it is searched at.
 private struct Working {
   let picture: Picture
@@ -388,30 +440,13 @@ private struct Working {
     (self.picture, self.scale, self.place) = (picture, scale, place)
   }
 
-  /// The photo at a size, in parts that are `side` pixels long at most.
-  static func tiles(of photo: Picture, scale: Double, side: Int, overlap: Int) -> some Sequence<Working> {
-    func starts(_ length: Int) -> [(start: Int, length: Int)] {
-      let whole = max(1, Int((Double(length) * scale).rounded()))
-      if whole <= side { return [(0, length)] }
-      let count = (whole - overlap + side - overlap - 1) / (side - overlap)
-      let part = min(length, Int((Double(side) / scale).rounded(.up)))
-      return (0..<count).map { ((length - part) * $0 / max(1, count - 1), part) }
-    }
-    let (columns, rows) = (starts(photo.width), starts(photo.height))
-    return rows.lazy.flatMap { row in
-      columns.lazy.map { column in
-        let window = Window(x: column.start, y: row.start, width: column.length, height: row.length)
-        let size = (
-          width: max(1, Int((Double(window.width) * scale).rounded())),
-          height: max(1, Int((Double(window.height) * scale).rounded()))
-        )
-        let isAll = size == (photo.width, photo.height) && window.x == 0 && window.y == 0
-        let back = Affine(.identity)
-          .scaled(x: Double(window.width) / Double(size.width), y: Double(window.height) / Double(size.height))
-          .then(Affine(Similarity(scale: 1, tx: Double(window.x), ty: Double(window.y))))
-        return Working(isAll ? photo : photo.resized(window: window, to: size), scale: scale, place: back)
-      }
-    }
+  init(_ photo: Picture, _ tile: Tile) {
+    let (window, size) = (tile.window, tile.size)
+    let isAll = size == (photo.width, photo.height) && (window.x, window.y) == (0, 0)
+    let place = Affine(.identity)
+      .scaled(x: Double(window.width) / Double(size.width), y: Double(window.height) / Double(size.height))
+      .then(Affine(Similarity(scale: 1, tx: Double(window.x), ty: Double(window.y))))
+    self.init(isAll ? photo : photo.resized(window: window, to: size), scale: tile.scale, place: place)
   }
 
   /// Turned clockwise.
@@ -480,8 +515,7 @@ private final class Loading<Value: Sendable, Failure: Error>: Sendable {
 }
 
 private final class Detector: @unchecked Sendable {
-  // dlib's detector keeps scratch space in itself.
-  private let lock = NSLock()
+  // Never written to after it is read.
   private let pointer: OpaquePointer
 
   init(_ url: URL?) throws(PortraitError) {
@@ -499,8 +533,6 @@ private final class Detector: @unchecked Sendable {
 
   /// Faces in pixel indices, the best 64.
   func find(in picture: Picture, minimumScore: Double) throws(PortraitError) -> [CDFace] {
-    lock.lock()
-    defer { lock.unlock() }
     var count: Int64 = 0
     var status: Int32 = 0
     let faces = [CDFace](unsafeUninitializedCapacity: 64) { faces, initialized in

@@ -88,6 +88,11 @@ final class Workshop: Sendable {
 
   private static let randomSide = 512
 
+  /// Smaller ones are hard to click, and to search them takes longer than people wait for a photo to open.
+  private static func smallestFace(in photo: Picture) -> Double {
+    max(FaceDetector.leastWidth, Double(max(photo.width, photo.height)) / 20)
+  }
+
   private func session(
     _ kind: PhotoSession.Kind, seed: UInt64? = nil, _ photo: Photo, _ alignments: [FaceAlignment]? = nil
   ) async throws -> PhotoSession {
@@ -95,7 +100,8 @@ final class Workshop: Sendable {
       let found: [FaceAlignment]
       do {
         found = try alignments
-          ?? detector.faces(in: photo.picture).compactMap { FaceAlignment($0, view: configuration.view) }
+          ?? detector.faces(in: photo.picture, smallest: Self.smallestFace(in: photo.picture))
+          .compactMap { FaceAlignment($0, view: configuration.view) }
       } catch PortraitError.unclearFace {
         throw Problem.unclearFace
       }

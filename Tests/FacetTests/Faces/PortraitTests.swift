@@ -156,6 +156,10 @@ import Testing
     let middle = (found.upperLeft.x + found.lowerRight.x) / 2
     let expected = 3970 + (reference.upperLeft.x + reference.lowerRight.x) / 2 * scale
     #expect(abs(middle - expected) < 15, "\(middle) \(expected)")
+    // Beside a large one it is found where all faces are asked for.
+    photo.paste(face.resized(to: (2 * face.width, 2 * face.height)), x: 100, y: 10)
+    #expect(try Self.detector.faces(in: photo).map { ($0.upperLeft.x + $0.lowerRight.x) / 2 > 2000 } == [false, true])
+    #expect(try Self.detector.faces(in: photo, smallest: 250).count == 1)
   }
 
   @Test func severalFaces() throws {
