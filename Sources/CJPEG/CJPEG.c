@@ -38,8 +38,8 @@ static struct jpeg_error_mgr *start(Faults *faults) {
 }
 
 static bool is_plain(struct jpeg_decompress_struct *jpeg) {
-  return !jpeg->marker_list && !jpeg->progressive_mode && !jpeg->arith_code && !jpeg->saw_Adobe_marker && jpeg->data_precision == 8 &&
-         jpeg->num_components == 3 && jpeg->jpeg_color_space == JCS_YCbCr;
+  return !jpeg->marker_list && !jpeg_has_multiple_scans(jpeg) && !jpeg->arith_code && !jpeg->saw_Adobe_marker &&
+         jpeg->data_precision == 8 && jpeg->num_components == 3 && jpeg->jpeg_color_space == JCS_YCbCr;
 }
 
 CJReader *cj_open(const uint8_t *bytes, size_t count) {

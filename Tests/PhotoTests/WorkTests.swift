@@ -85,6 +85,57 @@ import Testing
     #expect(throws: PhotoError.self) { try Photo(data: data) }
   }
 
+  /// A grey JPEG in several scans, all of whose coefficients are 0.
+  private static func jpeg(_ side: Int, scans: Int, tail: Data = Data()) -> Data {
+    func segment(_ marker: UInt8, _ body: [UInt8]) -> [UInt8] {
+      [0xFF, marker, UInt8((body.count + 2) >> 8), UInt8((body.count + 2) & 255)] + body
+    }
+    func big(_ number: Int) -> [UInt8] { [UInt8(number >> 8), UInt8(number & 255)] }
+    let blocks = ((side + 7) / 8) * ((side + 7) / 8)
+    let one: [UInt8] = [1] + [UInt8](repeating: 0, count: 15)
+    // A code of one bit each: no difference of means; and no coefficients in the next 16 384 blocks.
+    let tables = segment(0xC4, [0x00] + one + [0x00]) + segment(0xC4, [0x10] + one + [0xE0])
+    let frame = segment(0xC2, [8] + big(side) + big(side) + [1, 1, 0x11, 0])
+    let start = segment(0xDB, [0] + [UInt8](repeating: 16, count: 64)) + frame + tables
+    let means = segment(0xDA, [1, 1, 0, 0, 0, 0]) + [UInt8](repeating: 0, count: (blocks + 7) / 8)
+    let runs = (blocks + 16383) / 16384
+    let scan = segment(0xDA, [1, 1, 0, 1, 63, 0]) + [UInt8](repeating: 0, count: (15 * runs + 7) / 8)
+    var data = Data([0xFF, 0xD8] + start + means)
+    for _ in 1..<scans { data += scan }
+    return data + [0xFF, 0xD9] + tail
+  }
+
+  @Test func scansWithoutEndAreRefused() throws {
+    #expect(try Photo(data: Self.jpeg(64, scans: 12)).width == 64)
+    // A film behind the picture has any bytes.
+    let film = Data((0..<1000).flatMap { _ in [0xFF, 0xDA, 0, 2] as [UInt8] })
+    #expect(try Photo(data: Self.jpeg(64, scans: 12, tail: film)).width == 64)
+    let data = Self.jpeg(4000, scans: 4000)
+    let start = ContinuousClock.now
+    let error = #expect(throws: PhotoError.self) { try Photo(data: data) }
+    #expect(error?.description.contains("scans") == true)
+    #expect(ContinuousClock.now - start < .seconds(2))
+    let scratch = try Scratch()
+    let file = try scratch.write(data, "scans.jpg")
+    #expect(throws: PhotoError.self) { try Picture(contentsOf: file) }
+  }
+
+  @Test(arguments: [false, true]) func pagesWithoutEndAreRefused(_ isBig: Bool) throws {
+    func little(_ value: Int, _ count: Int) -> [UInt8] { (0..<count).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) } }
+    let wide = isBig ? 8 : 4
+    let head = Array("II".utf8) + (isBig ? [43, 0, 8, 0, 0, 0] : [42, 0])
+    // Each has an entry that nobody knows, and names the next one.
+    let size = isBig ? 8 + 20 + 8 : 2 + 12 + 4
+    let first = head.count + wide
+    let entry = little(50_000, 2) + little(3, 2) + little(1, wide) + little(0, wide)
+    let directories = (1...60_000).flatMap { little(1, isBig ? 8 : 2) + entry + little(first + size * $0, wide) }
+    let data = Data(head + little(first, wide) + directories)
+    let start = ContinuousClock.now
+    let error = #expect(throws: PhotoError.self) { try Photo(data: data) }
+    #expect(error?.description.contains("pages") == true)
+    #expect(ContinuousClock.now - start < .seconds(2))
+  }
+
   @Test(arguments: [Photo.Format.jpeg, .png, .webp, .tiff])
   func decodingIsGivenUp(_ format: Photo.Format) throws {
     let data = try Photo(Drawn.gradient(1500, 1500)).encoded(as: format)
