@@ -63,9 +63,36 @@ private func run(_ script: String, _ arguments: String...) throws -> (status: In
     #expect(output.contains("links: 0") && output.contains("owners: 0"), "\(output)")
   }
 
+  /// An older set-up left links, by which a user's file became a library of the system.
+  @Test func linksToAUsersFilesBecomeCopies() throws {
+    let (status, output) = try run(
+      Self.machine + """
+        mkdir -p "$folder/cache/facet/libtorch-2.13.0"
+        cp -a "$folder/torch" "$folder/cache/facet/libtorch-2.13.0"
+        chown -R nobody "$folder/cache"
+        (cd "$folder/cache/facet/libtorch-2.13.0" && find torch -type f -exec sha256sum {} + >manifest.sha256)
+        for libtorch in "$folder/torch" ''; do
+          run='LIBTORCH="'$libtorch'" XDG_CACHE_HOME="$folder/cache" "$setup"'
+          on_machine "$run"
+          for library in "$folder"/local/facet/torch/lib/*; do
+            ln -sf "${libtorch:-$folder/cache/facet/libtorch-2.13.0/torch}/lib/${library##*/}" "$library"
+          done
+          rm -f "$folder/local/facet/originals"
+          on_machine "/sbin/ldconfig; $run"
+          echo "links: $(find "$folder/local/facet" -type l | wc -l)"
+          [[ ! $(on_machine "$run" 2>&1) ]]
+        done
+        """, Self.setup, "libc10.so")
+    #expect(status == 0, "\(output)")
+    #expect(output.split(separator: "\n").filter { $0.hasPrefix("links: ") } == ["links: 0", "links: 0"], "\(output)")
+  }
+
   @Test func aLibraryByAnothersNameIsRefused() throws {
     let (status, output) = try run(Self.machine + #"on_machine "$run""#, Self.setup, "libz.so.1")
     #expect(status != 0 && output.contains("calls itself libz.so.1"), "\(output)")
+    let (other, text) = try run(
+      Self.machine + #"library libz.so.1 libz.so.1; on_machine "$run""#, Self.setup, "libc10.so")
+    #expect(other != 0 && text.contains("libz.so.1 has the name of a library of the system"), "\(text)")
   }
 
   /// Clones with caches of their own: what one has set up stays until its cache is gone.
