@@ -60,6 +60,24 @@ import Testing
     #expect(try await server.send("POST", "/api/photos", Self.portrait).status == 201)
   }
 
+  /// Far more than lies between the two sides: the server waits for somebody to read.
+  private static let manyRequests = String(
+    repeating: "GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n", count: 1000)
+
+  @Test func answersThatNobodyReadsLockNobodyOut() async throws {
+    let server = try await Server {
+      $0.limits.connections = 24
+      $0.limits.connectionsPerClient = 24
+    }
+    let lines = try (0..<24).map { _ in try Line(to: server) }
+    for one in lines { one.send(Self.manyRequests) }
+    try await Task.sleep(for: .seconds(3))
+    for _ in 0..<3 {
+      #expect(try await server.raw(Self.request("GET", "/health"), seconds: 10).hasPrefix("HTTP/1.1 200"))
+    }
+    withExtendedLifetime(lines) {}
+  }
+
   private static let portrait: Data = {
     let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
     return try! Data(contentsOf: folder.appendingPathComponent("../../Sources/Facet/Resources/astronaut.jpg"))
@@ -110,15 +128,18 @@ import Testing
     #expect(try await program.answersHealth(within: 20))
   }
 
-  @Test func halfAnUploadDoesNotHoldUpTheEnd() async throws {
+  @Test(arguments: [true, false])
+  func neitherHalfAnUploadNorAnUnreadAnswerHoldsUpTheEnd(_ isUpload: Bool) async throws {
     let program = try Program(options: [])
     let line = try Line(to: program.url)
-    line.send("POST /api/photos HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\nhalf")
+    let upload = "POST /api/photos HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\nhalf"
+    line.send(isUpload ? upload : Self.manyRequests)
     try await Task.sleep(for: .seconds(1))
     let start = ContinuousClock.now
     program.terminate()
     while program.isRunning && ContinuousClock.now - start < .seconds(30) { try await Task.sleep(for: .milliseconds(50)) }
     #expect(ContinuousClock.now - start < .seconds(15))
+    withExtendedLifetime(line) {}
     program.end()
   }
 

@@ -14,6 +14,9 @@ import Synchronization
 /// Where there is no room for another, the connection goes that has kept the server waiting longest: without a request,
 /// with half of one, or with an answer that it does not read. One whose request is worked on stays.
 final class Connections: Sendable {
+  /// Told to a connection that goes for another.
+  struct Displaced: Sendable {}
+
   private struct Open {
     let channel: any Channel
     let client: Client
@@ -68,6 +71,8 @@ final class Connections: Sendable {
       open[id] = Open(channel: channel, client: client, waitingSince: .now())
       return (true, displaced)
     }
+    // By a guard's own way, which waits for no answer that is on its way.
+    displaced?.pipeline.fireUserInboundEventTriggered(Displaced())
     displaced?.close(promise: nil)
     if isTaken { channel.closeFuture.whenComplete { [self] _ in open.withLock { _ = $0.removeValue(forKey: id) } } }
     return isTaken
@@ -108,6 +113,8 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
   private static let lingering = TimeAmount.seconds(2)
   /// How long the rest of a request is waited for once the server is to end.
   private static let grace = TimeAmount.seconds(1)
+  /// How often a client that does not read its answer is looked at then; the second time it goes.
+  private static let readingTime = TimeAmount.seconds(3)
 
   /// - Parameter exchangeTime: from a request's first line to its answer's last byte, beside what a body takes at the
   ///   least rate.
@@ -148,9 +155,20 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
       received += part.readableBytes
     case .end:
       bodyIsComing = false
-      connections.setWaiting(context.channel, false)
+      connections.setWaiting(context.channel, waits(context))
     }
     context.fireChannelRead(data)
+  }
+
+  /// Whether the next step is the client's: to send the rest of its request, or to read its answers.
+  private func waits(_ context: ChannelHandlerContext) -> Bool {
+    !context.channel.isWritable || unanswered == 0 || (unanswered == 1 && bodyIsComing)
+  }
+
+  func channelWritabilityChanged(context: ChannelHandlerContext) {
+    // Requests that come one behind the other are worked on no further while nobody reads.
+    if unanswered > 0 { connections.setWaiting(context.channel, waits(context)) }
+    context.fireChannelWritabilityChanged()
   }
 
   private func startTimer(_ context: ChannelHandlerContext) {
@@ -175,12 +193,28 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
       context.eventLoop.assumeIsolated().scheduleTask(in: Self.grace) {
         if self.bodyIsComing { context.close(promise: nil) }
       }
+      closeUnread(context)
+    case is Connections.Displaced:
+      context.close(promise: nil)
     case ChannelEvent.inputClosed where isEnding:
       context.close(promise: nil)
     default:
       break
     }
     context.fireUserInboundEventTriggered(event)
+  }
+
+  /// So would answers that it does not read.
+  private func closeUnread(_ context: ChannelHandlerContext, hasWaited: Bool = false) {
+    context.eventLoop.assumeIsolated().scheduleTask(in: Self.readingTime) {
+      guard context.channel.isActive else { return }
+      let waits = self.waits(context)
+      if waits && hasWaited {
+        context.close(promise: nil)
+      } else {
+        self.closeUnread(context, hasWaited: waits)
+      }
+    }
   }
 
   // MARK: Answers
