@@ -43,7 +43,7 @@ struct FacetCommand: AsyncParsableCommand {
   }
 
   /// Shows what an error says, whatever names of files and parts of files it holds, and ends the process with its code.
-  private static func end(with error: any Error) -> Never {
+  static func end(with error: any Error) -> Never {
     let isQuery = (error as? CombinedDirectionError)?.isUsage ?? false
     let isUsage = error is UsageError || error is AttributeError || error is StyleError || isQuery
     let text = isUsage ? "Error: \(error)" : fullMessage(for: error)

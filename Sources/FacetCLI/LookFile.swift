@@ -1,4 +1,5 @@
 import Facet
+import Files
 import Foundation
 
 /// Edits that were saved under a name, as the studio saves them: `{"edits": [{"attribute": "Hair", "strength": 1, "style": "auburn"}]}`.
@@ -16,7 +17,9 @@ struct LookFile: Decodable {
   /// - Throws: ``CommandError`` that names the file and what is wrong in it.
   init(contentsOf path: String) throws {
     func fault(_ reason: String) -> CommandError { CommandError("\(path): \(reason)") }
-    guard let file = FileHandle(forReadingAtPath: path), let data = try? file.read(upToCount: Self.sizeLimit + 1) else {
+    // A pipe would be waited for.
+    let file = try? MappedFile(URL(fileURLWithPath: path))
+    guard let data = file?.withBytes({ Data($0.prefix(Self.sizeLimit + 1)) }) else {
       throw fault("a look that cannot be read")
     }
     guard data.count <= Self.sizeLimit, let look = try? JSONDecoder().decode(LookFile.self, from: data) else {

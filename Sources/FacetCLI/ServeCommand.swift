@@ -75,7 +75,8 @@ struct ServeCommand: AsyncParsableCommand {
     do {
       try await Studio(configuration).run { url in
         let page = hasToken ? "\(url)#token=TOKEN" : "\(url)"
-        try? FileHandle.standardOutput.write(contentsOf: Data("The studio is at \(page) (Ctrl-C ends it)\n".utf8))
+        // Nobody would find it.
+        do { try show("The studio is at \(page) (Ctrl-C ends it)") } catch { FacetCommand.end(with: error) }
       }
     } catch let error as StudioError {
       throw CommandError(error.description)

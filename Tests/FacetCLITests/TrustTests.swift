@@ -35,6 +35,22 @@ import Torch
     #expect(result.errors.contains("standard output: cannot be written"), "\(result.errors)")
   }
 
+  @Test func aServerThatCannotSayWhereItIsEnds() throws {
+    defer { program.remove() }
+    let result = try run(with: #"timeout -s KILL 60 "$0" serve --port 0 --threads 1 > /dev/full"#, [])
+    #expect(result.status == 1 && result.errors.contains("standard output: cannot be written"), "\(result.errors)")
+  }
+
+  @Test func aPipeIsNoLook() throws {
+    defer { program.remove() }
+    let file = program.folder.appendingPathComponent("look.json")
+    #expect(mkfifo(file.path, 0o600) == 0)
+    let result = try run(
+      with: #"timeout -s KILL 60 "$0" "$@""#,
+      ["edit", Self.sample.path, "--look", file.path, "-o", program.path("out.png")])
+    #expect(result.status == 1 && result.errors.contains("cannot be read"), "\(result.errors)")
+  }
+
   @Test func controlCharactersOfNamesAreShown() throws {
     defer { program.remove() }
     let name = "a\u{1B}[31mred\nline.jpg"
@@ -172,6 +188,11 @@ import Torch
     let url = try bundle()
     try FileManager.default.removeItem(at: url.appendingPathComponent("card.md"))
     #expect(try program.run("info", url.path).output.contains("no card says"))
+    let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("../..")
+    for file in ["README.md", "NOTICE"] {
+      let text = try String(contentsOf: root.appendingPathComponent(file), encoding: .utf8)
+      for name in ["iBUG 300-W", "CelebA", "CelebAMask-HQ", "UTKFace"] { #expect(text.contains(name), "\(file): \(name)") }
+    }
   }
 
   // MARK: Two at once
