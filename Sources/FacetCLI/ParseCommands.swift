@@ -1,6 +1,7 @@
 import ArgumentParser
 import Facet
 import FacetTraining
+import Files
 import Foundation
 import Photo
 import Torch
@@ -66,6 +67,8 @@ struct ParseCommand: ParsableCommand {
     }
 
     func run() throws {
+      let lock = try WriteLock.folder(URL(fileURLWithPath: output, isDirectory: true))
+      defer { withExtendedLifetime(lock) {} }
       let all = try jobs()
       let jobs = resume ? all.filter { !FileManager.default.fileExists(atPath: $0.map.path) } : all
       let report = ProgressReport("parse", total: all.count, unit: "photos", completed: all.count - jobs.count)

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Facet
+import Files
 import Foundation
 import Photo
 import Synchronization
@@ -285,11 +286,14 @@ struct PhotoOptions: ParsableArguments {
   struct Job: Sendable {
     let input: PhotoInput
     let output: PictureOutput
+    /// Keeps others from writing into the folder of the pictures.
+    var lock: WriteLock?
   }
 
-  /// The photos and where their pictures go; found out before anything is loaded.
+  /// The photos and where their pictures go; found out before anything is loaded. A folder of them is this process's as
+  /// long as the jobs live.
   /// - Parameter ending: of the files in a folder; that of the photo where left out.
-  /// - Throws: ``CommandError``, ``UsageError``.
+  /// - Throws: ``CommandError``, ``UsageError``; `FileError`, which names who is writing there.
   func jobs(ending: String? = nil) throws -> [Job] {
     let target = URL(fileURLWithPath: output)
     let inputs = try inputs.expanded(without: target)
@@ -307,6 +311,8 @@ struct PhotoOptions: ParsableArguments {
     } else if Photo.Format(pathExtension: target.pathExtension) != nil && !PhotoInput.isFolder(target) && !output.hasSuffix("/") {
       throw UsageError("-o \(output): a name of one picture, and there are several; a folder would be '\(output)/'")
     }
+    // What is there is looked at once nobody else writes there.
+    let lock = isFolder ? try WriteLock.folder(target) : nil
     var seen: [String: PhotoInput] = [:]
     let jobs = try inputs.map { input in
       if isFolder && input.file == nil { throw UsageError("-o: standard input goes to one picture, not into a folder") }
@@ -322,7 +328,7 @@ struct PhotoOptions: ParsableArguments {
       if input.file?.standardizedFileURL.path == file.standardizedFileURL.path {
         throw CommandError("\(input.name) would overwrite itself; choose another -o")
       }
-      return Job(input: input, output: .file(file))
+      return Job(input: input, output: .file(file), lock: lock)
     }
     let rest = resume ? jobs.filter { !$0.output.exists } : jobs
     if rest.count < jobs.count { note("\(jobs.count - rest.count) of \(jobs.count) pictures are there already") }

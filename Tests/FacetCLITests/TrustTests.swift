@@ -219,6 +219,32 @@ import Torch
     #expect(program.steps("run") == steps + 1)
   }
 
+  @Test func oneCommandAtATimeWritesPicturesIntoAFolder() throws {
+    defer { program.remove() }
+    let folder = program.folder.appendingPathComponent("out")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    let lock = folder.appendingPathComponent(".facet.lock")
+    let holder = Process()
+    holder.executableURL = URL(fileURLWithPath: "/usr/bin/flock")
+    holder.arguments = ["--no-fork", lock.path, "sleep", "600"]
+    try holder.run()
+    defer { kill(holder.processIdentifier, SIGKILL) }
+    while !FileManager.default.fileExists(atPath: lock.path) { usleep(1000) }
+    usleep(200_000)
+    let commands = [
+      ["edit", Self.sample.path, "--attribute", "Smiling=1", "-o", folder.path], ["reconstruct", Self.sample.path, "-o", folder.path],
+      ["parse", Self.sample.path, "-o", folder.path],
+    ]
+    for command in commands {
+      let result = try program.run(command)
+      #expect(result.status == 1 && result.errors.contains("is writing there"), "\(command[0]): \(result.errors)")
+    }
+    kill(holder.processIdentifier, SIGKILL)
+    holder.waitUntilExit()
+    #expect(try program.run(commands[2]).status == 0)
+    #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == ["astronaut.png"])
+  }
+
   @Test func noUpdateOfABundleIsLost() throws {
     defer { program.remove() }
     let faces = try DrawnFaces(count: 96)
