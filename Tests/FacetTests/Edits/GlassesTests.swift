@@ -37,6 +37,22 @@ import Torch
       Affine(Similarity(scale: scale)))
   }
 
+  /// What a damaged file holds, or a hostile one: numbers that are finite, and no more.
+  @Test(arguments: [1e30, -1e30]) func lensesStayWithinReach(_ value: Double) throws {
+    let good = try Self.model()
+    let spoilt = [
+      GlassesModel(mean: good.mean.map { _ in value }, weights: good.weights, head: good.head),
+      GlassesModel(mean: good.mean, weights: good.weights.map { $0.map { _ in value } }, head: good.head),
+    ]
+    for model in spoilt {
+      let (left, right) = try model.lenses(on: Self.landmarks())
+      for lens in [left, right] {
+        #expect((6...178).contains(lens.halfWidth) && (6...178).contains(lens.halfHeight))
+        #expect(abs(lens.middle.x) <= 1000 && abs(lens.middle.y) <= 1000)
+      }
+    }
+  }
+
   // MARK: Styles
 
   @Test func allStylesCanBeDrawn() throws {

@@ -41,18 +41,22 @@ public struct GlassesModel: Sendable, Equatable {
   func lenses(on landmarks: [Point]) -> (left: GlassesPlace.Lens, right: GlassesPlace.Lens) {
     let numbers = zip(Self.numbers(landmarks), mean).map { $0 - $1 } + [1]
     let found = weights.map { zip($0, numbers).reduce(0) { $0 + $1.0 * $1.1 } }
+    func bounded(_ value: Double, from low: Double, to high: Double) -> Double { min(high, max(low, value)) }
     func lens(_ first: Int) -> GlassesPlace.Lens {
-      GlassesPlace.Lens(
-        middle: Point(x: found[first], y: found[first + 1]), halfWidth: max(Self.least, found[first + 2]),
-        halfHeight: max(Self.least, found[first + 3]))
+      let middle = found[first...first + 1].map { bounded($0, from: -Self.farthest, to: Self.farthest) }
+      let half = found[first + 2...first + 3].map { bounded($0, from: Self.least, to: Self.most) }
+      return GlassesPlace.Lens(middle: Point(x: middle[0], y: middle[1]), halfWidth: half[0], halfHeight: half[1])
     }
     return (lens(0), lens(4))
   }
 
   package static func numbers(_ landmarks: [Point]) -> [Double] { self.landmarks.flatMap { [landmarks[$0].x, landmarks[$0].y] } }
 
-  /// Half of the least sides, in pixels of CelebA's frame: landmarks that went astray do not turn a lens inside out.
-  private static let least = 6.0
+  /// Half of the least and of the greatest sides, in pixels of CelebA's frame: landmarks that went astray do not turn a lens
+  /// inside out, nor do weights of a damaged file ask for more pixels than there are.
+  private static let (least, most) = (6.0, 178.0)
+  /// How far from the frame's corner a lens may be.
+  private static let farthest = 1000.0
 }
 
 // MARK: On disk
