@@ -49,18 +49,13 @@ public enum PhotoWork {
   /// How many scans a JPEG may have. Each goes through the whole picture before the first pixel is there, for a few bytes
   /// of the file; what programs write are about ten.
   static let scanLimit = 100
-  /// How many directories a TIFF may have. libtiff takes a time that grows with their square to count them.
-  static let directoryLimit = 1000
 
   /// Why a file would take longer to read than its pixels explain; nil where it would not. No pixel is decoded.
   static func excess(_ read: Coding.Reader) -> String? {
     let head = read(0, 8)
     if head == [0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A] { return excessOfPNG(read) }
     if head.starts(with: [0xFF, 0xD8]) { return hasManyScans(read) ? "more than \(scanLimit) scans" : nil }
-    let kinds: [[UInt8]] = [[0x49, 0x49, 42, 0], [0x4D, 0x4D, 0, 42], [0x49, 0x49, 43, 0], [0x4D, 0x4D, 0, 43]]
-    guard let kind = kinds.first(where: { head.starts(with: $0) }) else { return nil }
-    let isMany = hasManyDirectories(read, isLittle: kind[0] == 0x49, isBig: kind.contains(43))
-    return isMany ? "more than \(directoryLimit) pages" : nil
+    return nil
   }
 
   private static func excessOfPNG(_ read: Coding.Reader) -> String? {
@@ -112,24 +107,5 @@ public enum PhotoWork {
         offset = start + mark + 2 + max(2, Int(part[mark + 2]) << 8 | Int(part[mark + 3]))
       }
     }
-  }
-
-  /// - Parameter isBig: whether places and counts have 8 bytes (BigTIFF).
-  private static func hasManyDirectories(_ read: Coding.Reader, isLittle: Bool, isBig: Bool) -> Bool {
-    func number(at place: Int, bytes count: Int) -> Int? {
-      let bytes = read(place, count)
-      guard bytes.count == count else { return nil }
-      let number = (isLittle ? bytes.reversed() : bytes).reduce(0) { $0 << 8 | Int($1) }
-      return (0..<1 << 40).contains(number) ? number : nil
-    }
-    let wide = isBig ? 8 : 4
-    var place = number(at: wide, bytes: wide)
-    for _ in 0..<directoryLimit {
-      guard let here = place, here > 0, let count = number(at: here, bytes: isBig ? 8 : 2), count <= 0xFFFF else {
-        return false
-      }
-      place = number(at: here + (isBig ? 8 + 20 * count : 2 + 12 * count), bytes: wide)
-    }
-    return place ?? 0 > 0
   }
 }
