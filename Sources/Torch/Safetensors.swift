@@ -74,7 +74,8 @@ public struct SafetensorsFile: Sendable {
   ) throws {
     let sorted = tensors.sorted { ($1.dtype.size, $0.name) < ($0.dtype.size, $1.name) }
     var metadata = metadata
-    if hasChecksum { metadata[checksumKey] = checksum(of: sorted, metadata) }
+    // One that was read with the metadata is of another file.
+    metadata[checksumKey] = hasChecksum ? checksum(of: sorted, metadata) : nil
     let header: [UInt8]
     do {
       header = try SafetensorsHeader.encode(

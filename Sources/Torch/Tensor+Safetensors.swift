@@ -3,9 +3,12 @@ import Foundation
 
 extension Tensor {
   /// Reads every tensor of a safetensors file. The tensors lie over the file's memory: copy before writing to them.
-  /// - Throws: ``SafetensorsError`` when the file is not whole, `FileError` when it cannot be read.
+  /// - Throws: ``SafetensorsError`` when the file is not whole, or a bit of it has changed since ``save(_:metadata:to:)`` wrote it;
+  ///   `FileError` when it cannot be read.
   public static func load(from url: URL) throws -> (tensors: [String: Tensor], metadata: [String: String]) {
-    try load(SafetensorsFile(url))
+    let file = try SafetensorsFile(url)
+    try file.verify()
+    return try load(file)
   }
 
   /// The tensors of a file, over its memory as of ``load(from:)``.
@@ -23,17 +26,14 @@ extension Tensor {
     return (tensors, file.metadata)
   }
 
-  /// Writes tensors to a safetensors file, whole or not at all.
-  /// - Parameter hasChecksum: whether ``SafetensorsFile/verify()`` is to find damage in it later.
-  public static func save(
-    _ tensors: [String: Tensor], metadata: [String: String] = [:], hasChecksum: Bool = false, to url: URL
-  ) throws {
+  /// Writes tensors to a safetensors file, whole or not at all, with a checksum that ``SafetensorsFile/verify()`` looks at.
+  public static func save(_ tensors: [String: Tensor], metadata: [String: String] = [:], to url: URL) throws {
     let stored = try tensors.mapValues { try $0.detach().to(.cpu).contiguous() }
     let entries = stored.map { name, tensor in
       (name: name, dtype: tensor.dtype, shape: tensor.shape, bytes: tensor.borrowedBytes)
     }
     try withExtendedLifetime(stored) { 
-      try SafetensorsFile.write(entries, metadata: metadata, hasChecksum: hasChecksum, to: url)
+      try SafetensorsFile.write(entries, metadata: metadata, hasChecksum: true, to: url)
     }
   }
 }

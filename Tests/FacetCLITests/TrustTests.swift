@@ -157,6 +157,23 @@ import Torch
     #expect(result.status == 1 && result.errors.contains("not a regular file"), "\(name): \(result.errors)")
   }
 
+  /// One bit of a weight makes another picture, and is seen nowhere.
+  @Test(arguments: ["model.safetensors", "attributes.safetensors", "glasses.safetensors", "prototypes.safetensors", "painter.safetensors"])
+  func aChangedBitInABundleIsFound(_ name: String) throws {
+    defer { program.remove() }
+    let url = try bundle()
+    let file = url.appendingPathComponent(name)
+    var data = try Data(contentsOf: file)
+    data[data.count - 100] ^= 1
+    try data.write(to: file)
+    let result = try run(with: #""$0" "$@""#, [
+      "edit", Self.sample.path, "--model", url.path, "--attribute", "Young=-1", "--attribute", "Eyeglasses=1", "-o",
+      program.path("a.png"),
+    ])
+    #expect(result.status == 1 && result.errorLines.count == 1, "\(name): \(result.errors)")
+    #expect(result.errors.contains("its checksum does not fit") || result.errors.contains("made for other weights"))
+  }
+
   @Test(arguments: ["decoder.output.bias", "encoder.mean.bias"], [Float.nan, .infinity])
   func weightsThatAreNoNumbersAreRefused(_ name: String, _ value: Float) throws {
     defer { program.remove() }

@@ -98,10 +98,10 @@ package enum AttributeTable {
     Attribute(
       "Smiling", .expression, parts: ["High_Cheekbones", "Mouth_Slightly_Open", "Narrow_Eyes"], isSharpened: true,
       add: .decoded(.expression) { _ in [Teeth()] },
-      remove: .closesMouth(.expression)),
+      remove: .closesMouth(.rest)),
     Attribute(
       "Mouth_Slightly_Open", .expression, isSharpened: true, add: .decoded(.expression) { _ in [Teeth()] },
-      remove: .closesMouth(.expression)),
+      remove: .closesMouth(.rest)),
     Attribute("High_Cheekbones", .expression, add: .decoded(.shape)),
     Attribute("Narrow_Eyes", .expression, isSharpened: true, add: .decoded(.shape)),
 

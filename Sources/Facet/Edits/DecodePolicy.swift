@@ -28,6 +28,10 @@ struct DecodePolicy: OptionSet, Sendable, Hashable {
   /// Little gets darker around the eyes: decoded make-up is a bruise there.
   static let softensEyelids = Self(rawValue: 1 << 7)
 
+  /// Nothing gets darker where light stays: the decoded face has shade below lips that shut, which lie elsewhere in the photo, and a
+  /// cheek's highlight that darkens is gray.
+  static let addsNoShade = Self(rawValue: 1 << 8)
+
   private static let restrictions: Self = [.keepsHair, .keepsSkinTone, .keepsContour, .keepsNoseAndMouth]
 
   /// No step at all.
@@ -38,6 +42,8 @@ struct DecodePolicy: OptionSet, Sendable, Hashable {
   static let shape: Self = [.face, .keepsSkinTone]
   /// Shapes that move the mouth: the photo's own, and the skin around it in the photo's own colours.
   static let expression: Self = [.shape, .movesMouth, .keepsNoseAndMouth, .keepsLight]
+  /// An expression that ends: its folds go.
+  static let rest: Self = [.expression, .addsNoShade]
   /// Hair on the face, which lies over its contour.
   static let beard: Self = [.keepsHair, .keepsNoseAndMouth]
 
@@ -95,7 +101,7 @@ extension Composition {
     let face = policy.contains(.keepsContour) ? seen.face : nil
     let after = try policy.contains(.keepsSkinTone) ? keepingTint(of: before, in: after, weighted: face) : after
     var change = try Composition.difference.change(of: crop, from: before, to: after)
-    if policy.contains(.keepsLight) { change = try keepingLight(in: change, of: crop) }
+    if policy.contains(.keepsLight) { change = try keepingLight(in: change, of: crop, shading: !policy.contains(.addsNoShade)) }
     if let face { change = try face * change }
     let lighter = try (crop * change.narrow(1, 3..<4) + change.narrow(1, 0..<3)).mean(dims: [1], keepDim: true)
     if policy.contains(.keepsContour) {
@@ -112,10 +118,11 @@ extension Composition {
   }
 
   /// A change of light in small places only. The photo's own pixels get lighter or darker, so that their colours and their detail stay.
-  private static func keepingLight(in change: Tensor, of crop: Tensor) throws -> Tensor {
+  /// - Parameter shading: whether some of it may get darker.
+  private static func keepingLight(in change: Tensor, of crop: Tensor, shading: Bool) throws -> Tensor {
     func light(_ image: Tensor) throws -> Tensor { try (image.mean(dims: [1], keepDim: true).clamp(min: 0) + Double(darkFloor)).log() }
     let lighter = try light(crop.changed(by: change)) - light(crop)
-    let fine = try (lighter - lighter.blurred(sigma: broad.sigma) * broad.share).clamp(max: mostLighter)
+    let fine = try (lighter - lighter.blurred(sigma: broad.sigma) * broad.share).clamp(min: shading ? -1 : 0, max: mostLighter)
     return try Tensor.cat([crop * 0, fine.exp() - 1], dim: 1)
   }
 

@@ -19,12 +19,48 @@ struct Teeth: Edit {
     let kept = shown.amount * Double((shown.opening / max(0.01, mouth.opening)).smoothStep(from: 0.35, to: 0.7))
     guard kept < 1 else { return }
     let teeth = try TeethPrototype.shared()
-    guard let pixels = try mouth.pixels(size: size, showing: teeth) else { return }
+    let own = try OwnTeeth(of: canvas.face)
+    guard let pixels = try mouth.pixels(size: size, showing: teeth, of: own) else { return }
     let skin = try mouth.around(canvas.face.anatomy.skin, at: flow.place)
     let colour = try teeth.colours(at: pixels, beside: skin.weights, of: crop, reach: skin.reach)
     let coverage = try pixels.coverage * (1 - kept)
     try canvas.draw(pixels.window.inPicture(.cat([colour * coverage, coverage * -1], dim: 1)))
   }
+}
+
+/// How a person's teeth differ from the prototype. Nobody knows them from a shut mouth, so they follow from the face's code:
+/// the same for each edit of a photo, others for another person.
+struct OwnTeeth {
+  /// Each −1…1.
+  private let own: [Float]
+
+  /// No difference.
+  static let prototype = OwnTeeth(own: [Float](repeating: 0, count: count))
+
+  private init(own: [Float]) { self.own = own }
+
+  init(of face: EncodedFace) throws {
+    let code = try face.latent.array(Float.self)
+    own = (0..<Self.count).map { sin(Self.spread * code[$0 % code.count]) }
+  }
+
+  /// Where the prototype has a place along the mouth, −1…1 both.
+  func place(_ across: Float) -> Float {
+    // Ends stay. The middle is hardly ever that of the face, and some teeth are wider than others.
+    let rest = 1 - across * across
+    let waves = (0..<4).reduce(Float(0)) { $0 + own[$1] * sin(Float($1 + 2) * 1.7 * across + 3 * own[$1 + 8]) }
+    return across + rest * (Self.shift * own[5] + Self.waves * waves)
+  }
+
+  /// How much shorter the teeth of a place are than the prototype's.
+  func height(_ across: Float) -> Float {
+    1 + Self.heights * (0..<4).reduce(Float(0)) { $0 + own[$1 + 16] * sin(Float($1 + 2) * 2.3 * across + 3 * own[$1 + 24]) }
+  }
+
+  private static let count = 28
+  /// Codes that lie as far apart as those of two people have no number alike.
+  private static let spread: Float = 40
+  private static let (shift, waves, heights): (Float, Float, Float) = (0.05, 0.015, 0.05)
 }
 
 /// The share of teeth that a photo shows, 0…1: what is inside its mouth is nearly as light as its skin.
@@ -105,8 +141,8 @@ struct TeethPrototype: Sendable {
     // A dark photo is not dark skin: there nothing shines.
     let lit = try zip(crop.mean(dims: [1]).array(Float.self), skin.array(Float.self)).filter { $0.1 > Self.near }.map(\.0).sorted()
     let most = lit.isEmpty ? 1 : Self.shine * lit[lit.count * 49 / 50]
-    let level = min(most, Self.dimmed * exp(levels[0] * log(luma) + levels[1]))
-    let colour = (0..<3).map { level * exp(hues[2 * $0] * log(mean[$0] / luma) + hues[2 * $0 + 1]) }
+    let level = min(most, exp(levels[0] * log(luma) + levels[1]))
+    let colour = (0..<3).map { level * Self.warm[$0] * exp(hues[2 * $0] * log(mean[$0] / luma) + hues[2 * $0 + 1]) }
     // One side of a face may be in shade.
     let light = try (crop.mean(dims: [1], keepDim: true) * skin).blurred(sigma: reach) / skin.blurred(sigma: reach).clamp(min: 1e-3)
     let shade = try (light / Double(luma)).clamp(min: 0.4, max: 1.6).sqrt().enlarged(to: pixels.window.size)
@@ -114,29 +150,35 @@ struct TeethPrototype: Sendable {
     let found = try picture.sampled(at: pixels.sources)
     let teeth = try found.narrow(1, 3..<4).clamp(min: 0, max: 1)
     let dark = Self.dark.map { $0 * (0.5 + luma) }
-    // The corners of a mouth are dark, and the upper lip shades what is below it.
+    // The corners of a mouth are dark, and the upper lip shades what is below it. Light comes there from lips: it is red.
     let (across, down) = (try pixels.sources.narrow(3, 0..<1), try pixels.sources.narrow(3, 1..<2))
     let depth = try ((down + 1) * Double(Self.rows) / 2 - Double(Self.above)).clamp(min: 0)
-    let open = try (1 - across.square().square() * Self.corners) * (1 - (depth / -Self.lipShade.rows).exp() * Self.lipShade.amount)
-    let cavity = try open.permute([0, 3, 1, 2])
-    // A median of many mouths has less contrast than each of them.
-    let shown = try found.narrow(1, 0..<3).clamp(min: 1e-3).log() * Self.contrast
+    let open = try (1 - (across.square() + across.square().square()) * (Self.corners / 2))
+      * (1 - (depth / -Self.lipShade.rows).exp() * Self.lipShade.amount)
+    let cavity = try (open.clamp(min: 1e-2).log() * Tensor(Self.shadeHue, shape: [1, 1, 1, 3])).exp().permute([0, 3, 1, 2])
+    // Near the gums teeth touch; towards their edges they part. Of the hues that differ from tooth to tooth half is left.
+    let parting = try (depth / Self.parting.rows).clamp(min: 0, max: 1).permute([0, 3, 1, 2])
+    let colours = try found.narrow(1, 0..<3)
+    let hue = try (colours + colours.mean(dims: [1], keepDim: true)) / 2
+    let shown = try hue.clamp(min: 1e-3).log() * (parting * Self.parting.edge + Self.parting.gum)
     return try (shown.exp() * Tensor(colour, shape: [1, 3, 1, 1]) * teeth + Tensor(dark, shape: [1, 3, 1, 1]) * (1 - teeth))
       .clamp(min: 0, max: 1) * shade * cavity
   }
 
   /// How much darker the corners are than the middle, and the edge under the upper lip, with the rows of the picture that it fades over.
-  private static let (corners, lipShade) = (0.55, (amount: 0.4, rows: 3.0))
-  /// The power that the light of teeth is raised to.
-  private static let contrast = 1.35
+  private static let (corners, lipShade) = (0.7, (amount: 0.4, rows: 3.0))
+  /// The powers of shade in red, green and blue.
+  private static let shadeHue: [Float] = [0.75, 1.1, 1.15]
+  /// The power of the light of gaps: a median of many mouths has less contrast than each of them.
+  private static let parting = (gum: 0.65, edge: 0.75, rows: 14.5)
+  /// Red, green and blue beside those that were learned: few people have teeth as white.
+  private static let warm: [Float] = [1.003, 1, 0.985]
   /// How much wider a mouth is than landmarks say, whose corners have the dark ones of the picture.
   private static let wider: Float = 1.05
   /// Pixels of the picture: between the corners of the mouth, and in all; above the edge of the lip, and in all.
   private static let (width, columns, above, rows) = (88, 96, 2, 32)
-  /// Those who the light was measured on are lit from the front, and have white teeth.
-  private static let dimmed: Float = 0.98
   /// How much lighter teeth are than the lightest skin at the most, and the weight from which on skin counts for that.
-  private static let (shine, near): (Float, Float) = (1.3, 0.1)
+  private static let (shine, near): (Float, Float) = (1.12, 0.1)
   /// What is seen below teeth, beside skin of a light of 0.5.
   private static let dark: [Float] = [0.22, 0.1, 0.09]
 }
@@ -208,7 +250,7 @@ struct OpenMouth {
   ///   - size: of the picture, in pixels.
   ///   - teeth: the prototype.
   /// - Returns: `nil` where the mouth lies beside the picture.
-  func pixels(size: Int, showing teeth: TeethPrototype) throws -> MouthPixels? {
+  func pixels(size: Int, showing teeth: TeethPrototype, of own: OwnTeeth) throws -> MouthPixels? {
     guard let window = PixelWindow(around: corners, margin: 8, in: size) else { return nil }
     // Teeth are cut off by the lower lip; wide open mouths show longer ones.
     let stretch = min(Self.stretches.upperBound, max(Self.stretches.lowerBound, opening / (width * teeth.height)))
@@ -225,7 +267,8 @@ struct OpenMouth {
       let inside = (at.y - above).smoothStep(from: -soft, to: soft) * (below - at.y).smoothStep(from: -soft, to: soft)
       if inside == 0 { return }
       coverage[index] = inside * shown
-      let source = TeethPrototype.source(at.x / (at.x < 0 ? -upper[0].x : upper[4].x), (at.y - above) / (width * stretch))
+      let across = at.x / (at.x < 0 ? -upper[0].x : upper[4].x)
+      let source = TeethPrototype.source(own.place(across), (at.y - above) / (width * stretch) * own.height(across))
       (sources[2 * index], sources[2 * index + 1]) = (source.x, source.y)
     }
     let shape = [window.rows.count, window.columns.count]

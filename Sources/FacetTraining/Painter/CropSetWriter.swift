@@ -151,7 +151,7 @@ public struct CropSetWriter {
       ]
     }
     for (name, parts) in worn { tensors[name] = try .cat(parts) }
-    try Tensor.save(tensors, metadata: metadata, hasChecksum: true, to: url)
+    try Tensor.save(tensors, metadata: metadata, to: url)
     return metadata
   }
 

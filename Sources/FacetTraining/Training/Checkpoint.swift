@@ -69,7 +69,7 @@ struct CheckpointFile {
   /// Writes tensors and metadata, whole or not at all; what was the last one becomes the one before.
   func save(_ tensors: [String: Tensor], metadata: [String: String]) throws {
     if exists { try link(last, to: previous) }
-    try Tensor.save(tensors, metadata: metadata, hasChecksum: true, to: last)
+    try Tensor.save(tensors, metadata: metadata, to: last)
   }
 
   func remove() throws {

@@ -182,7 +182,7 @@ public final class Trainer: SteppingTrainer {
     guard isFirst else { return }
     if isBest {
       let content = try checkpointContent()
-      try Tensor.save(content.tensors, metadata: content.metadata, hasChecksum: true, to: bestCheckpoint)
+      try Tensor.save(content.tensors, metadata: content.metadata, to: bestCheckpoint)
       let origin = "trained on \(progress.images) images, by Facet \(facetVersion)"
       try ModelBundle.write(configuration: configuration.model, weights: weights, origin: origin, to: output)
     }

@@ -34,7 +34,7 @@ import Torch
     let mouth = try #require(OpenMouth(in: landmarks, at: place))
     let (teeth, size) = (try TeethPrototype.shared(), Self.side * scale)
     #expect((0.1...0.25).contains(teeth.height))
-    let pixels = try #require(try mouth.pixels(size: size, showing: teeth))
+    let pixels = try #require(try mouth.pixels(size: size, showing: teeth, of: .prototype))
     let coverage = try pixels.window.inPicture(pixels.coverage).array(Float.self)
     #expect(coverage.count == size * size)
     #expect(coverage.allSatisfy { (0...1).contains($0) })
@@ -45,9 +45,12 @@ import Torch
 
     // In the middle of the picture they are light, with gaps between them, and dark in the corners of the mouth.
     let skin = try Tensor.ones([1, 1, Self.side, Self.side])
-    let crop = try Tensor.ones([1, 3, Self.side, Self.side]) * 0.6
+    func crop(_ light: Float, shining: Float? = nil) throws -> Tensor {
+      let light = (0..<Self.side * Self.side).map { $0.isMultiple(of: 30) ? shining ?? light : light }
+      return try Tensor(light + light + light, shape: [1, 3, Self.side, Self.side])
+    }
     let around = try mouth.around(skin, at: Self.place)
-    let colours = try teeth.colours(at: pixels, beside: around.weights, of: crop, reach: around.reach)
+    let colours = try teeth.colours(at: pixels, beside: around.weights, of: crop(0.6, shining: 0.8), reach: around.reach)
     let light = try pixels.window.inPicture(colours).mean(dims: [1]).array(Float.self)
     let (left, right) = (back(landmarks[60]), back(landmarks[64]))
     let row = Int(back(landmarks[62]).y) + 3 * scale
@@ -64,17 +67,26 @@ import Torch
     #expect(line.first! < 0.8 * brightest && line.last! < 0.8 * brightest)
 
     // Beside dark skin teeth are darker, but not by as much.
-    func ratio(_ light: [Float]) throws -> Float {
-      let crop = try Tensor(light + light + light, shape: [1, 3, Self.side, Self.side])
+    func ratio(_ crop: Tensor) throws -> Float {
       let dark = try teeth.colours(at: pixels, beside: around.weights, of: crop, reach: around.reach)
       return try dark.array(Float.self).max()! / colours.array(Float.self).max()!
     }
-    let count = Self.side * Self.side
-    let shining = try ratio((0..<count).map { $0.isMultiple(of: 30) ? 0.6 : 0.24 })
+    let shining = try ratio(crop(0.24, shining: 0.6))
     #expect((0.6...0.95).contains(shining), "\(shining)")
     // In a dark photo, where skin does not shine, they are as dark as all else.
-    let dim = try ratio([Float](repeating: 0.24, count: count))
+    let dim = try ratio(crop(0.24))
     #expect(dim < 0.5, "\(dim)")
+  }
+
+  /// Two people have teeth of their own, between the same corners.
+  @Test func everybodyHasOwnTeeth() throws {
+    let face = try FaceEditorTests.portrait.get().face
+    let own = try OwnTeeth(of: face)
+    let places = stride(from: Float(-1), through: 1, by: 0.05).map { own.place($0) }
+    #expect(places == places.sorted() && places.first == -1 && places.last == 1)
+    #expect(zip(places, stride(from: Float(-1), through: 1, by: 0.05)).contains { abs($0 - $1) > 0.01 })
+    #expect(try OwnTeeth(of: face).place(0.3) == own.place(0.3))
+    #expect(OwnTeeth.prototype.place(0.3) == 0.3 && OwnTeeth.prototype.height(0.3) == 1)
   }
 
   /// A mouth that opens shows them little by little.
@@ -83,12 +95,12 @@ import Torch
     #expect(OpenMouth(in: Self.landmarks(opening: -4), at: Self.place) == nil)
     let shown = try [1.2, 1.8, 3, 6].map { opening in
       let mouth = try #require(OpenMouth(in: Self.landmarks(opening: opening), at: Self.place))
-      return try #require(try mouth.pixels(size: Self.side, showing: .shared())).coverage.sum().item()
+      return try #require(try mouth.pixels(size: Self.side, showing: .shared(), of: .prototype)).coverage.sum().item()
     }
     #expect(shown == shown.sorted() && shown[0] < 0.15 * shown[3], "\(shown)")
     // A face that the photo cuts off may have its mouth beside the picture.
     let aside = Affine(Similarity(scale: 1, tx: FaceAlignment.window.x - 500, ty: FaceAlignment.window.y))
-    #expect(try #require(OpenMouth(in: Self.landmarks(opening: 6), at: aside)).pixels(size: Self.side, showing: .shared()) == nil)
+    #expect(try #require(OpenMouth(in: Self.landmarks(opening: 6), at: aside)).pixels(size: Self.side, showing: .shared(), of: .prototype) == nil)
     var turned = Self.landmarks(opening: 8)
     (turned[51].x, turned[62].x) = (turned[64].x - 4, turned[64].x - 4)
     #expect(OpenMouth(in: turned, at: Self.place) == nil)
