@@ -18,8 +18,8 @@ struct AttributesCommand: ParsableCommand {
 
       Examples:
         facet attributes --model runs/a --data celeba
-        facet attributes define bearded_blond --positives 'No_Beard=-1 & Blond_Hair' --negatives No_Beard \
-      --within Male --model runs/a --data celeba
+        facet attributes define bearded_blond --positives 'No_Beard=-1 & Blond_Hair=1' --negatives No_Beard=1 \
+      --within Male=1 --model runs/a --data celeba
         facet attributes remove bearded_blond --model runs/a
       """,
     subcommands: [Find.self, Define.self, Remove.self, Strength.self],
@@ -90,7 +90,7 @@ struct AttributesCommand: ParsableCommand {
       abstract: "Add a direction between photos that queries choose.",
       discussion: """
         Example:
-          facet attributes define blond_beard --positives 'No_Beard=-1 & Blond_Hair=1' --negatives No_Beard=1 \
+          facet attributes define bearded_blond --positives 'No_Beard=-1 & Blond_Hair=1' --negatives No_Beard=1 \
         --within Male=1 --model runs/a --data celeba
         """)
 
@@ -139,7 +139,7 @@ struct AttributesCommand: ParsableCommand {
       abstract: "Take a combined direction out of a bundle.",
       discussion: """
         Example:
-          facet attributes remove blond_beard --model runs/a
+          facet attributes remove bearded_blond --model runs/a
         """)
 
     @Argument(help: "The combined direction's name.")

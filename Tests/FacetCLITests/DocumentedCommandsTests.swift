@@ -3,9 +3,9 @@ import Testing
 
 @testable import FacetCLI
 
-/// The commands that the documents show, parsed by the program's own definitions. Nothing is run.
+/// The commands that the documents show, parsed by the program's own definitions; ``DocumentedWaysTests`` runs them.
 @Suite struct DocumentedCommandsTests {
-  private static let root = URL(fileURLWithPath: #filePath)
+  static let root = URL(fileURLWithPath: #filePath)
     .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
 
   @Test func documentedCommandsParse() throws {
@@ -42,18 +42,18 @@ import Testing
   }
 
   /// README, the documents and the articles, but for research notes, which keep the commands of their day.
-  private static func documents() throws -> [URL] {
+  static func documents() throws -> [URL] {
     let folders = ["docs", "docs/guide", "docs/edits"] + ["Facet", "FacetTraining", "FacetConversion"].map { "Sources/\($0)/\($0).docc" }
     return try [root.appendingPathComponent("README.md")] + folders.flatMap { folder -> [URL] in
       let url = root.appendingPathComponent(folder, isDirectory: true)
       guard FileManager.default.fileExists(atPath: url.path) else { return [] }
       return try FileManager.default.contentsOfDirectory(at: url, includingPropertiesForKeys: nil)
-        .filter { $0.pathExtension == "md" }
+        .filter { $0.pathExtension == "md" }.sorted { $0.path < $1.path }
     }
   }
 
   /// The arguments of `facet` in lines of code, each as one text.
-  private static func commands(in text: String) -> [String] {
+  static func commands(in text: String) -> [String] {
     var (commands, isFenced) = ([String](), false)
     for line in text.replacing(#/ *\\\n */#, with: " ").split(separator: "\n") {
       if line.hasPrefix("```") { isFenced.toggle() }
@@ -66,7 +66,7 @@ import Testing
   }
 
   /// Words as a shell has them, quotes taken off.
-  private static func split(_ command: String) -> [String] {
+  static func split(_ command: String) -> [String] {
     command.matches(of: /'([^']*)'|"([^"]*)"|(\S+)/).map { String($0.1 ?? $0.2 ?? $0.3 ?? "") }
   }
 }
