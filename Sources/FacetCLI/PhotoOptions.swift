@@ -28,6 +28,8 @@ struct EditorOptions: ParsableArguments {
     try AttributeDirections.check(attributes, in: model.url)
     let detector = FaceDetector()
     let device = try engine.prepare()
+    // For one face, several threads wait for each other at every layer, busily, and win nothing.
+    if engine.threads == nil { try Torch.setThreads(1) }
     return try FaceEditor(
       ModelBundle(contentsOf: model.url, device: device), detector: detector, requiresDirections: requiresDirections)
   }
@@ -335,19 +337,19 @@ struct PhotoOptions: ParsableArguments {
     return rest
   }
 
-  /// Calls `body` with each photo and where its picture goes, with as many at once as the engine has threads.
+  /// Calls `body` with each photo and where its picture goes, with as many at once as the engine may have threads.
   /// - Parameter tellsDamage: whether photos with faults in their data are named.
   func forEach(_ jobs: [Job], tellsDamage: Bool = true, _ body: @Sendable (Photo, Job) throws -> Void) throws {
     if jobs.isEmpty { return }
     let report = jobs.count > 1 ? ProgressReport("photos", total: jobs.count, unit: "photos") : nil
-    let count = min(Torch.threads, jobs.count)
+    let count = min(editor.engine.atOnce, jobs.count)
     guard count > 1 else {
       return try inputs.forEach(jobs.map(\.input), report: report) { index, input in
         try body(input.read(tellsDamage: tellsDamage), jobs[index])
       }
     }
     try inputs.forEach(jobs.map(\.input), atOnce: count, report: report) { index, input in
-      // Several threads for one photo would wait for each other at every layer.
+      // torch's setting is each thread's own.
       try Torch.setThreads(1)
       try body(input.read(tellsDamage: tellsDamage), jobs[index])
     }

@@ -38,6 +38,12 @@ struct EngineOptions: ParsableArguments {
     }
   }
 
+  /// How many photos are worked on at the same time.
+  var atOnce: Int {
+    threads ?? ProcessInfo.processInfo.environment["OMP_NUM_THREADS"].flatMap { Int($0) }.map { max(1, $0) }
+      ?? ProcessInfo.processInfo.activeProcessorCount
+  }
+
   /// Applies the options to the engine.
   func prepare() throws -> Device {
     try Self.checkAddressSpace()

@@ -48,6 +48,8 @@ public struct StudioLimits: Sendable {
   public var photoBytes = 50_000_000
   /// The most pixels of a photo, by its header.
   public var photoPixels = 50_000_000
+  /// The most pixels of a HEIC or AVIF file that is written: its encoder takes 2 to 4 s a million, and does not stop when it is asked to.
+  public var heifPixels = 12_500_000
   /// Photos that are kept at once.
   public var photos = 32
   /// Bytes of memory that kept photos take together.

@@ -26,6 +26,21 @@ import Testing
     #expect(chunked.hasPrefix("HTTP/1.1 413"))
   }
 
+  /// Nothing stops its encoder.
+  @Test func largeFilesThatTakeLongToWriteAreRefused() async throws {
+    let server = try await Server { $0.limits.heifPixels = 100_000 }
+    let session = try await server.random(seed: 1)
+    func render(_ more: String) async throws -> (status: Int, problem: String?) {
+      let body = Data(#"{"edits": []\#(more)}"#.utf8)
+      let answer = try await server.send("POST", session.path + "/render", body)
+      return (answer.status, answer.problem)
+    }
+    let large = try await render(#", "format": "avif""#)
+    #expect(large.status == 422 && large.problem == "too-many-pixels")
+    #expect(try await render(#", "format": "avif", "size": 128"#).status == 200)
+    #expect(try await render(#", "format": "jpeg""#).status == 200)
+  }
+
   @Test func noPhotoInUseMakesRoom() async throws {
     let server = try await Server { $0.limits.photos = 1 }
     let session = try await server.random(seed: 1)

@@ -212,7 +212,7 @@ final class Workshop: Sendable {
     quality: Int?, size: Int?, keepsLocation: Bool
   ) async throws -> (bytes: Data, timing: Timing) {
     let made = try await queue.changes(edits)
-    return try await slowly {
+    return try await slowly { [limits] in
       let start = ContinuousClock.now
       try session.photo.checkMemory()
       var photo = session.photo.changed(by: made.changes, protecting: region)
@@ -220,6 +220,10 @@ final class Workshop: Sendable {
       if let size, size < max(photo.width, photo.height) {
         let view = session.view(size: size, of: nil)
         photo.resize(to: (view.width, view.height))
+      }
+      let written = format ?? photo.format
+      if [.heic, .avif].contains(written), photo.width * photo.height > limits.heifPixels {
+        throw Problem.tooManyPixels(for: written, limit: limits.heifPixels)
       }
       let laid = ContinuousClock.now
       let bytes = try photo.encoded(as: format, quality: quality, keepsLocation: keepsLocation)

@@ -70,6 +70,12 @@ struct Problem: Error, Equatable {
     "not-a-mask", .unprocessableContent, "Not a mask",
     "'protect' is not a picture of at most \(PhotoSession.maskPixels / 1_000_000) million pixels, such as a PNG file, in base64 where it stands in JSON.")
 
+  static func tooManyPixels(for format: Photo.Format, limit: Int) -> Problem {
+    Problem(
+      "too-many-pixels", .unprocessableContent, "Too many pixels",
+      "\(format.rawValue) is written up to \(Double(limit) / 1_000_000) million pixels here. Ask for jpeg, or for a smaller size.")
+  }
+
   static func outside(_ detail: String) -> Problem {
     Problem("outside", .unprocessableContent, "Outside the photo", detail)
   }
