@@ -199,6 +199,8 @@ struct PhotoInput: Sendable {
   }
 
   static let standardInput = PhotoInput(file: nil, name: "standard input", place: "-", isNamed: true)
+  /// More than photos of 50 million pixels take, 16 bits and opacity apart.
+  private static let muchMemory = 1_000_000_000
   /// More than any photo's file has.
   private static let standardInputLimit = 1 << 30
 
@@ -206,6 +208,9 @@ struct PhotoInput: Sendable {
   /// - Parameter tellsDamage: whether a photo with faults in its data is named in a line.
   func read(tellsDamage: Bool = true) throws -> Photo {
     let photo = try decoded()
+    if photo.peakMemory > Self.muchMemory {
+      note("\(name): takes up to \(String(format: "%.1f", Double(photo.peakMemory) / 1e9)) GB of memory")
+    }
     if tellsDamage {
       for loss in photo.losses() where loss.isDamage { note("\(name): \(loss)") }
     }

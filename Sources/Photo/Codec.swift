@@ -76,6 +76,8 @@ struct Codec: ~Copyable {
 
   deinit { cv_close(image) }
 
+  var peak: Int { Self.peak(of: image) }
+
   /// The most bytes that a photo takes from its decoding to its writing: the pixels, a copy that is edited, opacity; the
   /// file's own values, where they are kept, and a copy of them; and what a decoder or an encoder holds of all that: numbers
   /// with a point whole, a JPEG's coefficients.

@@ -48,6 +48,9 @@ public struct Photo: Sendable {
   /// The gain map of a JPEG for screens with more light; written behind the picture, if that is a JPEG. Whoever changes
   /// more of the picture than faces removes it by ``removeGainMap()``, for it no longer fits then.
   public var hasGainMap: Bool { container.gainMap != nil }
+  /// The most bytes of memory that it takes from its decoding to its writing, with a face that is found and edited in it; 0 for one
+  /// that was not read from a file.
+  public let peakMemory: Int
   let coding: Coding
   let source: Source?
   /// Of a JPEG file whose blocks can be written again.
@@ -98,7 +101,7 @@ public struct Photo: Sendable {
     (self.alpha, source, metadata, blocks) = (alpha, nil, nil, nil)
     container = Container()
     isGrey = picture.channels == 1
-    coding = Coding()
+    (coding, peakMemory) = (Coding(), 0)
   }
 
   private init(_ codec: borrowing Codec) throws(PhotoError) {
@@ -112,7 +115,7 @@ public struct Photo: Sendable {
     if let damage { container.losses.insert(.damagedData(reason: damage), at: 0) }
     format = codec.format
     isGrey = codec.colours == 1
-    coding = codec.coding
+    (coding, peakMemory) = (codec.coding, codec.peak + PhotoWork.rest)
     let whole = damage == nil ? file : nil
     blocks = whole.flatMap { [picture] in JPEGBlocks($0, orientation: codec.orientation, decoded: picture) }
     (self.metadata, self.container) = (metadata, container)

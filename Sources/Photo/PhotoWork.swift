@@ -27,7 +27,7 @@ public enum PhotoWork {
   }
 
   /// Memory that finding and editing a face takes beside the photo's own: the copy that is searched, and the model's.
-  private static let rest = 300_000_000
+  static let rest = 300_000_000
 
   /// Looks for the memory that a photo takes from its decoding to its writing, before any of it is taken.
   /// - Parameters:

@@ -212,10 +212,10 @@ struct EditCommandTests {
       #expect(result.status == 0, "\(result.errors)")
       let line = try #require(result.output.split(separator: "\n").last)
       let value = try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any]
-      return try #require((value?["attributes"] as? [String: Double])?["Smiling"])
+      return try #require((value?["attributes"] as? [String: Double])?["Mouth_Slightly_Open"])
     }
     let edited = program.path("e.png")
-    let result = try program.run("edit", photo, "--attribute", "Smiling", "--to", "0.3", "--aligned", "-o", edited)
+    let result = try program.run("edit", photo, "--attribute", "Mouth_Slightly_Open", "--to", "0.3", "--aligned", "-o", edited)
     #expect(result.status == 0, "\(result.errors)")
     #expect(try probability(photo) > 0.8)
     #expect(abs(try probability(edited) - 0.3) < 0.15)

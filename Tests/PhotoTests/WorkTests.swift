@@ -136,4 +136,14 @@ import Testing
       try PhotoWork.$shouldStop.withValue(.init { true }) { try photo.encoded(as: format) }
     }
   }
+
+  /// Values of 16 bits are kept beside the pixels, and copied for an edit.
+  @Test func memoryIsCountedFromTheHeader() throws {
+    let peaks = try [8, 16].map { bits in
+      let pixels = [UInt8](repeating: 200, count: 100 * 100 * 4 * bits / 8)
+      return try Photo(data: Made.tiff(width: 100, height: 100, samples: 4, bits: bits, photometric: 2, pixels)).peakMemory
+    }
+    #expect(peaks[1] - peaks[0] == 20 * 100 * 100 && peaks[0] > 11 * 100 * 100)
+    #expect(Photo(Drawn.gradient(10, 10)).peakMemory == 0)
+  }
 }

@@ -15,24 +15,23 @@ struct DecodePolicy: OptionSet, Sendable, Hashable {
   /// The photo's nose, lips and teeth stay, where they have moved to: codes of beards have fewer smiles among them, decoded lips are
   /// soft, and a nose that decodes elsewhere leaves a shade.
   static let keepsNoseAndMouth = Self(rawValue: 1 << 3)
+  /// Nothing gets darker where light stays: the decoded face has shade below lips that shut, which lie elsewhere in the photo, and a
+  /// cheek's highlight that darkens is gray.
+  static let addsNoShade = Self(rawValue: 1 << 4)
 
   // What holds as soon as one step asks for it.
 
   /// The photo's mouth is warped to the decoded one's place (``FaceFlow``).
-  static let movesMouth = Self(rawValue: 1 << 4)
+  static let movesMouth = Self(rawValue: 1 << 5)
   /// Eyes stay, and brows in part: decoded age has neither make-up nor any colour there.
-  static let keepsEyes = Self(rawValue: 1 << 5)
+  static let keepsEyes = Self(rawValue: 1 << 6)
   /// The light on the face and the colour of its skin stay: only lines and folds come. Decoded age lights faces in its own way, in
   /// patches.
-  static let keepsLight = Self(rawValue: 1 << 6)
+  static let keepsLight = Self(rawValue: 1 << 7)
   /// Little gets darker around the eyes: decoded make-up is a bruise there.
-  static let softensEyelids = Self(rawValue: 1 << 7)
+  static let softensEyelids = Self(rawValue: 1 << 8)
 
-  /// Nothing gets darker where light stays: the decoded face has shade below lips that shut, which lie elsewhere in the photo, and a
-  /// cheek's highlight that darkens is gray.
-  static let addsNoShade = Self(rawValue: 1 << 8)
-
-  private static let restrictions: Self = [.keepsHair, .keepsSkinTone, .keepsContour, .keepsNoseAndMouth]
+  private static let restrictions: Self = [.keepsHair, .keepsSkinTone, .keepsContour, .keepsNoseAndMouth, .addsNoShade]
 
   /// No step at all.
   static let still = restrictions

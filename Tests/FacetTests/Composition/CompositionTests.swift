@@ -189,6 +189,9 @@ import Torch
       #expect(zip(line[0], line[1]).allSatisfy { abs($1 - 0.8 * $0) < 0.01 } && zip(line[0], line[2]).allSatisfy { abs($1 - 0.6 * $0) < 0.01 })
     }
     #expect(AttributeTable.policy(of: [try #require(AttributeState("Young=-1"))]).contains(.keepsLight))
+    // An expression that ends leaves no line, and takes those that there were.
+    let ended = try edited([.keepsLight, .addsNoShade]) { 15..<17 ~= $0 ? 0.4 : 40..<42 ~= $0 ? 0.8 : 0.6 }
+    #expect(ended[0].min()! > 0.599 && ended[0][40] > 0.61, "\(ended[0].min()!) \(ended[0][40])")
     // What gets lighter does so by little.
     #expect(try edited { 15..<19 ~= $0 ? 0.95 : 0.6 }[0].max()! < 0.65)
   }
@@ -214,7 +217,9 @@ import Torch
     // Skin that hair leaves is this face's, whatever decodes; hair that comes has colours of its own.
     #expect(try policy("Receding_Hairline=1") == .keepsSkinTone && policy("Bangs=-1") == .keepsSkinTone && policy("Bangs=1") == [])
     #expect(try policy("Heavy_Makeup=-1").contains(.keepsSkinTone) && !policy("Heavy_Makeup=1").contains(.keepsSkinTone))
-    #expect(try policy("Smiling=1") == policy("Smiling=-1") && policy("No_Beard=-1") == .beard)
+    #expect(try policy("Smiling=1") == .expression && policy("Smiling=-1") == .rest && policy("No_Beard=-1") == .beard)
+    // Folds of age are dark, whatever else goes.
+    #expect(try policy("Smiling=-1", "Mouth_Slightly_Open=-1") == .rest && policy("Young=-1", "Smiling=-1").isDisjoint(with: .addsNoShade))
   }
 
   @Test func outsideTheMaskNothingChanges() throws {

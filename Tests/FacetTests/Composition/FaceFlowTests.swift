@@ -80,6 +80,29 @@ import Torch
     return (try! Tensor(planes.flatMap { $0 }, shape: [1, 3, size, size]), place)
   }()
 
+  private static let nothing = try! Tensor.zeros([1, 1, 8, 8])
+
+  /// Landmarks cut off a part of most teeth.
+  @Test func teethBeyondTheLandmarksAreLeftOut() throws {
+    let (size, place) = (3 * Self.side, Self.mouth.place)
+    let lines = try #require(LipLines(Self.landmarks))
+    var planes = [[Float]](repeating: [], count: 2)
+    for index in 0..<size * size {
+      let spot = lines.spot(at: place(Point(x: Double(index % size) + 0.5, y: Double(index / size) + 0.5)))
+      let isTooth = spot.outside == 0 && (spot.band == 2 || spot.band == 1 && spot.part > 0.4 || spot.band == 3 && spot.part < 0.5)
+      planes[0].append(spot.outside > 0 ? 0.5 : isTooth ? 1 : 0.2)
+      planes[1].append(isTooth ? 1 : 0)
+    }
+    let picture = try Tensor(planes[0] + planes[0] + planes[0], shape: [1, 3, size, size])
+    let flow = try Self.flow(to: Self.landmarks, closing: 1)
+    func white(inside: Tensor) throws -> Double {
+      let change = try #require(try flow.closedLips(of: picture, at: place, inside: inside))
+      return try (picture.changed(by: change) > 0.7).to(.float32).sum().item()
+    }
+    let (seen, unseen) = (try white(inside: Tensor(planes[1], shape: [1, 1, size, size])), try white(inside: Self.nothing))
+    #expect(seen < 0.1 * unseen && unseen > 100, "\(seen) \(unseen)")
+  }
+
   @Test func lipsComeTogetherOverTheTeeth() throws {
     let (picture, place) = Self.mouth
     let opening = try #require(LipLines(Self.landmarks)).opening
@@ -90,7 +113,7 @@ import Torch
       let flow = try Self.flow(to: Self.landmarks, closing: closing)
       let left = try #require(LipLines(flow.landmarks)).opening
       #expect(abs(left - (1 - closing) * opening) < 0.4, "\(left) of \(opening)")
-      let change = try #require(try flow.closedLips(of: picture, at: place))
+      let change = try #require(try flow.closedLips(of: picture, at: place, inside: Self.nothing))
       // Nothing changes far from the mouth.
       #expect(try change.narrow(2, 0..<200).abs().sum().item() == 0)
       return try picture.changed(by: change)
@@ -102,12 +125,12 @@ import Torch
     let half = try closed(0.5)
     #expect(try (0.25..<0.8).contains(white(half) / white(picture)))
     // Lips that part, or that touch already, are the flow's.
-    #expect(try Self.flow(to: Self.moved(48..<68, by: 4)).closedLips(of: picture, at: place) == nil)
+    #expect(try Self.flow(to: Self.moved(48..<68, by: 4)).closedLips(of: picture, at: place, inside: Self.nothing) == nil)
     var touching = Self.landmarks
     for (upper, lower) in zip(Landmark.upperEdge, Landmark.lowerEdge) { touching[lower] = touching[upper] }
     let still = try FaceFlow(
       of: touching, from: touching, to: touching, closing: 1, at: Self.place, within: .ones([1, 1, Self.side, Self.side]))
-    #expect(try still.closedLips(of: picture, at: place) == nil)
+    #expect(try still.closedLips(of: picture, at: place, inside: Self.nothing) == nil)
     // Landmarks that are no mouth's are refused.
     #expect(LipLines([Point](repeating: Point(x: 5, y: 5), count: 68)) == nil && LipLines(Self.landmarks.reversed()) == nil)
   }
