@@ -89,7 +89,7 @@ public struct SafetensorsFile: Sendable {
     try file.commit()
   }
 
-  private static let checksumKey = "checksum"
+  static let checksumKey = "checksum"
 
   private static func checksum(
     of tensors: [(name: String, dtype: DType, shape: [Int], bytes: UnsafeRawBufferPointer)], _ metadata: [String: String]

@@ -23,7 +23,7 @@ extension Tensor {
       }
       return try Tensor(borrowing: entry.bytes, owner: entry.file, dtype: entry.dtype, shape: entry.shape)
     }
-    return (tensors, file.metadata)
+    return (tensors, file.metadata.filter { $0.key != SafetensorsFile.checksumKey })
   }
 
   /// Writes tensors to a safetensors file, whole or not at all, with a checksum that ``SafetensorsFile/verify()`` looks at.

@@ -31,8 +31,7 @@ import Testing
     let server = try await Server { $0.limits.heifPixels = 100_000 }
     let session = try await server.random(seed: 1)
     func render(_ more: String) async throws -> (status: Int, problem: String?) {
-      let body = Data(#"{"edits": []\#(more)}"#.utf8)
-      let answer = try await server.send("POST", session.path + "/render", body)
+      let answer = try await server.post(session.path + "/render", "{\"edits\": []\(more)}")
       return (answer.status, answer.problem)
     }
     let large = try await render(#", "format": "avif""#)

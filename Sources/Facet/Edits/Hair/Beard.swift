@@ -87,7 +87,7 @@ struct BeardStrands: Sendable, Sized {
       let curl = valueNoise(Float(point.x) / 5, below / 5, seed: 51)
       // Hair stands in tufts.
       let tuft = valueNoise(Float(point.x) / 7, below / 9, seed: 61) + 0.6 * valueNoise(Float(point.x) / 3, below / 4, seed: 62)
-      return tanh(0.8 * streaks(Float(point.x - root.x) * 150 / (below + 100) + 1.6 * curl, below)) * 1.4 + 0.45 * tuft
+      return tanh(0.8 * streaks(Float(point.x - root.x) * 150 / (below + 100) + 1.6 * curl, below)) * 1.4 + 0.25 * tuft
     }
     relief = try Tensor(values, shape: [1, 1, size, size])
   }

@@ -57,7 +57,7 @@ extension Tensor {
   }
 }
 
-/// Waves across strands, with a standard deviation of about 1.
+/// Waves across strands, with a standard deviation of about 1 where all of them are seen, and less in coarser pictures.
 struct Streaks {
   /// How wide a wave is, how long along the strands, and how strong.
   typealias Octave = (width: Float, length: Float, amplitude: Float)
@@ -67,7 +67,8 @@ struct Streaks {
   /// - Parameter finest: the least width that shows.
   init(_ octaves: [Octave], finest: Float) {
     self.octaves = octaves.enumerated().filter { $0.element.width >= finest }
-    loudness = self.octaves.reduce(0) { $0 + $1.element.amplitude * $1.element.amplitude / 4 }.squareRoot()
+    // What is too fine to be seen is averaged in each pixel.
+    loudness = octaves.reduce(0) { $0 + $1.amplitude * $1.amplitude / 4 }.squareRoot()
   }
 
   /// - Parameters:
