@@ -102,7 +102,7 @@ let package = Package(
       ],
       exclude: ["schemathesis.toml"]),
     // Runs the built program as a user does.
-    .testTarget(name: "FacetCLITests", dependencies: ["FacetCLI", "Facet", "Photo", "Torch"]),
+    .testTarget(name: "FacetCLITests", dependencies: ["FacetCLI", "Facet", "Files", "Photo", "Torch"]),
   ],
   swiftLanguageModes: [.v6],
   cxxLanguageStandard: .cxx20

@@ -1,5 +1,6 @@
 import ArgumentParser
 import FacetTraining
+import Files
 import Foundation
 
 struct CacheCommand: ParsableCommand {
@@ -37,7 +38,7 @@ struct CacheCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Remove decoded photos; they are decoded again when they are needed.",
       discussion: """
-        Do not clear them while a training runs.
+        What another process is writing stays. A training that runs keeps what it has open.
 
         Examples:
           facet cache clear
@@ -53,13 +54,34 @@ struct CacheCommand: ParsableCommand {
 
     func run() throws {
       let limit = days.map { Date().addingTimeInterval(-$0 * 86_400) }
-      let files = CachedFile.all(below: DecodedCache.defaultFolder).filter { file in limit.map { file.date < $0 } ?? true }
+      let all = CachedFile.all(below: DecodedCache.defaultFolder)
+      let (written, free) = try Self.split(all)
+      let files = free.filter { file in limit.map { file.date < $0 } ?? true }
       for file in files {
         do { try FileManager.default.removeItem(at: file.url) } catch {
           throw CommandError("\(file.url.path): cannot be removed: \(error.localizedDescription)")
         }
       }
       try FacetCLI.show("removed \(files.count) files, \(CachedFile.size(of: files))")
+      for writer in written.keys.sorted() { try FacetCLI.show("left \(written[writer]!) files that \(writer) is writing") }
+    }
+
+    /// How many files each other process is writing, and the rest.
+    private static func split(_ files: [CachedFile]) throws -> (written: [String: Int], free: [CachedFile]) {
+      var (written, free) = ([String: Int](), files)
+      for lock in files where lock.url.pathExtension == "lock" {
+        // Locks and unfinished files are named after the file that they are for.
+        let name = lock.url.deletingPathExtension().lastPathComponent.dropFirst()
+        let folder = lock.url.deletingLastPathComponent()
+        guard let writer = try WriteLock.writer(of: folder.appendingPathComponent(String(name))) else {
+          // It was left by a process that is gone, and went with the look at it.
+          free.removeAll { $0.url == lock.url }
+          continue
+        }
+        written[writer, default: 0] += free.count { $0.url.lastPathComponent.contains(name) }
+        free.removeAll { $0.url.lastPathComponent.contains(name) }
+      }
+      return (written, free)
     }
   }
 }

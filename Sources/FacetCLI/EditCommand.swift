@@ -69,6 +69,7 @@ struct EditCommand: ParsableCommand {
     let jobs = try photos.jobs()
     if jobs.isEmpty { return }
     let edits = try (look.map { try LookFile(contentsOf: $0).edits } ?? []) + attribute.map { try $0.edit(to: to) }
+    // Before a model is read, for it has no say in them.
     for edit in edits { try edit.validateStyle() }
     let region = try protect.map { try ProtectedRegion(mask: PhotoInput(named: $0).read()) }
     let editor = try photos.makeEditor(for: edits.map(\.attribute) + editing.keep)

@@ -13,7 +13,7 @@ struct EngineOptions: ParsableArguments {
     help: "cpu, cuda or cuda:N; of several processes of a machine, each takes its own cuda.",
     completion: .list(["cpu", "cuda"]))
   var device = "cpu"
-  @Option(help: "Threads on the CPU; default: OMP_NUM_THREADS, or this process's share of the cores.")
+  @Option(help: "Threads on the CPU, or photos at once; default: OMP_NUM_THREADS, or this process's share of the cores. One photo takes one.")
   var threads: Int?
 
   @Flag(

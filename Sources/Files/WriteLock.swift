@@ -46,17 +46,26 @@ public final class WriteLock: Sendable {
   /// - Parameter waiting: called about once a second meanwhile with who that is.
   /// - Throws: ``FileError`` where its folder cannot be written to.
   public static func file(_ file: URL, waiting: (_ holder: String) -> Void = { _ in }) throws(FileError) -> WriteLock {
-    let folder = file.deletingLastPathComponent().resolvingSymlinksInPath()
-    try? FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    let lock = folder.appendingPathComponent(".\(file.lastPathComponent).lock").path
+    try? FileManager.default.createDirectory(at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
     while true {
-      switch try take(lock, for: file.path) {
+      switch try take(path(for: file), for: file.path) {
       case .success(let lock): return lock
       case .failure(let holder):
         waiting(holder.name)
         usleep(1_000_000)
       }
     }
+  }
+
+  /// The other process that writes a file, in words.
+  /// - Throws: ``FileError`` where its folder cannot be written to.
+  public static func writer(of file: URL) throws(FileError) -> String? {
+    if case .failure(let holder) = try take(path(for: file), for: file.path) { return holder.name }
+    return nil
+  }
+
+  private static func path(for file: URL) -> String {
+    file.deletingLastPathComponent().resolvingSymlinksInPath().appendingPathComponent(".\(file.lastPathComponent).lock").path
   }
 
   /// Who holds a lock, in words.

@@ -1,4 +1,5 @@
 import Facet
+import Files
 import Foundation
 import Photo
 import Testing
@@ -76,6 +77,22 @@ import Testing
     #expect(try run("cache", "clear", "--days", "1").output.contains("removed 0 files"))
     #expect(try !run("cache", "clear").output.contains("removed 0 files"))
     #expect(try !run("cache").output.contains("datasets"))
+  }
+
+  @Test func whatIsBeingWrittenStaysInTheCache() throws {
+    defer { program.remove() }
+    let folder = URL(fileURLWithPath: program.path("facet/datasets"), isDirectory: true)
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    for name in ["done", ".being-made.1.tmp"] { try Data([1, 2]).write(to: folder.appendingPathComponent(name)) }
+    do {
+      let lock = try WriteLock.file(folder.appendingPathComponent("being-made"))
+      defer { withExtendedLifetime(lock) {} }
+      let cleared = try run("cache", "clear").output
+      #expect(cleared.contains("removed 1 files") && cleared.contains("left 2 files that"), "\(cleared)")
+      #expect(exists("facet/datasets/.being-made.1.tmp") && !exists("facet/datasets/done"))
+    }
+    #expect(try run("cache", "clear").output.contains("removed 1 files"))
+    #expect(!exists("facet/datasets/.being-made.1.tmp"))
   }
 
   @Test func faultsOfTablesComeBeforeTheWork() throws {

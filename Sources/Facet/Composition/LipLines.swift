@@ -99,15 +99,16 @@ struct LipLines {
   /// - Parameter lip: whose inner edge is taken for spots beyond it, 1 or 3 as of ``Spot/band``; `nil` for neither.
   func point(at spot: Spot, of lip: Int? = nil) -> Point {
     let at = heights(at: spot.across)
-    let y = switch lip == 1 && spot.band > 1 ? -1 : lip == 3 && spot.band < 3 ? -3 : spot.band {
-    case -1: at[0] + (at[1] - at[0]) * Self.lipShare
-    case -3: at[3] - (at[3] - at[2]) * Self.lipShare
-    case 0: at[0] + spot.part
+    var (band, part) = (spot.band, spot.part)
+    if lip == 1 && band > 1 { (band, part) = (1, 1) }
+    if lip == 3 && band < 3 { (band, part) = (3, 0) }
+    let y = switch band {
+    case 0: at[0] + part
     // Teeth begin before landmarks say so.
-    case 1: at[0] + (at[1] - at[0]) * spot.part * Self.lipShare
-    case 2: at[1] + (at[2] - at[1]) * spot.part
-    case 3: at[3] - (at[3] - at[2]) * (1 - spot.part) * Self.lipShare
-    default: at[3] + spot.part
+    case 1: at[0] + (at[1] - at[0]) * part * Self.lipShare
+    case 2: at[1] + (at[2] - at[1]) * part
+    case 3: at[3] - (at[3] - at[2]) * (1 - part) * Self.lipShare
+    default: at[3] + part
     }
     let x = spot.across * width + spot.beside
     let point = left + SIMD2(x * along.x - y * along.y, x * along.y + y * along.x)

@@ -121,7 +121,7 @@ extension Composition {
   private static func keepingLight(in change: Tensor, of crop: Tensor, shading: Bool) throws -> Tensor {
     func light(_ image: Tensor) throws -> Tensor { try (image.mean(dims: [1], keepDim: true).clamp(min: 0) + Double(darkFloor)).log() }
     let lighter = try light(crop.changed(by: change)) - light(crop)
-    let fine = try (lighter - lighter.blurred(sigma: broad.sigma) * broad.share).clamp(min: shading ? -1 : 0, max: mostLighter)
+    let fine = try (lighter - lighter.blurred(sigma: broad.sigma) * broad.share).clamp(min: shading ? nil : 0, max: mostLighter)
     return try Tensor.cat([crop * 0, fine.exp() - 1], dim: 1)
   }
 

@@ -73,9 +73,8 @@ struct LatentStep: Edit {
     let size = canvas.face.crop.width * canvas.oversampling
     let unmoved = try closing > 0 ? Tensor(canvas.crop(size: size)) : nil
     try canvas.move(by: flow)
-    if let unmoved, let place = try anatomy.frame(size: size)?.place, let lips = try flow.closedLips(of: unmoved, at: place, inside: anatomy.mouth)
-    {
-      try canvas.draw(lips)
+    if let unmoved, let place = try anatomy.frame(size: size)?.place {
+      try flow.closedLips(of: unmoved, at: place, inside: anatomy.mouth).map { try canvas.draw($0) }
     }
     return Reconstruction(
       image: try flow.moved(before.reconstruction.image),

@@ -142,7 +142,7 @@ struct TeethPrototype: Sendable {
     let lit = try zip(crop.mean(dims: [1]).array(Float.self), skin.array(Float.self)).filter { $0.1 > Self.near }.map(\.0).sorted()
     let most = lit.isEmpty ? 1 : Self.shine * lit[lit.count * 49 / 50]
     let level = min(most, exp(levels[0] * log(luma) + levels[1]))
-    let colour = (0..<3).map { level * Self.warm[$0] * exp(hues[2 * $0] * log(mean[$0] / luma) + hues[2 * $0 + 1]) }
+    let colour = (0..<3).map { level * exp(hues[2 * $0] * log(mean[$0] / luma) + hues[2 * $0 + 1]) }
     // One side of a face may be in shade.
     let light = try (crop.mean(dims: [1], keepDim: true) * skin).blurred(sigma: reach) / skin.blurred(sigma: reach).clamp(min: 1e-3)
     let shade = try (light / Double(luma)).clamp(min: 0.4, max: 1.6).sqrt().enlarged(to: pixels.window.size)
@@ -153,26 +153,26 @@ struct TeethPrototype: Sendable {
     // The corners of a mouth are dark, and the upper lip shades what is below it. Light comes there from lips: it is red.
     let (across, down) = (try pixels.sources.narrow(3, 0..<1), try pixels.sources.narrow(3, 1..<2))
     let depth = try ((down + 1) * Double(Self.rows) / 2 - Double(Self.above)).clamp(min: 0)
-    let open = try (1 - (across.square() + across.square().square()) * (Self.corners / 2))
+    let side = try across.square()
+    let open = try (1 - side * Self.corners.wide - side * side.square() * Self.corners.end).clamp(min: 0)
       * (1 - (depth / -Self.lipShade.rows).exp() * Self.lipShade.amount)
     let cavity = try (open.clamp(min: 1e-2).log() * Tensor(Self.shadeHue, shape: [1, 1, 1, 3])).exp().permute([0, 3, 1, 2])
     // Near the gums teeth touch; towards their edges they part. Of the hues that differ from tooth to tooth half is left.
     let parting = try (depth / Self.parting.rows).clamp(min: 0, max: 1).permute([0, 3, 1, 2])
     let colours = try found.narrow(1, 0..<3)
     let hue = try (colours + colours.mean(dims: [1], keepDim: true)) / 2
-    let shown = try hue.clamp(min: 1e-3).log() * (parting * Self.parting.edge + Self.parting.gum)
+    let seen = try 1 - side.square().permute([0, 3, 1, 2]) * Self.parting.lostAside
+    let shown = try hue.clamp(min: 1e-3).log() * (parting * Self.parting.edge + Self.parting.gum) * seen
     return try (shown.exp() * Tensor(colour, shape: [1, 3, 1, 1]) * teeth + Tensor(dark, shape: [1, 3, 1, 1]) * (1 - teeth))
       .clamp(min: 0, max: 1) * shade * cavity
   }
 
   /// How much darker the corners are than the middle, and the edge under the upper lip, with the rows of the picture that it fades over.
-  private static let (corners, lipShade) = (0.7, (amount: 0.4, rows: 3.0))
+  private static let (corners, lipShade) = ((wide: 0.25, end: 0.65), (amount: 0.4, rows: 3.0))
   /// The powers of shade in red, green and blue.
   private static let shadeHue: [Float] = [0.75, 1.1, 1.15]
-  /// The power of the light of gaps: a median of many mouths has less contrast than each of them.
-  private static let parting = (gum: 0.65, edge: 0.75, rows: 14.5)
-  /// Red, green and blue beside those that were learned: few people have teeth as white.
-  private static let warm: [Float] = [1.003, 1, 0.985]
+  /// The power of the light of gaps: a median of many mouths has less contrast than each of them. In the corners it is less.
+  private static let parting = (gum: 0.65, edge: 0.75, rows: 14.5, lostAside: 0.7)
   /// How much wider a mouth is than landmarks say, whose corners have the dark ones of the picture.
   private static let wider: Float = 1.05
   /// Pixels of the picture: between the corners of the mouth, and in all; above the edge of the lip, and in all.

@@ -176,11 +176,11 @@ public final class FaceDetector: Sendable {
       }
     }
     // Small faces in a large photo: the finest search takes longer than all others together.
-    if all || best.clear.isEmpty {
+    let least = best.clear.isEmpty ? Self.leastWidth : smallest
+    if let least, Self.scales(of: picture, smallest: least).count > Self.widened {
       let small = try faces(
         in: picture, quarters: best.quarters, turns: turns, tiers: Self.widened..., max(minimumScore, Self.clearScore),
-        all: all, smallest: best.clear.isEmpty ? Self.leastWidth : smallest ?? Self.leastWidth,
-        beside: best.clear.map(\.candidate))
+        all: all, smallest: least, beside: best.clear.map(\.candidate))
       if best.isEmpty || !small.clear.isEmpty { best = small }
     }
     if best.clear.isEmpty && !best.unclear.isEmpty { throw .unclearFace(file: nil) }
@@ -249,13 +249,9 @@ public final class FaceDetector: Sendable {
   /// How much larger than the photo each copy is that is searched.
   private static func scales(of picture: Picture, smallest: Double) -> [Double] {
     let longer = Double(max(picture.width, picture.height))
-    let finest = needed / smallest
-    var scales = [min(1, firstSide / longer)]
-    while let last = scales.last, last < finest {
-      let next = last * (scales.count == 1 ? 2 : finer)
-      // A step that hardly adds anything is spared.
-      scales.append(1.25 * next < finest ? next : finest)
-    }
+    let (first, finest) = (min(1, firstSide / longer), needed / smallest)
+    var scales = [first, 2 * first]
+    while let last = scales.last, last < finest { scales.append(min(finest, finer * last)) }
     return scales
   }
 

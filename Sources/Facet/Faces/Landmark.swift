@@ -1,6 +1,7 @@
 /// The 68 landmarks of a face by name: positions in the order of the iBUG 300-W annotation. Left and right are the viewer's.
 enum Landmark {
   static let jaw = 0...16
+  static let chin = 8
   /// Where the jaw meets the ears.
   static let (leftEar, rightEar) = (0, 16)
   static let brows = 17...26
@@ -14,7 +15,7 @@ enum Landmark {
   static let (leftCorner, rightCorner) = (48, 54)
   /// The upper edge of the upper lip, from corner to corner, and its middle.
   static let upperLip = 48...54
-  static let upperLipMiddle = 51
+  static let (upperLipMiddle, lowerLipMiddle) = (51, 57)
   /// The opening between the lips.
   static let opening = 60...67
   /// Its corners, and the middle of its upper edge.

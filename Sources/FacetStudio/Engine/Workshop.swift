@@ -90,7 +90,7 @@ final class Workshop: Sendable {
 
   /// Smaller ones are hard to click, and to search them takes longer than people wait for a photo to open.
   private static func smallestFace(in photo: Picture) -> Double {
-    max(FaceDetector.leastWidth, Double(max(photo.width, photo.height)) / 20)
+    max(FaceDetector.leastWidth, Double(max(photo.width, photo.height)) / 16)
   }
 
   private func session(
@@ -214,17 +214,16 @@ final class Workshop: Sendable {
     let made = try await queue.changes(edits)
     return try await slowly { [limits] in
       let start = ContinuousClock.now
-      try session.photo.checkMemory()
-      var photo = session.photo.changed(by: made.changes, protecting: region)
-      photo.digitalSource = session.digitalSource(isEdited: !edits.isEmpty) ?? photo.digitalSource
-      if let size, size < max(photo.width, photo.height) {
-        let view = session.view(size: size, of: nil)
-        photo.resize(to: (view.width, view.height))
-      }
-      let written = format ?? photo.format
-      if [.heic, .avif].contains(written), photo.width * photo.height > limits.heifPixels {
+      let (original, written) = (session.photo, format ?? session.photo.format)
+      let view = size.flatMap { $0 < max(original.width, original.height) ? session.view(size: $0, of: nil) : nil }
+      let pixels = (view?.width ?? original.width) * (view?.height ?? original.height)
+      if [.heic, .avif].contains(written), pixels > limits.heifPixels {
         throw Problem.tooManyPixels(for: written, limit: limits.heifPixels)
       }
+      try original.checkMemory()
+      var photo = original.changed(by: made.changes, protecting: region)
+      photo.digitalSource = session.digitalSource(isEdited: !edits.isEmpty) ?? photo.digitalSource
+      if let view { photo.resize(to: (view.width, view.height)) }
       let laid = ContinuousClock.now
       let bytes = try photo.encoded(as: format, quality: quality, keepsLocation: keepsLocation)
       return (bytes, Timing(made, lay: laid - start, encode: .now - laid))

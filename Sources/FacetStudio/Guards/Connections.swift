@@ -113,7 +113,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
   private static let lingering = TimeAmount.seconds(2)
   /// How long the rest of a request is waited for once the server is to end.
   private static let grace = TimeAmount.seconds(1)
-  /// How often a client that does not read its answer is looked at then; the second time it goes.
+  /// How often a client that does not read its answer is looked at then; where nothing has gone out since, it goes.
   private static let readingTime = TimeAmount.seconds(3)
 
   /// - Parameter exchangeTime: from a request's first line to its answer's last byte, beside what a body takes at the
@@ -204,15 +204,15 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     context.fireUserInboundEventTriggered(event)
   }
 
-  /// So would answers that it does not read.
-  private func closeUnread(_ context: ChannelHandlerContext, hasWaited: Bool = false) {
+  /// So would answers that it does not read. One that it reads slowly goes out whole.
+  private func closeUnread(_ context: ChannelHandlerContext, unsent before: Int? = nil) {
     context.eventLoop.assumeIsolated().scheduleTask(in: Self.readingTime) {
       guard context.channel.isActive else { return }
-      let waits = self.waits(context)
-      if waits && hasWaited {
+      let unsent = self.waits(context) ? (try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0 : nil
+      if let unsent, let before, unsent >= before {
         context.close(promise: nil)
       } else {
-        self.closeUnread(context, hasWaited: waits)
+        self.closeUnread(context, unsent: unsent)
       }
     }
   }

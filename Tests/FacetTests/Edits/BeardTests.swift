@@ -11,14 +11,14 @@ import Torch
     return change.drawn.first
   }
 
-  /// How much of each pixel hair covers.
+  /// How much of each pixel hair hides: less than it covers, for the skin's grain stays.
   private func coverage(_ layer: FloatPicture) -> [Float] { stride(from: 3, to: layer.values.count, by: 4).map { -layer.values[$0] } }
 
   @Test func itGrowsWhereTheDecodedFaceHasIt() throws {
     let (_, _, face) = try FaceEditorTests.portrait.get()
     let beard = try #require(try layer("No_Beard", -1))
     let (covered, size) = (coverage(beard), beard.width)
-    #expect(covered.allSatisfy { (-1e-4...0.94).contains($0) } && covered.max()! > 0.5)
+    #expect(covered.allSatisfy { (-1e-4...0.94).contains($0) } && covered.max()! > 0.35)
     let landmarks = try face.anatomy.landmarks
     func mean(_ points: [Point]) -> Float {
       points.reduce(0) { $0 + covered[min(size - 1, Int($1.y * Double(size))) * size + Int($1.x * Double(size))] } / Float(points.count)

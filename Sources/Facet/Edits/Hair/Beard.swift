@@ -25,30 +25,62 @@ struct Beard: Edit {
         of: canvas.image, from: before, to: canvas.decoded.reconstruction, within: .beard, seen: seen)
       // It thins out, and has no outline.
       if let region { change = try change * canvas.face.anatomy.mask(of: region).blurred(sigma: 1.5) }
-      try grow(change, on: &canvas)
+      var density = try density(of: change, on: canvas)
+      if region == nil { density = try grownTogether(density, on: canvas) }
+      try grow(density, on: &canvas)
     }
   }
 
-  /// Draws hair where a change darkens the face.
-  private func grow(_ change: Tensor, on canvas: inout Canvas) throws {
-    let crop = try canvas.image
+  /// Where a change darkens the face: how much of the way from skin to dark hair, in short.
+  private func density(of change: Tensor, on canvas: Canvas) throws -> Tensor {
     func luma(_ image: Tensor) throws -> Tensor { try image.mean(dims: [1], keepDim: true) }
-    let (old, new) = (try luma(crop), try luma(crop.changed(by: change)))
-    // In short, how much of the way from skin to dark hair.
-    let density = try ((old - new).relu() / (old.blurred(sigma: 2.7).clamp(min: 0.05) * Self.dark)).smoothStep(from: 0.03, to: 0.75)
+    let (old, new) = (try luma(canvas.image), try luma(canvas.image.changed(by: change)))
+    return try ((old - new).relu() / (old.blurred(sigma: 2.7).clamp(min: 0.05) * Self.dark)).smoothStep(from: 0.03, to: 0.9)
+  }
+
+  /// A whole beard: decoded faces leave the chin bare between the lips and the jaw, and beards of one outline look attached.
+  private func grownTogether(_ density: Tensor, on canvas: Canvas) throws -> Tensor {
+    let anatomy = canvas.face.anatomy
+    let kept = try anatomy.lips + anatomy.mouth + anatomy.nose
+    let free = try (1 - (canvas.flow?.moved(kept, by: .bilinear) ?? kept)).clamp(min: 0).blurred(sigma: 0.8).smoothStep(from: 0.5, to: 1)
+    let gap = Self.gap
+    func widened(_ plane: Tensor) throws -> Tensor { try plane.paddedByBorder(gap).maxPool2d(2 * gap + 1, stride: 1) }
+    let closed = try (widened(widened(density) * -1) * -1).blurred(sigma: Double(gap) / 2)
+    let filled = try density + (closed - density).relu() * free * 0.8
+    // Hair thins out on the neck; that of the decoded face ends at the jaw.
+    let (side, landmarks) = (density.size(2), try anatomy.landmarks)
+    let (lip, chin) = (Float(landmarks[Landmark.lowerLipMiddle].y) * Float(side), Float(landmarks[Landmark.chin].y) * Float(side))
+    let below = try Tensor((0..<side).map { (Float($0) + 0.5).smoothStep(from: lip, to: (lip + chin) / 2) }, shape: [1, 1, side, 1])
+    let bare = try anatomy.probability(of: .skin, .neck).blurred(sigma: 1) * free * below
+    return try filled + (widened(filled).blurred(sigma: 4.5) * bare * 0.8 - filled).relu()
+  }
+
+  /// Draws hair.
+  private func grow(_ density: Tensor, on canvas: inout Canvas) throws {
+    let crop = try canvas.image
     guard try density.sum().item() > 1 else { return }
     let size = crop.size(3) * canvas.oversampling
     let anatomy = canvas.face.anatomy
     guard let strands = try anatomy.cached({ try BeardStrands(on: anatomy, at: canvas.face.alignment, size: size) }) else { return }
+    let hair = try colours(in: crop, anatomy)
     // Where the face is in shade, so is the hair.
-    let light = try old.blurred(sigma: 3.6)
-    let level = try ((light * density).sum() / density.sum()).item()
-    let shade = try (light / max(0.05, level)).clamp(min: 0.6, max: 1.5)
+    let skin = try crop.blurred(sigma: 1.2)
+    let light = try skin.mean(dims: [1], keepDim: true)
+    let level = try SIMD3(((skin * density).sum(dims: [2, 3]) / density.sum()).array(Float.self))
+    let (mean, luma) = (hair.reduce(.zero, +) / Float(hair.count), level.sum() / 3)
+    let shade = try (light / Double(max(0.05, luma))).clamp(min: 0.5, max: 1.8)
+    let contrast = Double(luma - mean.luma)
     let dense = try density.enlarged(to: size)
-    // Between hairs there is skin, the more the fewer there are.
-    let coverage = try (dense * (0.8 - (1.35 - dense) * strands.relief * 0.11)).clamp(min: 0, max: 0.93)
-    let colour = try Strands.colours(of: strands.relief * 0.5, among: colours(in: crop, anatomy)) * shade.enlarged(to: size)
-    try canvas.draw(Strands.change(coverage, in: colour, over: crop, unshaded: .ones([1, 1, crop.size(2), crop.size(3)])))
+    // Between hairs there is skin, the more the fewer there are. Where it is far lighter than hair, they hide more of it.
+    let gaps = Self.gaps * min(1, Self.mostContrast / max(0.01, contrast))
+    let coverage = try (dense * (0.72 - (1.35 - dense) * strands.relief * gaps)).clamp(min: 0, max: 0.93)
+    // Light that comes through skin is on hair, too.
+    let tinted = hair.map { $0 * (1 - Self.warm) + level * ($0.luma / max(0.05, luma) * Self.warm) }
+    let colour = try Strands.colours(of: strands.relief * 0.6, among: tinted) * shade.enlarged(to: size)
+    // The grain of the skin stays, as far as hair is as light.
+    let kept = Double(min(1, (mean / level.clamped(lowerBound: SIMD3(repeating: 0.05), upperBound: SIMD3(repeating: 1))).min()))
+    let change = try Tensor.cat([(colour - skin.enlarged(to: size) * kept) * coverage, coverage * (kept - 1)], dim: 1)
+    try canvas.draw(change)
   }
 
   /// The darker colours of the face's hair and of its brows, as many of the one as of the other.
@@ -67,6 +99,12 @@ struct Beard: Edit {
 
   /// How much darker than skin dark hair is, and the colour of hair where there is none.
   private static let (dark, brown): (Double, SIMD3<Float>) = (0.5, [0.15, 0.1, 0.08])
+  /// Half of the width of gaps that are filled, in pixels of the crop.
+  private static let gap = 6
+  /// How much more or less of the skin strands cover, and the contrast to it from which on that is less.
+  private static let (gaps, mostContrast) = (0.22, 0.17)
+  /// How much of the hue of skin hair has.
+  private static let warm: Float = 0.25
 }
 
 /// Short strands all over a face, which fan out a little on the way down.
@@ -87,7 +125,7 @@ struct BeardStrands: Sendable, Sized {
       let curl = valueNoise(Float(point.x) / 5, below / 5, seed: 51)
       // Hair stands in tufts.
       let tuft = valueNoise(Float(point.x) / 7, below / 9, seed: 61) + 0.6 * valueNoise(Float(point.x) / 3, below / 4, seed: 62)
-      return tanh(0.8 * streaks(Float(point.x - root.x) * 150 / (below + 100) + 1.6 * curl, below)) * 1.4 + 0.25 * tuft
+      return tanh(0.4 * streaks(Float(point.x - root.x) * 150 / (below + 100) + 0.6 * curl, below)) * 2.8 + 0.45 * tuft
     }
     relief = try Tensor(values, shape: [1, 1, size, size])
   }
@@ -95,5 +133,5 @@ struct BeardStrands: Sendable, Sized {
   var byteCount: Int { relief.byteCount }
 
   /// How wide they are, how long, and how much they stand out.
-  private static let octaves: [Streaks.Octave] = [(0.6, 2.2, 0.35), (0.45, 1.6, 0.35), (0.3, 1.3, 0.5), (0.18, 0.9, 0.6)]
+  private static let octaves: [Streaks.Octave] = [(0.5, 1.5, 0.35), (0.35, 1.3, 0.3), (0.25, 1.1, 0.5), (0.18, 0.9, 0.6)]
 }

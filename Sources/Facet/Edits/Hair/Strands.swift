@@ -61,13 +61,16 @@ extension Tensor {
 struct Streaks {
   /// How wide a wave is, how long along the strands, and how strong.
   typealias Octave = (width: Float, length: Float, amplitude: Float)
-  private let octaves: [(offset: Int, element: Octave)]
+  private let octaves: [Octave]
   private let loudness: Float
 
-  /// - Parameter finest: the least width that shows.
+  /// - Parameter finest: the least width that shows, above 0.
   init(_ octaves: [Octave], finest: Float) {
-    self.octaves = octaves.enumerated().filter { $0.element.width >= finest }
     // What is too fine to be seen is averaged in each pixel.
+    self.octaves = octaves.map { octave in
+      let part = min(1, octave.width / finest)
+      return (max(octave.width, finest), max(octave.length, finest), octave.amplitude * part)
+    }
     loudness = octaves.reduce(0) { $0 + $1.amplitude * $1.amplitude / 4 }.squareRoot()
   }
 
@@ -75,8 +78,8 @@ struct Streaks {
   ///   - strand: where across the strands.
   ///   - way: how far along them.
   func callAsFunction(_ strand: Float, _ way: Float) -> Float {
-    octaves.reduce(0) {
-      $0 + $1.element.amplitude * valueNoise(strand / $1.element.width, way / $1.element.length, seed: $1.offset)
+    octaves.enumerated().reduce(0) { sum, octave in
+      sum + octave.element.amplitude * valueNoise(strand / octave.element.width, way / octave.element.length, seed: octave.offset)
     } / max(loudness, 1e-3)
   }
 }
