@@ -35,7 +35,7 @@ struct Beard: Edit {
   private func density(of change: Tensor, on canvas: Canvas) throws -> Tensor {
     func luma(_ image: Tensor) throws -> Tensor { try image.mean(dims: [1], keepDim: true) }
     let (old, new) = (try luma(canvas.image), try luma(canvas.image.changed(by: change)))
-    return try ((old - new).relu() / (old.blurred(sigma: 2.7).clamp(min: 0.05) * Self.dark)).smoothStep(from: 0.03, to: 0.9)
+    return try ((old - new).relu() / (old.blurred(sigma: 2.7).clamp(min: 0.05) * Self.dark) - 0.05).clamp(min: 0, max: 0.75) / 0.75
   }
 
   /// A whole beard: decoded faces leave the chin bare between the lips and the jaw, and beards of one outline look attached.

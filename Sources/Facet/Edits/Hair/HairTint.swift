@@ -44,7 +44,7 @@ struct HairTint: Edit {
     try darkenBrows(of: &canvas)
   }
 
-  /// Brows go half of the way to dark hair: pale brows under black hair are dyed hair. Light hair leaves them, for fair people have
+  /// Brows go a third of the way to dark hair: pale brows under black hair are dyed hair. Light hair leaves them, for fair people have
   /// dark brows too. Their hairs darken, and not the skin between.
   private func darkenBrows(of canvas: inout Canvas) throws {
     let dark = try tints.filter { $0.strength > 0 }
@@ -61,7 +61,7 @@ struct HairTint: Edit {
     guard amount > Self.leastBrows else { return }
     let luma = try (lumas * hairs).sum().item() / amount
     let factor = dark.reduce(1.0) { factor, hair in
-      let wanted = pow(max(0.02, hair.luma) / max(0.02, factor * luma), 0.5)
+      let wanted = pow(max(0.02, hair.luma) / max(0.02, factor * luma), 1 / 3)
       return factor * (1 + hair.strength * (min(1, max(Self.darkest, wanted)) - 1))
     }
     guard factor < 0.99 else { return }
@@ -70,7 +70,7 @@ struct HairTint: Edit {
   }
 
   /// Pixels of the crop that are brow at the least, and how much of their light brows keep at the least.
-  private static let (leastBrows, darkest) = (20.0, 0.55)
+  private static let (leastBrows, darkest) = (20.0, 0.75)
   /// How far around brows their skin is looked for, in pixels of the model's crop, and how much darker than it a brow's hair is.
   private static let (reach, contrast) = (5.0, 0.35)
   /// The middle luma of dark hair: black has 0.06, brown 0.18, blond 0.53.
