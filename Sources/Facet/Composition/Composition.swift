@@ -1,5 +1,6 @@
 import Foundation
 import Photo
+import Synchronization
 import Torch
 
 /// How a decoded face becomes part of the photo.
@@ -177,11 +178,29 @@ extension Tensor {
 
   /// Images under a Gaussian, as if the border went on: a product with a banded matrix for rows, one for columns.
   package func blurred(sigma: Double) throws -> Tensor {
-    func matrix(_ size: Int) throws -> Tensor {
-      try Tensor(bandedGaussian(size, sigma: sigma), shape: [size, size]).to(device)
+    let rows = try contiguous().matmul(Gaussian(size: size(3), sigma: sigma).matrix().to(device).transpose(0, 1))
+    return try Gaussian(size: size(2), sigma: sigma).matrix().to(device).matmul(rows)
+  }
+}
+
+/// The matrix of a blur. Edits ask for the same few in each preview.
+private struct Gaussian: Hashable {
+  let size: Int, sigma: Double
+
+  private static let known = Mutex<[Gaussian: Tensor]>([:])
+  /// Sizes are those of models and photos.
+  private static let (most, largest) = (32, 384)
+
+  func matrix() throws -> Tensor {
+    if let known = Self.known.withLock({ $0[self] }) { return known }
+    let matrix = try Tensor(bandedGaussian(size, sigma: sigma), shape: [size, size])
+    if size <= Self.largest {
+      Self.known.withLock { known in
+        if known.count >= Self.most { known.removeAll() }
+        known[self] = matrix
+      }
     }
-    let rows = try contiguous().matmul(matrix(size(3)).transpose(0, 1))
-    return try matrix(size(2)).matmul(rows)
+    return matrix
   }
 }
 

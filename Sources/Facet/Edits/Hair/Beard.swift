@@ -102,7 +102,7 @@ struct Beard: Edit {
   /// Half of the width of gaps that are filled, in pixels of the crop.
   private static let gap = 6
   /// How much more or less of the skin strands cover, and the contrast to it from which on that is less.
-  private static let (gaps, mostContrast) = (0.22, 0.17)
+  private static let (gaps, mostContrast) = (0.1, 0.17)
   /// How much of the hue of skin hair has.
   private static let warm: Float = 0.25
 }
