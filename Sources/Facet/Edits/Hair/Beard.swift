@@ -76,7 +76,7 @@ struct Beard: Edit {
     let coverage = try (dense * (0.72 - (1.35 - dense) * strands.relief * gaps)).clamp(min: 0, max: 0.93)
     // Light that comes through skin is on hair, too.
     let tinted = hair.map { $0 * (1 - Self.warm) + level * ($0.luma / max(0.05, luma) * Self.warm) }
-    let colour = try Strands.colours(of: strands.relief * 0.6, among: tinted) * shade.enlarged(to: size)
+    let colour = try Strands.colours(of: strands.relief * 0.4, among: tinted) * shade.enlarged(to: size)
     // The grain of the skin stays, as far as hair is as light.
     let kept = Double(min(1, (mean / level.clamped(lowerBound: SIMD3(repeating: 0.05), upperBound: SIMD3(repeating: 1))).min()))
     let change = try Tensor.cat([(colour - skin.enlarged(to: size) * kept) * coverage, coverage * (kept - 1)], dim: 1)
