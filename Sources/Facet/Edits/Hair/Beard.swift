@@ -35,24 +35,32 @@ struct Beard: Edit {
   private func density(of change: Tensor, on canvas: Canvas) throws -> Tensor {
     func luma(_ image: Tensor) throws -> Tensor { try image.mean(dims: [1], keepDim: true) }
     let (old, new) = (try luma(canvas.image), try luma(canvas.image.changed(by: change)))
-    return try ((old - new).relu() / (old.blurred(sigma: 2.7).clamp(min: 0.05) * Self.dark) - 0.05).clamp(min: 0, max: 0.75) / 0.75
+    let landmarks = try canvas.face.anatomy.landmarks
+    let (eyes, base) = (landmarks[Landmark.leftEye].map(\.y).reduce(0, +) / 6, landmarks[Landmark.noseBase].map(\.y).reduce(0, +) / 5)
+    let part = try (old - new).relu() / (old.blurred(sigma: 2.7).clamp(min: 0.05) * Self.dark)
+    return try ((part - 0.05).clamp(min: 0, max: 0.75) / 0.75) * rows(old.size(2), from: eyes, to: base)
+  }
+
+  /// 0 above a height of the face, 1 below another, parts of the crop; 1 × 1 × S × 1.
+  private func rows(_ side: Int, from top: Double, to bottom: Double) throws -> Tensor {
+    let (top, bottom) = (Float(top) * Float(side), Float(bottom) * Float(side))
+    return try Tensor((0..<side).map { (Float($0) + 0.5).smoothStep(from: top, to: bottom) }, shape: [1, 1, side, 1])
   }
 
   /// A whole beard: decoded faces leave the chin bare between the lips and the jaw, and beards of one outline look attached.
   private func grownTogether(_ density: Tensor, on canvas: Canvas) throws -> Tensor {
     let anatomy = canvas.face.anatomy
-    let kept = try anatomy.lips + anatomy.mouth + anatomy.nose
-    let free = try (1 - (canvas.flow?.moved(kept, by: .bilinear) ?? kept)).clamp(min: 0).blurred(sigma: 0.8).smoothStep(from: 0.5, to: 1)
+    // Neither on lips nor on the collar.
+    let skin = try anatomy.probability(of: .skin, .neck)
+    let free = try (canvas.flow?.moved(skin, by: .bilinear) ?? skin).blurred(sigma: 0.8).smoothStep(from: 0.5, to: 1)
     let gap = Self.gap
     func widened(_ plane: Tensor) throws -> Tensor { try plane.paddedByBorder(gap).maxPool2d(2 * gap + 1, stride: 1) }
     let closed = try (widened(widened(density) * -1) * -1).blurred(sigma: Double(gap) / 2)
     let filled = try density + (closed - density).relu() * free * 0.8
     // Hair thins out on the neck; that of the decoded face ends at the jaw.
-    let (side, landmarks) = (density.size(2), try anatomy.landmarks)
-    let (lip, chin) = (Float(landmarks[Landmark.lowerLipMiddle].y) * Float(side), Float(landmarks[Landmark.chin].y) * Float(side))
-    let below = try Tensor((0..<side).map { (Float($0) + 0.5).smoothStep(from: lip, to: (lip + chin) / 2) }, shape: [1, 1, side, 1])
-    let bare = try anatomy.probability(of: .skin, .neck).blurred(sigma: 1) * free * below
-    return try filled + (widened(filled).blurred(sigma: 4.5) * bare * 0.8 - filled).relu()
+    let (lip, chin) = (try anatomy.landmarks[Landmark.lowerLipMiddle].y, try anatomy.landmarks[Landmark.chin].y)
+    let below = try rows(density.size(2), from: lip, to: (lip + chin) / 2)
+    return try filled + (widened(filled).blurred(sigma: 4.5) * free * below * 0.8 - filled).relu()
   }
 
   /// Draws hair.
